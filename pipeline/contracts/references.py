@@ -1,0 +1,64 @@
+"""How a run names what it reads: files by path and digest, or another step's output in a plan."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints, model_validator
+
+from pipeline.contracts.base import Contract
+from pipeline.errors import SpecError
+
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+StepId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+DatasetKind = Literal["corpus", "conversations", "domain_test", "multiple_choice"]
+Scalar = str | int | bool
+
+
+class Reference(Contract):
+    """A path on this machine, or `from_step` + `output` inside a plan. Exactly one of the two."""
+
+    path: str | None = Field(default=None, min_length=1)
+    from_step: StepId | None = None
+    output: str = Field(default="model", pattern=r"^[a-z][a-z0-9_]*$")
+    """Which output of the step; only read with `from_step`."""
+    digest: Sha256 | None = None
+    """SHA-256 of what the path holds; checked before use when given."""
+
+    @model_validator(mode="after")
+    def _has_one_origin(self) -> "Reference":
+        if (self.path is None) == (self.from_step is None):
+            raise ValueError("give exactly one of `path` and `from_step`")
+        return self
+
+    @property
+    def resolved_path(self) -> str:
+        """The path; a plan resolves `from_step` before a run starts."""
+        if self.path is None:
+            raise SpecError(
+                "spec.unresolved_reference",
+                f"output {self.output!r} of step {self.from_step!r} is only known inside a plan; "
+                "run the plan, or give a `path`",
+            )
+        return self.path
+
+
+class RowFilter(Contract):
+    """Keep rows whose field has one of the values; `keep=False` keeps the others.
+
+    `field` is dotted (`meta.topic_group`). A row without the field has no value, so it is dropped
+    by a keeping filter and kept by a dropping one.
+    """
+
+    field: str = Field(min_length=1)
+    values: tuple[Scalar, ...] = Field(min_length=1)
+    keep: bool = True
+
+
+class DatasetRef(Reference):
+    """A data file and which of its rows to use."""
+
+    kind: DatasetKind
+    output: str = Field(default="dataset", pattern=r"^[a-z][a-z0-9_]*$")
+    encoding: Literal["utf-8", "gb18030"] = "utf-8"
+    where: tuple[RowFilter, ...] = ()
+    limit: int | None = Field(default=None, ge=1)
+    """Use this many rows, spread evenly over the filtered file; None uses all."""

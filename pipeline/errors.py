@@ -1,0 +1,130 @@
+"""Errors a person can act upon.
+
+    PipelineError
+    |-- SpecError                 the run description
+    |     spec.invalid  spec.unresolved_reference  spec.plan_cycle
+    |-- DataError                 what the files contain
+    |     data.not_found  data.encoding  data.json_syntax  data.row_invalid  data.empty
+    |     data.mask_empty  data.format_unsupported
+    |-- ModelError                checkpoints and tokenizers
+    |     model.not_found  model.unsafe_file  model.unsupported  model.vocabulary_mismatch
+    |     model.digest_mismatch  model.no_chat_template
+    |-- TrainingError
+    |     train.non_finite_loss  train.checkpoint_corrupt  train.resume_mismatch
+    |-- DecodingError
+    |     decode.engine_unavailable  decode.engine_failed  decode.unsupported_option
+    |     decode.context_too_long  decode.not_lossless
+    |-- EvaluationError
+    |     eval.items_differ
+    |-- GateError                 plan.gate_failed
+    `-- StoppedAtCheckpoint       not a failure: stopped on request, resumable (exit status 75)
+
+Every leaf carries a stable `code`, whether another attempt can help (`retryable`) and a message
+that says what was wrong, the value seen and what to do. `docs/errors.md` has one heading for each
+code; a test keeps the two in step.
+"""
+
+from typing import ClassVar
+
+
+class PipelineError(Exception):
+    """Base of every error with a code; `str(error)` is the message for people."""
+
+    codes: ClassVar[frozenset[str]] = frozenset()
+    retryable: ClassVar[bool] = False
+    exit_status: ClassVar[int] = 1
+
+    def __init__(self, code: str, message: str) -> None:
+        if code not in self.codes:
+            raise ValueError(f"{type(self).__name__} has no code {code!r}; add it to errors.py")
+        super().__init__(message)
+        self.code = code
+
+
+class SpecError(PipelineError):
+    """The run description cannot be used."""
+
+    codes = frozenset({"spec.invalid", "spec.unresolved_reference", "spec.plan_cycle"})
+    exit_status = 2
+
+
+class DataError(PipelineError):
+    """A data file cannot be used."""
+
+    codes = frozenset(
+        {
+            "data.not_found",
+            "data.encoding",
+            "data.json_syntax",
+            "data.row_invalid",
+            "data.empty",
+            "data.mask_empty",
+            "data.format_unsupported",
+        }
+    )
+    exit_status = 3
+
+
+class ModelError(PipelineError):
+    """A checkpoint or tokenizer cannot be used."""
+
+    codes = frozenset(
+        {
+            "model.not_found",
+            "model.unsafe_file",
+            "model.unsupported",
+            "model.vocabulary_mismatch",
+            "model.digest_mismatch",
+            "model.no_chat_template",
+        }
+    )
+    exit_status = 4
+
+
+class TrainingError(PipelineError):
+    """Training cannot go on."""
+
+    codes = frozenset(
+        {"train.non_finite_loss", "train.checkpoint_corrupt", "train.resume_mismatch"}
+    )
+    exit_status = 5
+
+
+class DecodingError(PipelineError):
+    """An engine cannot produce what was asked."""
+
+    codes = frozenset(
+        {
+            "decode.engine_unavailable",
+            "decode.engine_failed",
+            "decode.unsupported_option",
+            "decode.context_too_long",
+            "decode.not_lossless",
+        }
+    )
+    exit_status = 6
+
+
+class EvaluationError(PipelineError):
+    """Two sets of results cannot be compared."""
+
+    codes = frozenset({"eval.items_differ"})
+    exit_status = 7
+
+
+class GateError(PipelineError):
+    """A plan's gate did not pass."""
+
+    codes = frozenset({"plan.gate_failed"})
+    exit_status = 8
+
+
+class StoppedAtCheckpoint(PipelineError):  # noqa: N818 (not an error: the run can go on)
+    """The run stopped on request after saving everything it needs to continue."""
+
+    codes = frozenset({"run.stopped"})
+    retryable = True
+    exit_status = 75
+
+    def __init__(self, message: str) -> None:
+        super().__init__("run.stopped", message)
