@@ -1,0 +1,235 @@
+"""ROUGE and BLEU of answers against references, profile `canonical`.
+
+ROUGE is the `rouge-score` library with `CanonicalTokenizer`, because its default tokenizer keeps
+only `[a-z0-9]` and so scores every Chinese answer 0 (or, worse, on its digits alone). BLEU is
+sacrebleu's corpus BLEU-4 with `tokenize=zh` and its signature. Every score is in points, 0 to 100,
+higher is better. `docs/metrics.md` says what these scores do not see.
+"""
+
+import re
+import unicodedata
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from statistics import fmean
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from rouge_score.rouge_scorer import RougeScorer
+from sacrebleu.metrics.bleu import BLEU
+
+from pipeline.errors import DataError, EvaluationError
+
+MAX_NGRAM_ORDER = 4
+NUM_BLEU_STATISTICS = 2 + 2 * MAX_NGRAM_ORDER
+ROUGE_SIGNATURE = f"rouge-score:{version('rouge-score')}|tok:canonical-1|stem:no|f1"
+"""Change `canonical-1` whenever `tokenize` gives other tokens for any text."""
+
+# Scripts written without spaces between words: Han with the iteration mark and the zero of
+# 'er ling er san', Hangzhou numerals, kana (not the middle dot U+30FB), bopomofo, compatibility
+# ideographs, half-width kana, and the supplementary ideographic planes.
+_CJK = (
+    "\u3005-\u3007\u3021-\u3029\u3038-\u303b\u3041-\u3096\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff"
+    "\u3105-\u312f\u31a0-\u31bf\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9d"
+    "\U00020000-\U0003fffd"
+)
+# A word is letters and digits of any other script; a full stop between two digits belongs to it,
+# so that 3.5 shares nothing with 3.6.
+_TOKEN = re.compile(rf"[{_CJK}]|[^\W_{_CJK}]+(?:(?<=\d)\.(?=\d)[^\W_{_CJK}]+)*")
+_GROUPED_THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
+# Letters, digits and the full stop only: the full-width comma separates clauses and list members,
+# never thousands, so it must not become ASCII.
+_FULL_WIDTH = {
+    0xFEE0 + code: code for code in range(0x21, 0x7F) if chr(code).isalnum() or chr(code) == "."
+}
+
+
+def tokenize(text: str) -> list[str]:
+    """Returns the tokens that ROUGE and the length figures count.
+
+    One token for each CJK character (Han, kana, bopomofo); one for each lower-cased run of letters
+    and digits of any other script. Full-width letters and digits equal their ASCII forms, a decimal
+    is one token ("3.5", "v2.0"), grouped thousands equal ungrouped ("1,000" is "1000"). Everything
+    else, punctuation, symbols, `%`, signs and the underscore, separates tokens and is dropped. On
+    ASCII text without decimals or grouped thousands the result equals rouge-score's default.
+    """
+    folded = unicodedata.normalize("NFC", text).translate(_FULL_WIDTH).lower()
+    ungrouped = _GROUPED_THOUSANDS.sub(lambda match: match[0].replace(",", ""), folded)
+    return _TOKEN.findall(ungrouped)
+
+
+class CanonicalTokenizer:
+    """Hands `tokenize` to rouge-score, which asks for an object."""
+
+    def tokenize(self, text: str) -> list[str]:
+        """Returns `tokenize(text)`."""
+        return tokenize(text)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SampleOverlap:
+    """Overlap of one answer with its reference; scores in points, 0 to 100."""
+
+    rouge1: float
+    rouge2: float
+    rougeL: float  # noqa: N815 (the measure's name in the literature and in rouge-score)
+    sentence_bleu: float
+    """BLEU with `effective_order`, for showing one sample; its mean is not the corpus BLEU."""
+    bleu_statistics: tuple[int, ...]
+    """Answer length, reference length, matched 1..4-grams, answer's 1..4-grams (sacrebleu tokens).
+
+    Summed over any set of samples they give that set's corpus BLEU.
+    """
+    num_answer_tokens: int
+    num_reference_tokens: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TextOverlap:
+    """Overlap of a whole test set; scores in points, 0 to 100."""
+
+    rouge1: float
+    rouge2: float
+    rougeL: float  # noqa: N815 (the measure's name in the literature and in rouge-score)
+    bleu4: float
+    """Corpus BLEU."""
+    rouge_signature: str
+    bleu_signature: str
+    brevity_penalty: float
+    """1 when the answers are together at least as long as the references, else below 1."""
+    num_samples: int
+    num_empty: int
+    """Answers without a single token; each counts as 0 in every mean."""
+    mean_answer_tokens: float
+    mean_reference_tokens: float
+
+
+def score_samples(predictions: Sequence[str], references: Sequence[str]) -> list[SampleOverlap]:
+    """Returns one `SampleOverlap` for each pair, in order; an empty answer scores 0.
+
+    Definition: ROUGE-N F1 = 2 * matches / (answer n-grams + reference n-grams) with clipped counts;
+        ROUGE-L F1 the same with the longest common subsequence; sentence BLEU by sacrebleu
+        (`tokenize=zh`, `smooth=exp`, `effective_order`).
+    Direction: higher is better.
+    Source: Lin 2004 (ROUGE); Papineni et al. 2002 (BLEU); rouge-score; sacrebleu (Post 2018).
+
+    Raises:
+        EvaluationError: `eval.items_differ`, the two sequences have different lengths.
+        DataError: `data.row_invalid`, a reference has no token, so nothing could ever match it.
+    """
+    if len(predictions) != len(references):
+        raise EvaluationError(
+            "eval.items_differ",
+            f"{len(predictions)} predictions for {len(references)} references; "
+            "give one prediction, possibly empty, for each reference",
+        )
+    rouge = RougeScorer(["rouge1", "rouge2", "rougeL"], tokenizer=CanonicalTokenizer())
+    bleu = BLEU(tokenize="zh", effective_order=True)
+    samples = []
+    for index, (prediction, reference) in enumerate(zip(predictions, references, strict=True)):
+        num_reference_tokens = len(tokenize(reference))
+        if num_reference_tokens == 0:
+            raise DataError(
+                "data.row_invalid",
+                f"reference {index} is {reference[:40]!r}: it has no letter, digit or CJK character"
+                " to compare an answer with; correct the row or leave it out of the test set",
+            )
+        f1 = rouge.score(target=reference, prediction=prediction)
+        sentence = bleu.sentence_score(prediction, [reference])
+        samples.append(
+            SampleOverlap(
+                rouge1=100.0 * f1["rouge1"].fmeasure,
+                rouge2=100.0 * f1["rouge2"].fmeasure,
+                rougeL=100.0 * f1["rougeL"].fmeasure,
+                sentence_bleu=sentence.score,
+                bleu_statistics=(
+                    sentence.sys_len,
+                    sentence.ref_len,
+                    *sentence.counts,
+                    *sentence.totals,
+                ),
+                num_answer_tokens=len(tokenize(prediction)),
+                num_reference_tokens=num_reference_tokens,
+            )
+        )
+    return samples
+
+
+def summarize(samples: Sequence[SampleOverlap]) -> TextOverlap:
+    """Returns mean ROUGE and corpus BLEU over all samples, empty answers included.
+
+    Definition: ROUGE is the unweighted mean of the samples' F1 (macro); BLEU sums the n-gram counts
+        over samples before dividing (micro).
+    Direction: higher is better.
+    Source: rouge-score and sacrebleu, as for `score_samples`.
+
+    Raises:
+        DataError: `data.empty`, there is no sample.
+    """
+    if not samples:
+        raise DataError("data.empty", "no sample to summarize; the test set has no row")
+    totals = np.sum([sample.bleu_statistics for sample in samples], axis=0)
+    num_answer, num_reference = int(totals[0]), int(totals[1])
+    return TextOverlap(
+        rouge1=fmean(sample.rouge1 for sample in samples),
+        rouge2=fmean(sample.rouge2 for sample in samples),
+        rougeL=fmean(sample.rougeL for sample in samples),
+        bleu4=float(corpus_bleu_from_statistics(totals)),
+        rouge_signature=ROUGE_SIGNATURE,
+        bleu_signature=_bleu_signature(),
+        brevity_penalty=float(_brevity_penalty(np.float64(num_answer), np.float64(num_reference))),
+        num_samples=len(samples),
+        num_empty=sum(sample.num_answer_tokens == 0 for sample in samples),
+        mean_answer_tokens=fmean(sample.num_answer_tokens for sample in samples),
+        mean_reference_tokens=fmean(sample.num_reference_tokens for sample in samples),
+    )
+
+
+def corpus_bleu_from_statistics(counts: ArrayLike) -> NDArray[np.float64]:
+    """Returns the corpus BLEU of each row of summed statistics, shape `counts.shape[:-1]`.
+
+    Definition: BP * exp(mean of log precision 1..4); an order without a match counts half, then a
+        quarter, ... of one match (sacrebleu's `exp` smoothing); 0 when nothing matches at all or
+        when no answer is four tokens long.
+    Direction: higher is better; points, 0 to 100.
+    Source: sacrebleu 2.6 `BLEU.compute_bleu`, vectorised so that a bootstrap needs no loop.
+
+    Args:
+        counts: sums of `SampleOverlap.bleu_statistics`, shape [..., 10].
+    """
+    sums = np.asarray(counts, dtype=np.float64)
+    matched = sums[..., 2 : 2 + MAX_NGRAM_ORDER]
+    total = sums[..., 2 + MAX_NGRAM_ORDER :]
+    is_zero = matched == 0
+    smoothed = np.where(is_zero, 0.5 ** np.cumsum(is_zero, axis=-1), matched)
+    defined = ~is_zero.all(axis=-1) & (total > 0).all(axis=-1)
+    log_precision = np.log(smoothed) - np.log(np.where(total > 0, total, 1.0))
+    bleu = 100.0 * _brevity_penalty(sums[..., 0], sums[..., 1]) * np.exp(log_precision.mean(-1))
+    return np.where(defined, bleu, 0.0)
+
+
+def repeated_4gram_rate(tokens: Sequence[Hashable]) -> float:
+    """Returns the share of 4-grams that occurred before in the same answer; 0 below 4 tokens.
+
+    Definition: 1 - distinct 4-grams / 4-grams, over token ids or text tokens.
+    Direction: lower is better; 0 to 1. A degenerate answer also makes speculation look fast.
+    Source: seq-rep-4, Welleck et al. 2019 (arXiv 1908.04319), section 6.
+    """
+    ngrams = [tuple(tokens[start : start + 4]) for start in range(len(tokens) - 3)]
+    return 1.0 - len(set(ngrams)) / len(ngrams) if ngrams else 0.0
+
+
+def _brevity_penalty(
+    num_answer: NDArray[np.float64] | np.float64, num_reference: NDArray[np.float64] | np.float64
+) -> NDArray[np.float64]:
+    shortfall = num_reference / np.maximum(num_answer, 1.0) - 1.0
+    penalty = np.exp(-np.maximum(shortfall, 0.0))
+    return np.where(num_answer > 0, penalty, 0.0)
+
+
+@cache
+def _bleu_signature() -> str:
+    metric = BLEU(tokenize="zh")
+    metric.corpus_score([""], [[""]])  # the signature learns the number of references by scoring
+    return str(metric.get_signature())
