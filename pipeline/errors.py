@@ -8,7 +8,7 @@
     |     data.mask_empty  data.format_unsupported
     |-- ModelError                checkpoints and tokenizers
     |     model.not_found  model.unsafe_file  model.unsupported  model.vocabulary_mismatch
-    |     model.digest_mismatch  model.no_chat_template
+    |     model.digest_mismatch  model.no_chat_template  model.corrupt_file
     |-- TrainingError
     |     train.non_finite_loss  train.checkpoint_corrupt  train.resume_mismatch
     |-- DecodingError
@@ -17,6 +17,8 @@
     |-- EvaluationError
     |     eval.items_differ
     |-- GateError                 plan.gate_failed
+    |-- StepError                 a plan's step failed: the step's own code, or
+    |     run.crashed  run.no_report
     `-- StoppedAtCheckpoint       not a failure: stopped on request, resumable (exit status 75)
 
 Every leaf carries a stable `code`, whether another attempt can help (`retryable`) and a message
@@ -76,6 +78,7 @@ class ModelError(PipelineError):
             "model.vocabulary_mismatch",
             "model.digest_mismatch",
             "model.no_chat_template",
+            "model.corrupt_file",
         }
     )
     exit_status = 4
@@ -117,6 +120,17 @@ class GateError(PipelineError):
 
     codes = frozenset({"plan.gate_failed"})
     exit_status = 8
+
+
+class StepError(PipelineError):
+    """A step of a plan failed; carries the step's own code and exit status."""
+
+    codes = frozenset({"run.crashed", "run.no_report"})
+
+    def __init__(self, step_id: str, code: str, message: str, exit_status: int) -> None:
+        Exception.__init__(self, f"step {step_id!r}: {message}")
+        self.code = code
+        self.exit_status = exit_status  # type: ignore[misc]  # the child's status becomes ours
 
 
 class StoppedAtCheckpoint(PipelineError):  # noqa: N818 (not an error: the run can go on)

@@ -1,7 +1,7 @@
 """What a recipe is given besides its spec: where to write, how to report, when to stop.
 
-A recipe is a function `run(spec, context) -> RecipeResult`. The outermost frame (`pipeline.__main__`)
-writes the first and the terminal event; a recipe writes those between.
+A recipe is a function `run(spec, context) -> RecipeResult`. The outermost frame,
+`pipeline.__main__`, writes the first and the terminal event; a recipe writes those between.
 """
 
 import os

@@ -242,6 +242,8 @@ class GaugeSettings(Contract):
     """Bits per byte and KL(base || model) on text sampled from the base with frozen prompts."""
 
     prompts: DatasetRef
+    texts: Reference | None = None
+    """Texts an earlier evaluation sampled (its output `gauge_texts`); None samples them now."""
     num_samples: PositiveInt = 8
     num_prompt_tokens: PositiveInt = 16
     max_new_tokens: PositiveInt = 64
@@ -255,7 +257,7 @@ class EvaluateSpec(SpecBase):
     base: Reference
     """The model whose general ability must be kept; may be `model` itself."""
     baseline: Reference | None = None
-    """Run directory of an earlier evaluation of `base` on the same items (output `evaluation`)."""
+    """`samples.parquet` of an evaluation of `base` on the same items (its output `samples`)."""
     text_overlap: TextOverlapSettings | None = None
     general_ability: GeneralAbilitySettings | None = None
     gauge: GaugeSettings | None = None
@@ -330,6 +332,7 @@ AnySpec = Annotated[
 ]
 
 _ADAPTER: TypeAdapter[AnySpec] = TypeAdapter(AnySpec)
+_RUN_ADAPTER: TypeAdapter[RunSpec] = TypeAdapter(RunSpec)
 RUN_KINDS = (
     "continual_pretrain",
     "curriculum_sft",
@@ -348,6 +351,18 @@ def parse_spec(document: str | bytes) -> AnySpec:
     """
     try:
         return _ADAPTER.validate_json(document)
+    except ValidationError as exc:
+        raise SpecError("spec.invalid", describe_validation_error(exc)) from exc
+
+
+def parse_run_spec(document: str | bytes) -> RunSpec:
+    """The spec of one run; a plan is refused.
+
+    Raises:
+        SpecError: `spec.invalid` with one line for each problem.
+    """
+    try:
+        return _RUN_ADAPTER.validate_json(document)
     except ValidationError as exc:
         raise SpecError("spec.invalid", describe_validation_error(exc)) from exc
 

@@ -1,0 +1,116 @@
+"""Executes a plan on this machine: each step is a child process, finished steps are kept.
+
+    <run dir>/steps/<step id>/      the step's own run directory
+    <run dir>/report.json           every step's report, seconds and state
+
+A plan started again with the same run directory skips steps whose report belongs to the same
+resolved spec and resumes the interrupted one from its newest verified checkpoint.
+"""
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from pipeline.contracts.codec import canonical_json, digest
+from pipeline.contracts.plans import check_gates, execution_order, resolve_references
+from pipeline.contracts.reports import Report
+from pipeline.contracts.specs import PlanSpec, PlanStep, RunSpec
+from pipeline.errors import StepError, StoppedAtCheckpoint
+from pipeline.execution import RecipeResult, RunContext
+
+logger = logging.getLogger(__name__)
+POLL_SECONDS = 0.2
+STOPPED = StoppedAtCheckpoint.exit_status
+
+Outputs = dict[tuple[str, str], tuple[str, str | None]]
+
+
+def run(spec: PlanSpec, context: RunContext) -> RecipeResult:
+    """Every step has succeeded and every gate holds.
+
+    Raises:
+        StepError: a step ended with an error.
+        GateError: a gate does not hold.
+        StoppedAtCheckpoint: a stop was requested; the running step saved a checkpoint.
+        SpecError: the steps' references cannot be resolved.
+    """
+    order = execution_order(spec)
+    progress = context.progress("plan", total=len(order), unit="steps")
+    outputs: Outputs = {}
+    steps: dict[str, Any] = {}
+    for index, step in enumerate(order):
+        resolved = resolve_references(step.spec, outputs)
+        step_dir = context.run_dir / "steps" / step.id
+        report = _finished_report(step_dir, resolved)
+        kept = report is not None
+        if report is None:
+            _run_step(step, resolved, step_dir, context)
+            report = _finished_report(step_dir, resolved)
+            if report is None:
+                raise StepError(
+                    step.id, "run.no_report", "ended with status 0 but wrote no report", 1
+                )
+        check_gates(step.id, step.gates, report.model_dump(mode="json"))
+        for name, output in report.outputs.items():
+            outputs[step.id, name] = (str(step_dir / output.path), output.digest)
+        steps[step.id] = {"kind": report.kind, "seconds": report.seconds, "kept": kept}
+        logger.info("step %s finished in %.0f s%s", step.id, report.seconds, " (kept)" * kept)
+        progress.advance_to(index + 1)
+    return RecipeResult(metrics={"steps": steps})
+
+
+def step_report(plan_dir: Path, step_id: str) -> Report:
+    """The report of a finished step."""
+    path = plan_dir / "steps" / step_id / "report.json"
+    return Report.parse(path.read_bytes())
+
+
+def _finished_report(step_dir: Path, spec: RunSpec) -> Report | None:
+    path = step_dir / "report.json"
+    if not path.exists():
+        return None
+    report = Report.parse(path.read_bytes())
+    return report if report.spec_digest == digest(spec) else None
+
+
+def _run_step(step: PlanStep, spec: RunSpec, step_dir: Path, context: RunContext) -> None:
+    step_dir.mkdir(parents=True, exist_ok=True)
+    request = step_dir / "request.json"
+    request.write_bytes(canonical_json(spec))
+    command = [sys.executable, "-m", "pipeline", "run", str(request), "--run-dir", str(step_dir)]
+    command += ["--replace"]  # a changed spec starts the step anew
+    with (step_dir / "stderr.log").open("ab") as log:
+        child = subprocess.Popen(  # noqa: S603 (our own interpreter and module)
+            command, stderr=log, start_new_session=True, env=os.environ | {"HF_HUB_OFFLINE": "1"}
+        )
+        forwarded = False
+        while (status := child.poll()) is None:
+            if context.stop and not forwarded:
+                child.send_signal(signal.SIGTERM)
+                forwarded = True
+            time.sleep(POLL_SECONDS)
+    if status == STOPPED:
+        raise StoppedAtCheckpoint(
+            f"stopped in step {step.id!r}; run the same command again to go on"
+        )
+    if status != 0:
+        code, message = _terminal_error(step_dir, status)
+        raise StepError(step.id, code, message, status if status > 0 else 1)
+
+
+def _terminal_error(step_dir: Path, status: int) -> tuple[str, str]:
+    """The code and message of the failed step, from its last event."""
+    events = step_dir / "events.jsonl"
+    if events.exists():
+        last = events.read_bytes().rstrip().rsplit(b"\n", 1)[-1]
+        payload = json.loads(last)["payload"] if last else {}
+        if payload.get("kind") == "RunFailed":
+            return payload["code"], payload["message"]
+    cause = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
+    return "run.crashed", f"{cause} without saying why; see {step_dir / 'stderr.log'}"
