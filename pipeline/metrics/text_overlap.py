@@ -15,14 +15,23 @@ from importlib.metadata import version
 from statistics import fmean
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 from rouge_score.rouge_scorer import RougeScorer
 from sacrebleu.metrics.bleu import BLEU
 
 from pipeline.errors import DataError, EvaluationError
+from pipeline.metrics.corpus_bleu import brevity_penalty, corpus_bleu_from_statistics
 
-MAX_NGRAM_ORDER = 4
-NUM_BLEU_STATISTICS = 2 + 2 * MAX_NGRAM_ORDER
+__all__ = [
+    "CanonicalTokenizer",
+    "SampleOverlap",
+    "TextOverlap",
+    "corpus_bleu_from_statistics",
+    "repeated_4gram_rate",
+    "score_samples",
+    "summarize",
+    "tokenize",
+]
+
 ROUGE_SIGNATURE = f"rouge-score:{version('rouge-score')}|tok:canonical-1|stem:no|f1"
 """Change `canonical-1` whenever `tokenize` gives other tokens for any text."""
 
@@ -170,7 +179,6 @@ def summarize(samples: Sequence[SampleOverlap]) -> TextOverlap:
     if not samples:
         raise DataError("data.empty", "no sample to summarize; the test set has no row")
     totals = np.sum([sample.bleu_statistics for sample in samples], axis=0)
-    num_answer, num_reference = int(totals[0]), int(totals[1])
     return TextOverlap(
         rouge1=fmean(sample.rouge1 for sample in samples),
         rouge2=fmean(sample.rouge2 for sample in samples),
@@ -178,35 +186,12 @@ def summarize(samples: Sequence[SampleOverlap]) -> TextOverlap:
         bleu4=float(corpus_bleu_from_statistics(totals)),
         rouge_signature=ROUGE_SIGNATURE,
         bleu_signature=_bleu_signature(),
-        brevity_penalty=float(_brevity_penalty(np.float64(num_answer), np.float64(num_reference))),
+        brevity_penalty=float(brevity_penalty(totals[0], totals[1])),
         num_samples=len(samples),
         num_empty=sum(sample.num_answer_tokens == 0 for sample in samples),
         mean_answer_tokens=fmean(sample.num_answer_tokens for sample in samples),
         mean_reference_tokens=fmean(sample.num_reference_tokens for sample in samples),
     )
-
-
-def corpus_bleu_from_statistics(counts: ArrayLike) -> NDArray[np.float64]:
-    """Returns the corpus BLEU of each row of summed statistics, shape `counts.shape[:-1]`.
-
-    Definition: BP * exp(mean of log precision 1..4); an order without a match counts half, then a
-        quarter, ... of one match (sacrebleu's `exp` smoothing); 0 when nothing matches at all or
-        when no answer is four tokens long.
-    Direction: higher is better; points, 0 to 100.
-    Source: sacrebleu 2.6 `BLEU.compute_bleu`, vectorised so that a bootstrap needs no loop.
-
-    Args:
-        counts: sums of `SampleOverlap.bleu_statistics`, shape [..., 10].
-    """
-    sums = np.asarray(counts, dtype=np.float64)
-    matched = sums[..., 2 : 2 + MAX_NGRAM_ORDER]
-    total = sums[..., 2 + MAX_NGRAM_ORDER :]
-    is_zero = matched == 0
-    smoothed = np.where(is_zero, 0.5 ** np.cumsum(is_zero, axis=-1), matched)
-    defined = ~is_zero.all(axis=-1) & (total > 0).all(axis=-1)
-    log_precision = np.log(smoothed) - np.log(np.where(total > 0, total, 1.0))
-    bleu = 100.0 * _brevity_penalty(sums[..., 0], sums[..., 1]) * np.exp(log_precision.mean(-1))
-    return np.where(defined, bleu, 0.0)
 
 
 def repeated_4gram_rate(tokens: Sequence[Hashable]) -> float:
@@ -218,14 +203,6 @@ def repeated_4gram_rate(tokens: Sequence[Hashable]) -> float:
     """
     ngrams = [tuple(tokens[start : start + 4]) for start in range(len(tokens) - 3)]
     return 1.0 - len(set(ngrams)) / len(ngrams) if ngrams else 0.0
-
-
-def _brevity_penalty(
-    num_answer: NDArray[np.float64] | np.float64, num_reference: NDArray[np.float64] | np.float64
-) -> NDArray[np.float64]:
-    shortfall = num_reference / np.maximum(num_answer, 1.0) - 1.0
-    penalty = np.exp(-np.maximum(shortfall, 0.0))
-    return np.where(num_answer > 0, penalty, 0.0)
 
 
 @cache

@@ -12,8 +12,8 @@ from rouge_score.rouge_scorer import RougeScorer
 from sacrebleu.metrics.bleu import BLEU
 
 from pipeline.errors import DataError, EvaluationError
+from pipeline.metrics.corpus_bleu import NUM_BLEU_STATISTICS
 from pipeline.metrics.text_overlap import (
-    NUM_BLEU_STATISTICS,
     CanonicalTokenizer,
     corpus_bleu_from_statistics,
     repeated_4gram_rate,
