@@ -5,12 +5,13 @@
     |     spec.invalid  spec.unresolved_reference  spec.plan_cycle
     |-- DataError                 what the files contain
     |     data.not_found  data.encoding  data.json_syntax  data.row_invalid  data.empty
-    |     data.mask_empty  data.format_unsupported
+    |     data.mask_empty  data.format_unsupported  data.digest_mismatch
     |-- ModelError                checkpoints and tokenizers
     |     model.not_found  model.unsafe_file  model.unsupported  model.vocabulary_mismatch
     |     model.digest_mismatch  model.no_chat_template  model.corrupt_file
     |-- TrainingError
-    |     train.non_finite_loss  train.checkpoint_corrupt  train.resume_mismatch
+    |     train.non_finite_loss  train.diverged  train.checkpoint_corrupt
+    |     train.resume_mismatch
     |-- DecodingError
     |     decode.engine_unavailable  decode.engine_failed  decode.unsupported_option
     |     decode.context_too_long  decode.not_lossless
@@ -62,6 +63,7 @@ class DataError(PipelineError):
             "data.empty",
             "data.mask_empty",
             "data.format_unsupported",
+            "data.digest_mismatch",
         }
     )
     exit_status = 3
@@ -88,7 +90,12 @@ class TrainingError(PipelineError):
     """Training cannot go on."""
 
     codes = frozenset(
-        {"train.non_finite_loss", "train.checkpoint_corrupt", "train.resume_mismatch"}
+        {
+            "train.non_finite_loss",
+            "train.diverged",
+            "train.checkpoint_corrupt",
+            "train.resume_mismatch",
+        }
     )
     exit_status = 5
 
