@@ -1,0 +1,113 @@
+"""Rows of CSV files: comma, semicolon or tab, quoted as RFC 4180 says, nothing repaired."""
+
+import csv
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from pipeline.contracts.references import DatasetKind
+from pipeline.contracts.row_errors import RowError, excerpt
+from pipeline.data.columns import resolve_columns, row_from_cells
+from pipeline.data.encodings import Encoding
+from pipeline.data.readers_json import MAX_ROW_BYTES, RawRow, iter_lines
+
+DELIMITERS = (",", ";", "\t")
+
+# The module's limit is a global of the csv library; the default (131,072 characters) is less than
+# a long document. Lines are bounded by `iter_lines`, so memory stays bounded.
+csv.field_size_limit(MAX_ROW_BYTES)
+
+
+def read_csv(
+    path: Path,
+    encoding: Encoding,
+    *,
+    kind: DatasetKind,
+    mapping: Mapping[str, str] | None = None,
+) -> Iterator[RawRow | RowError]:
+    """One raw row or error for each record that is not blank, in the file's order.
+
+    A record may span lines; its line is the one it begins on. A damaged header ends the file.
+    """
+    delimiter = sniff_delimiter(path, encoding)
+    lines = _Lines(path, encoding)
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    fields: list[str] | None = None
+    while True:
+        line = lines.number + 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except _LineRejectedError as exc:
+            yield exc.error
+            if fields is None:
+                return
+            continue
+        except csv.Error:
+            yield RowError(
+                code="csv.quote",
+                line=line,
+                params={"lines": lines.number - line + 1},
+                value_excerpt=excerpt(lines.current.strip()),
+            )
+            if fields is None:
+                return
+            continue
+        if not any(cell.strip() for cell in cells):
+            continue
+        if fields is None:
+            resolved = resolve_columns(cells, kind, mapping)
+            if isinstance(resolved, RowError):
+                yield resolved
+                return
+            fields = resolved
+        elif len(cells) != len(fields):
+            yield RowError(
+                code="csv.columns",
+                line=line,
+                params={"found": len(cells), "expected": len(fields)},
+                value_excerpt=excerpt(delimiter.join(cells)),
+            )
+        else:
+            yield line, row_from_cells(fields, cells)
+
+
+def sniff_delimiter(path: Path, encoding: Encoding) -> str:
+    """The delimiter that splits the first line into the most columns; comma when none does."""
+    for _, line in iter_lines(path, encoding):
+        if isinstance(line, RowError):
+            break
+        if line.strip():
+            widths = {d: len(next(csv.reader([line], delimiter=d))) for d in DELIMITERS}
+            return max(DELIMITERS, key=lambda delimiter: widths[delimiter])
+    return DELIMITERS[0]
+
+
+class _LineRejectedError(Exception):
+    """A line that the csv reader must not see."""
+
+    def __init__(self, error: RowError) -> None:
+        super().__init__(error.code)
+        self.error = error
+
+
+class _Lines:
+    """Decoded lines for `csv.reader`; goes on after a line that was rejected.
+
+    A generator could not: it is finished once it has raised.
+    """
+
+    def __init__(self, path: Path, encoding: Encoding) -> None:
+        self._lines = iter_lines(path, encoding)
+        self.number = 0
+        self.current = ""
+
+    def __iter__(self) -> "_Lines":
+        return self
+
+    def __next__(self) -> str:
+        self.number, line = next(self._lines)
+        if isinstance(line, RowError):
+            raise _LineRejectedError(line)
+        self.current = line
+        return line
