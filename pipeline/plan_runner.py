@@ -23,6 +23,7 @@ from pipeline.contracts.reports import Report
 from pipeline.contracts.specs import PlanSpec, PlanStep, RunSpec
 from pipeline.errors import StepError, StoppedAtCheckpoint
 from pipeline.execution import RecipeResult, RunContext
+from pipeline.terminal import EventFollower, duration
 
 logger = logging.getLogger(__name__)
 POLL_SECONDS = 0.2
@@ -85,16 +86,21 @@ def _run_step(step: PlanStep, spec: RunSpec, step_dir: Path, context: RunContext
     request.write_bytes(canonical_json(spec))
     command = [sys.executable, "-m", "pipeline", "run", str(request), "--run-dir", str(step_dir)]
     command += ["--replace"]  # a changed spec starts the step anew
+    follower = EventFollower(step_dir / "events.jsonl", label=step.id)
+    started = time.monotonic()
     with (step_dir / "stderr.log").open("ab") as log:
         child = subprocess.Popen(  # noqa: S603 (our own interpreter and module)
             command, stderr=log, start_new_session=True, env=os.environ | {"HF_HUB_OFFLINE": "1"}
         )
         forwarded = False
         while (status := child.poll()) is None:
+            follower.poll()
             if context.stop and not forwarded:
                 child.send_signal(signal.SIGTERM)
                 forwarded = True
             time.sleep(POLL_SECONDS)
+    outcome = {0: "done", STOPPED: "stopped"}.get(status, "FAILED")
+    follower.close(f"{outcome} in {duration(time.monotonic() - started)}")
     if status == STOPPED:
         raise StoppedAtCheckpoint(
             f"stopped in step {step.id!r}; run the same command again to go on"

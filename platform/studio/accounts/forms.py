@@ -1,0 +1,128 @@
+"""Forms of the accounts pages."""
+
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib.auth.forms import AuthenticationForm, SetPasswordMixin
+from django.core.exceptions import ValidationError
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from studio.accounts.models import Project, Role, User
+from studio.accounts.sign_in import sign_in_locked_until, sign_in_record_failure
+
+
+class SignInForm(AuthenticationForm):
+    """User name and password, refused for a while after repeated failures."""
+
+    def clean(self) -> dict[str, Any]:
+        username = self.cleaned_data.get("username", "")
+        address = self.request.META["REMOTE_ADDR"] if self.request else ""
+        locked_until = sign_in_locked_until(username=username, address=address)
+        if locked_until:
+            minutes = int((locked_until - timezone.now()).total_seconds() // 60) + 1
+            raise ValidationError(
+                ngettext(
+                    "Too many wrong passwords. Try again in %(minutes)d minute, "
+                    "or ask an administrator for a reset link.",
+                    "Too many wrong passwords. Try again in %(minutes)d minutes, "
+                    "or ask an administrator for a reset link.",
+                    minutes,
+                )
+                % {"minutes": minutes},
+                code="locked_out",
+            )
+        try:
+            return super().clean()
+        except ValidationError:
+            sign_in_record_failure(username=username, address=address)
+            raise
+
+
+class NewPasswordForm(SetPasswordMixin, forms.Form):
+    """A new password, twice."""
+
+    password1, password2 = SetPasswordMixin.create_password_fields(
+        label1=gettext_lazy("New password"), label2=gettext_lazy("New password again")
+    )
+
+    def __init__(self, user: User, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.user = user
+
+    def clean(self) -> dict[str, Any] | None:
+        self.validate_passwords()
+        self.validate_password_for_user(self.user)
+        return super().clean()
+
+
+class ChangePasswordForm(NewPasswordForm):
+    """A new password for somebody who knows the old one."""
+
+    old_password = forms.CharField(
+        label=gettext_lazy("Current password"),
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+    )
+    field_order = ("old_password", "password1", "password2")
+
+    def clean_old_password(self) -> str:
+        old_password: str = self.cleaned_data["old_password"]
+        if not self.user.check_password(old_password):
+            raise ValidationError(_("This is not your current password."), code="wrong_password")
+        return old_password
+
+
+class NewAccountForm(NewPasswordForm):
+    """A user name and a password, for whoever opened a set-up or invitation link."""
+
+    username = forms.CharField(
+        label=gettext_lazy("User name"),
+        max_length=150,
+        validators=[User.username_validator],
+        help_text=gettext_lazy("Letters, digits and @ . + - _; Chinese is fine."),
+        widget=forms.TextInput(attrs={"autocomplete": "username"}),
+    )
+    field_order = ("username", "password1", "password2")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(User(), *args, **kwargs)
+
+    def clean_username(self) -> str:
+        username = User.normalize_username(self.cleaned_data["username"])
+        if User.objects.filter(username__iexact=username).exists():
+            raise ValidationError(
+                _("The user name %(username)s is taken: choose another one."),
+                code="taken",
+                params={"username": username},
+            )
+        self.user.username = username
+        return username
+
+
+class InviteForm(forms.Form):
+    role = forms.ChoiceField(label=gettext_lazy("Role"), choices=Role.choices)
+    note = forms.CharField(
+        label=gettext_lazy("For whom"),
+        max_length=120,
+        required=False,
+        help_text=gettext_lazy("Only a reminder for this list."),
+    )
+
+
+class RoleForm(forms.Form):
+    role = forms.ChoiceField(label=gettext_lazy("Role"), choices=Role.choices)
+
+
+class ProjectForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable at run time
+    class Meta:
+        model = Project
+        fields = ("name", "slug")
+        labels: ClassVar = {
+            "name": gettext_lazy("Name"),
+            "slug": gettext_lazy("Address"),
+        }
+        help_texts: ClassVar = {
+            "slug": gettext_lazy("Latin letters, digits and hyphens; it cannot be changed later."),
+        }

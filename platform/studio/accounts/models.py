@@ -1,0 +1,166 @@
+"""People, what they may do in which project, and what was done."""
+
+from collections.abc import Iterable
+from typing import Any, ClassVar, NoReturn
+
+from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.models import UserManager as DjangoUserManager
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from studio.accounts.querysets import (
+    AuditEventQuerySet,
+    MembershipQuerySet,
+    ProjectQuerySet,
+    UserQuerySet,
+)
+
+
+class Role(models.TextChoices):
+    """What a member does in a project."""
+
+    EXPERT = "expert", _("Domain expert")
+    ENGINEER = "engineer", _("Engineer")
+    REVIEWER = "reviewer", _("Reviewer")
+    ADMIN = "admin", _("Administrator")
+
+
+class Theme(models.TextChoices):
+    AUTO = "auto", _("As the system")
+    LIGHT = "light", _("Light")
+    DARK = "dark", _("Dark")
+
+
+class UserManager(DjangoUserManager["User"].from_queryset(UserQuerySet)):  # type: ignore[misc]
+    """Django's manager with the querysets of `UserQuerySet`."""
+
+
+class User(AbstractUser):
+    """A person who can sign in.
+
+    A superuser is the installation's administrator and acts as `Role.ADMIN` in every project.
+    """
+
+    language = models.CharField(max_length=8, blank=True)
+    theme = models.CharField(max_length=8, choices=Theme.choices, default=Theme.AUTO)
+
+    objects: ClassVar[UserManager] = UserManager()
+
+    @property
+    def display_name(self) -> str:
+        return self.get_full_name() or self.username
+
+
+class Project(models.Model):
+    """The unit of sharing: everything else belongs to exactly one project."""
+
+    slug = models.SlugField(max_length=50, unique=True)
+    name = models.CharField(max_length=120)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = ProjectQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("name", "id")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Membership(models.Model):
+    """`user` acts as `role` in `project`."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=16, choices=Role.choices)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = MembershipQuerySet.as_manager()
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=("project", "user"), name="membership_once_per_project"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.user} ({self.role}) in {self.project}"
+
+
+class OneTimeLink(models.Model):
+    """A secret address that does one thing once. Only the hash of its token is stored."""
+
+    class Purpose(models.TextChoices):
+        SETUP = "setup", _("First administrator")
+        INVITE = "invite", _("Invitation")
+        PASSWORD_RESET = "password_reset", _("Password reset")
+
+    token_sha256 = models.CharField(max_length=64, unique=True)
+    purpose = models.CharField(max_length=16, choices=Purpose.choices)
+    created_at = models.DateTimeField(auto_now_add=True)
+    created_by = models.ForeignKey(User, null=True, on_delete=models.CASCADE, related_name="+")
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True)
+    # An invitation has a project and a role; a password reset has a user.
+    project = models.ForeignKey(
+        Project, null=True, on_delete=models.CASCADE, related_name="invitations"
+    )
+    role = models.CharField(max_length=16, choices=Role.choices, blank=True)
+    note = models.CharField(max_length=120, blank=True)
+    user = models.ForeignKey(User, null=True, on_delete=models.CASCADE, related_name="+")
+
+    def __str__(self) -> str:
+        return f"{self.purpose} link {self.pk}"
+
+
+class SignInFailure(models.Model):
+    """One failed sign-in, counted to slow down guessing."""
+
+    username = models.CharField(max_length=150)
+    address = models.CharField(max_length=45)
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        # For `services.sign_in_locked_until`: newest failures of one name.
+        indexes = (models.Index(fields=("username", "at"), name="sign_in_failure_recent"),)
+
+    def __str__(self) -> str:
+        return f"{self.username} from {self.address}"
+
+
+class AuditEvent(models.Model):
+    """Who did what to which object. Rows are only ever added, here and by database triggers."""
+
+    at = models.DateTimeField(auto_now_add=True)
+    actor = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
+    # Names are copied: the line must read the same after a rename.
+    actor_name = models.CharField(max_length=150)
+    action = models.CharField(max_length=64)
+    project = models.ForeignKey(Project, null=True, on_delete=models.PROTECT, related_name="+")
+    target_type = models.CharField(max_length=64)
+    target_id = models.CharField(max_length=64)
+    target_name = models.CharField(max_length=200)
+    details = models.JSONField(default=dict)
+
+    objects = AuditEventQuerySet.as_manager()
+
+    class Meta:
+        # For the audit page: one project's events, newest first.
+        indexes = (models.Index(fields=("project", "-id"), name="audit_by_project"),)
+
+    def __str__(self) -> str:
+        return f"{self.actor_name} {self.action} {self.target_type} {self.target_id}"
+
+    def save(
+        self,
+        *,
+        force_insert: bool | tuple[Any, ...] = False,
+        force_update: bool = False,
+        using: str | None = None,
+        update_fields: Iterable[str] | None = None,
+    ) -> None:
+        if not self._state.adding:
+            raise TypeError("audit events are append-only")
+        super().save(force_insert=True, using=using)
+
+    def delete(self, using: str | None = None, keep_parents: bool = False) -> NoReturn:
+        raise TypeError("audit events are append-only")

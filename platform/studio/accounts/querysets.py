@@ -1,0 +1,60 @@
+"""Reads of the accounts app. Views start from `for_user`, never from all rows."""
+
+from typing import TYPE_CHECKING, NoReturn
+
+from django.db import models
+
+if TYPE_CHECKING:
+    from studio.accounts.models import AuditEvent, Membership, Project, User  # noqa: F401 (type arguments)
+
+
+class UserQuerySet(models.QuerySet["User"]):
+    def managed_by(self, actor: "User") -> "UserQuerySet":
+        """The accounts that `actor` may disable and whose passwords they may reset.
+
+        An administrator of one project must not take over an account that also works elsewhere:
+        every project of the account has to be administered by `actor`.
+        """
+        others = self.exclude(pk=actor.pk)
+        if actor.is_superuser:
+            return others
+        administered = list(
+            actor.memberships.filter(role="admin").values_list("project", flat=True)
+        )
+        works_elsewhere = ~models.Q(memberships__project__in=administered)
+        strangers = self.filter(works_elsewhere, memberships__isnull=False).values("pk")
+        return (
+            others.filter(is_superuser=False, memberships__project__in=administered)
+            .exclude(pk__in=strangers)
+            .distinct()
+        )
+
+
+class ProjectQuerySet(models.QuerySet["Project"]):
+    def for_user(self, user: "User") -> "ProjectQuerySet":
+        """The projects in which `user` has a role."""
+        if user.is_superuser:
+            return self
+        return self.filter(memberships__user=user)
+
+
+class MembershipQuerySet(models.QuerySet["Membership"]):
+    def for_user(self, user: "User") -> "MembershipQuerySet":
+        """The memberships in the projects that `user` belongs to."""
+        if user.is_superuser:
+            return self
+        return self.filter(project__memberships__user=user)
+
+
+class AuditEventQuerySet(models.QuerySet["AuditEvent"]):
+    def for_user(self, user: "User") -> "AuditEventQuerySet":
+        """The events of projects that `user` administers."""
+        if user.is_superuser:
+            return self
+        return self.filter(project__memberships__user=user, project__memberships__role="admin")
+
+    def update(self, **kwargs: object) -> NoReturn:
+        raise TypeError("audit events are append-only")
+
+    def delete(self) -> NoReturn:
+        raise TypeError("audit events are append-only")

@@ -1,0 +1,139 @@
+"""Signing in and out, one-time links, and the account of the person themselves."""
+
+from typing import cast
+
+from django.contrib import messages
+from django.contrib.auth import login, update_session_auth_hash
+from django.contrib.auth.decorators import login_not_required
+from django.contrib.auth.forms import AuthenticationForm
+from django.contrib.auth.views import LoginView
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import get_language
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods
+
+from studio.accounts import services
+from studio.accounts.access import UserRequest
+from studio.accounts.forms import (
+    ChangePasswordForm,
+    NewAccountForm,
+    NewPasswordForm,
+    SignInForm,
+)
+from studio.accounts.links import link_find
+from studio.accounts.models import OneTimeLink, User
+from studio.accounts.preferences import remember_preferences
+from studio.accounts.sign_in import sign_in_record_success
+
+Purpose = OneTimeLink.Purpose
+_BACKEND = "django.contrib.auth.backends.ModelBackend"
+
+
+class SignInView(LoginView):
+    template_name = "accounts/sign_in.html"
+    authentication_form = SignInForm
+    redirect_authenticated_user = True
+
+    def form_valid(self, form: AuthenticationForm) -> HttpResponse:
+        user = cast(User, form.get_user())
+        sign_in_record_success(user=user, address=self.request.META["REMOTE_ADDR"])
+        response = super().form_valid(form)
+        remember_preferences(response, language=user.language, theme=user.theme)
+        return response
+
+
+@never_cache
+@sensitive_post_parameters()
+@login_not_required
+@require_http_methods(["GET", "POST"])
+def setup(request: HttpRequest, token: str) -> HttpResponse:
+    """The first administrator makes their account by the link printed on the console."""
+    link = link_find(purpose=Purpose.SETUP, token=token)
+    if link is None:
+        return _spent_link(request)
+    form = NewAccountForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            user = services.setup_use(
+                link=link,
+                username=form.cleaned_data["username"],
+                password=form.cleaned_data["password1"],
+                language=get_language() or "",
+            )
+        except ValidationError as error:
+            form.add_error(None, error)
+        else:
+            login(request, user, backend=_BACKEND)
+            return redirect("accounts:project_create")
+    return render(request, "accounts/setup.html", {"form": form})
+
+
+@never_cache
+@sensitive_post_parameters()
+@login_not_required
+@require_http_methods(["GET", "POST"])
+def invite(request: HttpRequest, token: str) -> HttpResponse:
+    """Somebody joins a project: with a new account, or with the one they are signed in with."""
+    link = link_find(purpose=Purpose.INVITE, token=token)
+    if link is None or link.project is None:
+        return _spent_link(request)
+    known_user = request.user if isinstance(request.user, User) else None
+    form = NewAccountForm(None if known_user else request.POST or None)
+    if request.method == "POST" and (known_user or form.is_valid()):
+        try:
+            if known_user:
+                services.invite_accept(link=link, user=known_user)
+            else:
+                user = services.invite_accept_new(
+                    link=link,
+                    username=form.cleaned_data["username"],
+                    password=form.cleaned_data["password1"],
+                    language=get_language() or "",
+                )
+                login(request, user, backend=_BACKEND)
+        except ValidationError:
+            return _spent_link(request)
+        return redirect("pages:home", link.project.slug)
+    return render(request, "accounts/invite.html", {"form": form, "link": link})
+
+
+@never_cache
+@sensitive_post_parameters()
+@login_not_required
+@require_http_methods(["GET", "POST"])
+def reset(request: HttpRequest, token: str) -> HttpResponse:
+    """Somebody sets a new password by the link an administrator gave them."""
+    link = link_find(purpose=Purpose.PASSWORD_RESET, token=token)
+    if link is None or link.user is None or not link.user.is_active:
+        return _spent_link(request)
+    form = NewPasswordForm(link.user, request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            services.password_reset_use(link=link, password=form.cleaned_data["password1"])
+        except ValidationError:
+            return _spent_link(request)
+        messages.success(request, _("The new password is set. Sign in with it."))
+        return redirect("accounts:sign_in")
+    return render(request, "accounts/reset.html", {"form": form, "link": link})
+
+
+@sensitive_post_parameters()
+@require_http_methods(["GET", "POST"])
+def account(request: UserRequest) -> HttpResponse:
+    """The person's own account: name, memberships, password."""
+    form = ChangePasswordForm(request.user, request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        services.user_set_password(user=request.user, password=form.cleaned_data["password1"])
+        update_session_auth_hash(request, request.user)
+        messages.success(request, _("Your password is changed; other sessions have ended."))
+        return redirect("accounts:account")
+    memberships = request.user.memberships.select_related("project").order_by("project__name")
+    return render(request, "accounts/account.html", {"form": form, "memberships": memberships})
+
+
+def _spent_link(request: HttpRequest) -> HttpResponse:
+    return render(request, "accounts/link_spent.html", status=404)

@@ -1,0 +1,169 @@
+"""The platform's environment variables: read here and nowhere else.
+
+STUDIO_DATA_DIR        all files the platform writes (default: var/ in the checkout)
+STUDIO_ALLOWED_HOSTS   host names, comma separated (default: this machine only)
+STUDIO_HTTPS           1 when a proxy terminates TLS: secure cookies, redirect, HSTS
+STUDIO_DEBUG           1 for tracebacks in the browser; refused with other hosts than loopback
+DATABASE_URL           postgresql://user:password@host:port/name (default: SQLite)
+REDIS_URL              the broker in production (default: the embedded Valkey)
+"""
+
+import hashlib
+import os
+import secrets
+import shlex
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+
+MAX_SOCKET_PATH_BYTES = 100
+LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Environment:
+    """What the process was told from outside."""
+
+    data_dir: Path
+    allowed_hosts: tuple[str, ...]
+    is_https: bool
+    is_debug: bool
+    database_url: str
+    redis_url: str
+    lease_seconds: float
+    stop_grace_seconds: float
+    num_compute_threads: int
+    pipeline_command: tuple[str, ...]
+
+
+def read_environment(default_data_dir: Path) -> Environment:
+    """The environment variables, checked.
+
+    Raises:
+        ImproperlyConfigured: a value is not usable; the message names the variable.
+    """
+    hosts = tuple(
+        host.strip()
+        for host in os.environ.get("STUDIO_ALLOWED_HOSTS", "").split(",")
+        if host.strip()
+    )
+    if "*" in hosts:
+        raise ImproperlyConfigured(
+            "STUDIO_ALLOWED_HOSTS contains '*', which accepts forged Host headers: name each host"
+        )
+    is_debug = _flag("STUDIO_DEBUG")
+    foreign_hosts = sorted(set(hosts) - set(LOOPBACK_HOSTS))
+    if is_debug and foreign_hosts:
+        raise ImproperlyConfigured(
+            f"STUDIO_DEBUG=1 shows source and settings to visitors of {', '.join(foreign_hosts)}: "
+            "unset one of STUDIO_DEBUG and STUDIO_ALLOWED_HOSTS"
+        )
+    return Environment(
+        data_dir=Path(os.environ.get("STUDIO_DATA_DIR") or default_data_dir).absolute(),
+        allowed_hosts=hosts or LOOPBACK_HOSTS,
+        is_https=_flag("STUDIO_HTTPS"),
+        is_debug=is_debug,
+        database_url=os.environ.get("DATABASE_URL", ""),
+        redis_url=os.environ.get("REDIS_URL", ""),
+        lease_seconds=_positive_number("STUDIO_LEASE_SECONDS", 90),
+        stop_grace_seconds=_positive_number("STUDIO_STOP_GRACE_SECONDS", 60),
+        num_compute_threads=int(
+            _positive_number("STUDIO_COMPUTE_THREADS", len(os.sched_getaffinity(0)))
+        ),
+        pipeline_command=tuple(shlex.split(os.environ.get("STUDIO_PIPELINE_COMMAND", "")))
+        or (sys.executable, "-m", "pipeline"),
+    )
+
+
+def database_settings(url: str, data_dir: Path) -> dict[str, Any]:
+    """Django's settings for the PostgreSQL at `url`, or for SQLite in `data_dir` if it is empty.
+
+    Raises:
+        ImproperlyConfigured: `url` is not a PostgreSQL address.
+    """
+    if not url:
+        return {
+            "ENGINE": "django.db.backends.sqlite3",
+            "NAME": data_dir / "studio.sqlite3",
+            "OPTIONS": {
+                # A transaction that reads and then writes must not fail half-way because another
+                # process wrote in between: take the write lock at BEGIN and wait for it.
+                "transaction_mode": "IMMEDIATE",
+                "timeout": 20,
+                # WAL lets readers go on while one process writes. With NORMAL a killed process
+                # loses nothing; only a power cut can lose the newest commits.
+                "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL",
+            },
+        }
+    parts = urlsplit(url)
+    if parts.scheme not in {"postgres", "postgresql"} or not parts.path.strip("/"):
+        raise ImproperlyConfigured(
+            f"DATABASE_URL has scheme {parts.scheme!r} and database {parts.path.strip('/')!r}; "
+            "expected postgresql://user:password@host:port/name"
+        )
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": unquote(parts.path.lstrip("/")),
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": parts.hostname or "",
+        "PORT": str(parts.port or ""),
+        "OPTIONS": dict(parse_qsl(parts.query)),
+        "CONN_MAX_AGE": 60,
+        "CONN_HEALTH_CHECKS": True,
+    }
+
+
+def secret_key(data_dir: Path) -> str:
+    """The key of this installation, made on the first call and kept in a file only we can read."""
+    path = data_dir / "secret_key"
+    if not path.exists():
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Web, workers and the reaper may start together. The link appears complete or not at all,
+        # and only one process can make it, so all of them read the same key.
+        descriptor, draft = tempfile.mkstemp(prefix="secret_key.", dir=data_dir)  # mode 0600
+        try:
+            with os.fdopen(descriptor, "w") as file:
+                file.write(secrets.token_urlsafe(64))
+            path.hardlink_to(draft)
+        except FileExistsError:
+            pass
+        finally:
+            Path(draft).unlink()
+    return path.read_text()
+
+
+def broker_socket(data_dir: Path) -> Path:
+    """Where the embedded Valkey listens: in the data directory unless that path is too long.
+
+    The kernel allows 107 bytes for the address of a Unix socket; checkouts and test directories
+    can be deeper than that.
+    """
+    path = data_dir / "broker" / "valkey.sock"
+    if len(os.fsencode(path)) <= MAX_SOCKET_PATH_BYTES:
+        return path
+    name = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"soae-studio-{os.getuid()}-{name}" / "valkey.sock"
+
+
+def _positive_number(name: str, default: float) -> float:
+    value = os.environ.get(name, "") or str(default)
+    try:
+        number = float(value)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise ImproperlyConfigured(f"{name}={value!r}; expected a number above 0")
+    return number
+
+
+def _flag(name: str) -> bool:
+    value = os.environ.get(name, "0") or "0"
+    if value not in {"0", "1"}:
+        raise ImproperlyConfigured(f"{name}={value!r}; expected 0 or 1")
+    return value == "1"

@@ -1,0 +1,74 @@
+"""What the frame around every page shows: navigation, project switcher, language and theme."""
+
+from dataclasses import dataclass
+from functools import cache
+
+from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+from django.utils.functional import SimpleLazyObject
+from django.utils.translation import get_language
+from django.utils.translation import gettext_lazy as _
+
+from studio.accounts.models import Project, Role, Theme
+
+# (namespace, page, label, icon, roles that see it; empty for all)
+_ENTRIES = (
+    ("pages", "home", _("Home"), "home", ()),
+    ("datasets", "index", _("Data sets"), "database", ()),
+    ("registry", "index", _("Checkpoints"), "box", ()),
+    ("runs", "index", _("Runs"), "player-play", ()),
+    ("evaluations", "index", _("Dashboards"), "chart-bar", ()),
+    ("comparisons", "index", _("Compare"), "arrows-left-right", ()),
+    ("accounts", "members", _("Members"), "users", ()),
+    ("accounts", "audit", _("Audit"), "list-details", (Role.ADMIN,)),
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NavigationEntry:
+    label: str
+    icon: str
+    url: str
+    is_current: bool
+
+
+def frame(request: HttpRequest) -> dict[str, object]:
+    """Context of base.html for every page."""
+    project: Project | None = getattr(request, "project", None)
+    user = getattr(request, "user", None)
+    theme = user.theme if user and user.is_authenticated else request.COOKIES.get("theme", "")
+    return {
+        "project": project,
+        "role": getattr(request, "role", None),
+        "navigation": navigation(request, project) if project else [],
+        "my_projects": SimpleLazyObject(
+            lambda: list(Project.objects.for_user(user)) if user and user.is_authenticated else []
+        ),
+        "theme": theme if theme in Theme.values else Theme.AUTO.value,
+        "html_lang": "zh-Hans" if get_language() == "zh-hans" else "en",
+    }
+
+
+def navigation(request: HttpRequest, project: Project) -> list[NavigationEntry]:
+    """The pages of `project` that the sender's role may open."""
+    match = request.resolver_match
+    here = (match.namespace, match.url_name) if match else ("", "")
+    return [
+        NavigationEntry(
+            label=label,
+            icon=icon,
+            url=reverse(f"{namespace}:{page}", args=[project.slug]),
+            is_current=here == (namespace, page) or (page == "index" and here[0] == namespace),
+        )
+        for namespace, page, label, icon, roles in _ENTRIES
+        if (not roles or request.role in roles) and _exists(namespace, page)
+    ]
+
+
+@cache
+def _exists(namespace: str, page: str) -> bool:
+    try:
+        reverse(f"{namespace}:{page}", args=["any"])
+    except NoReverseMatch:
+        return False
+    return True

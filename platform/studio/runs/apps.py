@@ -1,0 +1,14 @@
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class RunsConfig(AppConfig):
+    name = "studio.runs"
+    label = "runs"
+    audit_actions = {
+        "run.create": _("started the run"),
+        "run.cancel": _("cancelled the run"),
+        "run.resume": _("resumed the run"),
+        "plan.create": _("started the plan"),
+        "plan.restart": _("restarted the plan"),
+    }

@@ -1,0 +1,19 @@
+"""Settings of the tests: files and database in a folder that goes away with the session."""
+
+import atexit
+import os
+import shutil
+import tempfile
+
+# Children that a test starts inherit the folder; only the process that made it removes it.
+if "STUDIO_TEST_DATA_DIR" not in os.environ:
+    os.environ["STUDIO_TEST_DATA_DIR"] = tempfile.mkdtemp(prefix="studio-tests-")
+    atexit.register(shutil.rmtree, os.environ["STUDIO_TEST_DATA_DIR"], ignore_errors=True)
+os.environ["STUDIO_DATA_DIR"] = os.environ["STUDIO_TEST_DATA_DIR"]
+
+from studio.settings import *  # noqa: F403 (after the environment is set)
+from studio.settings import DATABASES, STUDIO_DATA_DIR
+
+if "sqlite3" in DATABASES["default"]["ENGINE"]:
+    # On disk, as in use: in memory, threads would share one connection and see other locks.
+    DATABASES["default"]["TEST"] = {"NAME": STUDIO_DATA_DIR / "test.sqlite3"}

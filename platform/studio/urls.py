@@ -1,0 +1,17 @@
+"""Addresses: sign-in and preferences at the top, everything of a project under /p/<slug>/."""
+
+from django.urls import include, path
+
+handler403 = "studio.pages.errors.permission_denied"
+handler404 = "studio.pages.errors.page_not_found"
+handler500 = "studio.pages.errors.server_error"
+
+urlpatterns = [
+    path("", include("studio.pages.urls")),
+    path("", include("studio.accounts.urls")),
+    path("p/<slug:project>/datasets/", include("studio.datasets.urls")),
+    path("p/<slug:project>/registry/", include("studio.registry.urls")),
+    path("p/<slug:project>/runs/", include("studio.runs.urls")),
+    path("p/<slug:project>/evaluations/", include("studio.evaluations.urls")),
+    path("p/<slug:project>/comparisons/", include("studio.comparisons.urls")),
+]
