@@ -1,4 +1,3 @@
-# ruff: noqa: RUF001 (full-width punctuation is the data under test)
 """ROUGE and BLEU against values worked out by hand and against the libraries that define them."""
 
 import math

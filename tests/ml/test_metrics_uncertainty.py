@@ -211,10 +211,13 @@ def test_compare_paired_does_not_depend_on_the_order_of_the_mappings():
 
 def test_compare_paired_knows_scores_where_lower_is_better():
     comparison = compare_paired(
-        {"a": 1.0, "b": 1.0}, {"a": 0.9, "b": 1.2}, higher_is_better=False, num_resamples=50
+        {"a": 1.0, "b": 1.0, "c": 1.0},
+        {"a": 0.9, "b": 0.8, "c": 1.6},
+        higher_is_better=False,
+        num_resamples=50,
     )
-    assert (comparison.improved, comparison.regressed) == (1, 1)
-    assert comparison.difference == pytest.approx(0.05)
+    assert (comparison.improved, comparison.regressed) == (2, 1)
+    assert comparison.difference == pytest.approx(0.1)
 
 
 def test_compare_paired_uses_clusters():
