@@ -39,7 +39,7 @@ def load_model(
     """
     facts = inspect_model_directory(path)
     model_class = getattr(transformers, facts.architecture)
-    with _no_progress_bars():
+    with without_progress_bars():
         model, info = model_class.from_pretrained(
             **_location(facts),
             dtype=dtype,
@@ -70,7 +70,7 @@ def load_tokenizer(path: Path) -> PreTrainedTokenizerBase:
             f"{path} has no tokenizer. Copy tokenizer.json and tokenizer_config.json of the model "
             "it was trained from into the directory.",
         )
-    with _no_progress_bars():
+    with without_progress_bars():
         tokenizer = AutoTokenizer.from_pretrained(**_location(facts), local_files_only=True)
     # The tokenizer writes its loading arguments into the next tokenizer_config.json; they would
     # differ between a model and its copy and change the digest.
@@ -165,7 +165,7 @@ def dequantize_gguf(gguf_path: Path, out_dir: Path, *, expected_sha256: str | No
     out_dir.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{out_dir.name}.", dir=out_dir.parent))
     try:
-        with _no_progress_bars():
+        with without_progress_bars():
             model.save_pretrained(temporary)
         if tokenizer is not None:
             tokenizer.save_pretrained(temporary)
@@ -217,7 +217,8 @@ def _restore_pre_tokenizer(tokenizer: PreTrainedTokenizerBase, gguf_path: Path) 
 
 
 @contextmanager
-def _no_progress_bars() -> Iterator[None]:
+def without_progress_bars() -> Iterator[None]:
+    """transformers draws no progress bars, which would fill a run's log, inside the block."""
     was_enabled = transformers.logging.is_progress_bar_enabled()
     transformers.logging.disable_progress_bar()
     try:

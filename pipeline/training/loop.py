@@ -1,0 +1,455 @@
+"""The training loop of every kind: continual pre-training, fine-tuning and distillation.
+
+A run is a list of phases, each with its own batches, loss, schedule and fresh optimizer. All that a
+step depends on is its position: batches and learning rate are functions of the step, random numbers
+are seeded by (seed, step). So a run that was killed and resumed computes the same bits on a CPU as
+one that was not.
+"""
+
+import hashlib
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from pipeline.contracts.specs import OptimizerSettings
+from pipeline.errors import StoppedAtCheckpoint, TrainingError
+from pipeline.execution import RunContext, StageProgress
+from pipeline.training.checkpoint import (
+    NUM_KEPT,
+    TrainingState,
+    checkpoint_path,
+    load_training_state,
+    numeric_versions,
+    prune_checkpoints,
+    save_checkpoint,
+)
+from pipeline.training.optimizer import build_optimizer, optimizer_tensors, restore_optimizer
+from pipeline.training.schedule import LearningRate
+
+DIVERGED_OVER_FIRST_LOSS = 3.0
+DIVERGED_OVER_UNIFORM_LOSS = 2.0
+NUM_AVERAGED_LOSSES = 10
+
+
+class TrainingBatch(Protocol):
+    """One forward and backward pass; what else it holds is between its source and its loss."""
+
+    @property
+    def row_ids(self) -> tuple[str, ...]:
+        """Names of the data rows in it, for messages."""
+
+    @property
+    def tokens_by_source(self) -> Mapping[str, int]:
+        """Non-padding tokens, prompts included, by source of the mixture."""
+
+
+BatchT = TypeVar("BatchT", bound=TrainingBatch)
+BatchT_co = TypeVar("BatchT_co", bound=TrainingBatch, covariant=True)
+LossFunction = Callable[[PreTrainedModel, BatchT], tuple[torch.Tensor, int]]
+"""(sum of the token losses, number of tokens in that sum) of one micro-batch."""
+
+
+class BatchSource(Protocol[BatchT_co]):
+    """A deterministic sequence of optimizer steps that can be entered anywhere."""
+
+    @property
+    def num_steps(self) -> int:
+        """Optimizer steps in all."""
+
+    @property
+    def num_tokens(self) -> int:
+        """Non-padding tokens in all."""
+
+    def micro_batches(self, step: int) -> Sequence[BatchT_co]:
+        """What the optimizer step with this 0-based index sees."""
+
+    def cursor(self, step: int) -> dict[str, Any]:
+        """The position after `step` steps as JSON; equal cursors have equal futures."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Phase(Generic[BatchT]):
+    """Steps that share batches, loss and schedule; each phase starts with a fresh optimizer."""
+
+    name: str
+    batches: BatchSource[BatchT]
+    loss_fn: LossFunction[BatchT]
+    learning_rate: LearningRate
+
+
+@dataclass(kw_only=True, slots=True)
+class PhaseFigures:
+    """What a phase did; part of the checkpoint, so it covers all attempts of a run."""
+
+    name: str
+    num_steps: int = 0
+    num_trained_tokens: int = 0
+    """Unmasked tokens: those that carry a loss."""
+    seconds: float = 0.0
+    tokens_by_source: dict[str, int] = field(default_factory=dict)
+    losses: list[float] = field(default_factory=list)
+    """Mean loss per unmasked token of each step, in nats."""
+
+    @property
+    def num_tokens(self) -> int:
+        """Non-padding tokens seen, prompts included."""
+        return sum(self.tokens_by_source.values())
+
+    def record(
+        self, batches: Sequence[TrainingBatch], loss: float, num_targets: int, seconds: float
+    ) -> None:
+        """One more step is part of the figures."""
+        self.num_steps += 1
+        self.num_trained_tokens += num_targets
+        self.seconds += seconds
+        self.losses.append(loss)
+        for batch in batches:
+            for source, count in batch.tokens_by_source.items():
+                self.tokens_by_source[source] = self.tokens_by_source.get(source, 0) + count
+
+    def summary(self) -> dict[str, Any]:
+        """The figures of a report; `loss_last` is the mean of the last ten steps."""
+        last = self.losses[-NUM_AVERAGED_LOSSES:]
+        return {
+            "steps": self.num_steps,
+            "tokens": self.num_tokens,
+            "trained_tokens": self.num_trained_tokens,
+            "tokens_by_source": dict(sorted(self.tokens_by_source.items())),
+            "loss_first": self.losses[0],
+            "loss_last": sum(last) / len(last),
+            "seconds": self.seconds,
+            "tokens_per_second": self.num_tokens / self.seconds,
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingResult:
+    """A finished training."""
+
+    model_path: Path
+    """The final checkpoint, a complete model directory."""
+    num_steps: int
+    phases: tuple[PhaseFigures, ...]
+    carried: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoopSettings:
+    """What all phases of a run share."""
+
+    optimizer: OptimizerSettings
+    seed: int
+    checkpoint_every_steps: int
+    spec_digest: str
+    autocast_dtype: torch.dtype | None = None
+    """Compute in this type over float32 weights; None computes in the weights' type."""
+
+
+def resume_state(context: RunContext, *, spec_digest: str) -> TrainingState | None:
+    """The state to go on from, or None for a fresh start. The model lies in the same directory.
+
+    Raises:
+        TrainingError: as `load_training_state`.
+    """
+    if context.resume_from is None:
+        return None
+    return load_training_state(context.resume_from, spec_digest=spec_digest)
+
+
+def train(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    phases: Sequence[Phase[Any]],
+    settings: LoopSettings,
+    context: RunContext,
+    *,
+    resume: TrainingState | None = None,
+    carried: dict[str, Any] | None = None,
+) -> TrainingResult:
+    """`model` has taken every step of every phase and its final checkpoint is durable.
+
+    Args:
+        model: the start, or with `resume` the weights of that checkpoint, on its device.
+        resume: where to go on (`resume_state`).
+        carried: JSON of the caller that must survive a kill, such as figures measured before
+            training; a resumed run gets back what was saved.
+
+    Raises:
+        TrainingError: `train.non_finite_loss` or `train.diverged`, naming step and rows;
+            `train.resume_mismatch` when data or model are not those of the checkpoint.
+        StoppedAtCheckpoint: a stop was requested; the state is saved.
+    """
+    loop = _Loop(model, tokenizer, phases, settings, context, carried or {})
+    if resume is not None:
+        loop.restore(resume)
+    with _deterministic_on_cpu():
+        return loop.run()
+
+
+class _Loop:
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        phases: Sequence[Phase[Any]],
+        settings: LoopSettings,
+        context: RunContext,
+        carried: dict[str, Any],
+    ) -> None:
+        self._model, self._tokenizer = model, tokenizer
+        self._phases, self._settings, self._context = phases, settings, context
+        self._carried = carried
+        self._figures = [PhaseFigures(name=phase.name) for phase in phases]
+        self._saved_optimizer: dict[str, torch.Tensor] = {}
+        self._saved_step = 0
+        vocabulary = model.get_input_embeddings().weight.shape[0]
+        self._uniform_loss = math.log(vocabulary)
+
+    @property
+    def _step(self) -> int:
+        """Optimizer steps taken, over all phases."""
+        return sum(figures.num_steps for figures in self._figures)
+
+    def restore(self, state: TrainingState) -> None:
+        figures = [PhaseFigures(**item) for item in state.progress["phases"]]
+        cursors = [
+            phase.batches.cursor(item.num_steps)
+            for phase, item in zip(self._phases, figures, strict=True)
+        ]
+        if cursors != state.progress["cursors"]:
+            raise TrainingError(
+                "train.resume_mismatch",
+                "the data or the tokenizer differ from those the checkpoint was trained on "
+                f"(cursor {cursors!r}, saved {state.progress['cursors']!r}); start a new run",
+            )
+        differing = {
+            name: (saved, numeric_versions().get(name))
+            for name, saved in state.versions.items()
+            if saved != numeric_versions().get(name)
+        }
+        if differing:
+            self._context.warn(
+                "train.environment_differs",
+                f"resumed with other versions than the checkpoint's {differing}; the last bits of "
+                "the weights may differ from an undisturbed run",
+            )
+        self._figures, self._carried = figures, state.progress["carried"]
+        self._saved_optimizer = state.optimizer
+        self._saved_step = state.step
+
+    def run(self) -> TrainingResult:
+        self._model.train()
+        try:
+            for phase, figures in zip(self._phases, self._figures, strict=True):
+                if figures.num_steps < phase.batches.num_steps:
+                    self._run_phase(phase, figures)
+        finally:
+            self._model.eval()
+        return TrainingResult(
+            model_path=self._save_final(),
+            num_steps=self._step,
+            phases=tuple(self._figures),
+            carried=self._carried,
+        )
+
+    def _run_phase(self, phase: Phase[Any], figures: PhaseFigures) -> None:
+        optimizer = build_optimizer(self._model, self._settings.optimizer)
+        if figures.num_steps > 0:
+            restore_optimizer(self._model, optimizer, self._saved_optimizer)
+        self._saved_optimizer = {}  # the optimizer has copied what it needs
+        progress = self._context.progress(
+            phase.name,
+            phase.batches.num_tokens,
+            "tokens",
+            done=figures.num_tokens,
+        )
+        while figures.num_steps < phase.batches.num_steps:
+            if not self._take_step(phase, figures, optimizer, progress):
+                self._stop(optimizer)
+            if self._is_final():
+                break
+            if self._step % self._settings.checkpoint_every_steps == 0:
+                self._save(optimizer)
+        optimizer.zero_grad(set_to_none=True)
+
+    def _take_step(
+        self,
+        phase: Phase[Any],
+        figures: PhaseFigures,
+        optimizer: torch.optim.Optimizer,
+        progress: StageProgress,
+    ) -> bool:
+        """One optimizer step is taken, or none (False) because a stop was requested."""
+        started = time.monotonic()
+        step = figures.num_steps
+        batches = phase.batches.micro_batches(step)
+        torch.manual_seed(_step_seed(self._settings.seed, phase.name, step))
+        losses, num_targets = [], 0
+        for batch in batches:
+            if self._context.stop:
+                optimizer.zero_grad(set_to_none=True)
+                return False
+            with self._autocast():
+                loss_sum, count = phase.loss_fn(self._model, batch)
+            loss_sum.backward()
+            losses.append(loss_sum.detach())
+            num_targets += count
+        # One mean over all unmasked tokens of the step: a mean of the micro-batches' means would
+        # weigh a token by the length of its neighbours.
+        loss_sums = torch.stack(losses).double().tolist()
+        loss = sum(loss_sums) / num_targets
+        grad_norm = self._scale_and_clip_gradients(num_targets)
+        self._refuse_divergence(figures, batches, loss_sums, loss, grad_norm)
+        learning_rate = phase.learning_rate(step)
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        figures.record(batches, loss, num_targets, time.monotonic() - started)
+        progress.advance_to(figures.num_tokens)
+        self._log(figures, batches, learning_rate, grad_norm, time.monotonic() - started)
+        return True
+
+    def _autocast(self) -> Any:
+        if self._settings.autocast_dtype is None:
+            return nullcontext()
+        return torch.autocast(self._model.device.type, dtype=self._settings.autocast_dtype)
+
+    def _scale_and_clip_gradients(self, num_targets: int) -> float:
+        """Gradients of the sum become those of the mean, clipped; returns their norm before."""
+        gradients = [p.grad for p in self._model.parameters() if p.grad is not None]
+        norm = float(torch.nn.utils.get_total_norm(gradients)) / num_targets
+        scale = min(1.0, self._settings.optimizer.max_grad_norm / (norm + 1e-6)) / num_targets
+        for gradient in gradients:
+            gradient.mul_(scale)
+        return norm
+
+    def _refuse_divergence(
+        self,
+        figures: PhaseFigures,
+        batches: Sequence[TrainingBatch],
+        loss_sums: list[float],
+        loss: float,
+        grad_norm: float,
+    ) -> None:
+        guilty = [
+            row_id
+            for batch, loss_sum in zip(batches, loss_sums, strict=True)
+            if not math.isfinite(loss_sum)
+            for row_id in batch.row_ids
+        ]
+        rows = ", ".join(guilty or [row_id for batch in batches for row_id in batch.row_ids])
+        place = f"at step {self._step + 1} (phase {figures.name!r}), rows {rows}"
+        remedy = "lower optimizer.learning_rate or lengthen optimizer.warmup_fraction"
+        if guilty or not math.isfinite(grad_norm):
+            raise TrainingError(
+                "train.non_finite_loss",
+                f"loss {loss}, gradient norm {grad_norm} {place}; {remedy}, or look at these rows",
+            )
+        # Normalised layers keep a ruined model's loss finite, so that alone proves nothing.
+        limit = max(
+            DIVERGED_OVER_FIRST_LOSS * (figures.losses[0] if figures.losses else loss),
+            DIVERGED_OVER_UNIFORM_LOSS * self._uniform_loss,
+        )
+        if loss > limit:
+            raise TrainingError(
+                "train.diverged",
+                f"loss {loss:.3g} is above {limit:.3g} {place}: guessing uniformly would have "
+                f"{self._uniform_loss:.3g}, the first step had {figures.losses[0]:.3g}; {remedy}",
+            )
+
+    def _log(
+        self,
+        figures: PhaseFigures,
+        batches: Sequence[TrainingBatch],
+        learning_rate: float,
+        grad_norm: float,
+        seconds: float,
+    ) -> None:
+        num_tokens = sum(sum(batch.tokens_by_source.values()) for batch in batches)
+        self._context.log_metrics(
+            self._step,
+            loss=figures.losses[-1],
+            learning_rate=learning_rate,
+            grad_norm=grad_norm,
+            tokens_per_second=num_tokens / seconds,
+            **{f"tokens.{name}": count for name, count in figures.tokens_by_source.items()},
+        )
+
+    def _is_final(self) -> bool:
+        return self._step == sum(phase.batches.num_steps for phase in self._phases)
+
+    def _state(self, optimizer: torch.optim.Optimizer | None) -> TrainingState:
+        return TrainingState(
+            step=self._step,
+            spec_digest=self._settings.spec_digest,
+            progress={
+                "phases": [asdict(figures) for figures in self._figures],
+                "cursors": [
+                    phase.batches.cursor(figures.num_steps)
+                    for phase, figures in zip(self._phases, self._figures, strict=True)
+                ],
+                "carried": self._carried,
+            },
+            optimizer={} if optimizer is None else optimizer_tensors(self._model, optimizer),
+        )
+
+    def _save(self, optimizer: torch.optim.Optimizer | None) -> Path:
+        path, manifest_sha256 = save_checkpoint(
+            self._context.run_dir,
+            self._state(optimizer),
+            model=self._model,
+            tokenizer=self._tokenizer,
+        )
+        self._context.checkpoint_saved(self._step, path, manifest_sha256)
+        self._saved_step = self._step
+        prune_checkpoints(self._context.run_dir, keep=NUM_KEPT)
+        return path
+
+    def _save_final(self) -> Path:
+        """The final checkpoint is the only one left; it needs no optimizer state."""
+        path = checkpoint_path(self._context.run_dir, self._step)
+        if path != self._context.resume_from:
+            self._save(None)
+        prune_checkpoints(self._context.run_dir, keep=1)
+        return path
+
+    def _stop(self, optimizer: torch.optim.Optimizer) -> None:
+        if self._step > self._saved_step:
+            self._save(optimizer)
+        raise StoppedAtCheckpoint(
+            f"stopped on request after {self._step} steps; run it again to go on"
+        )
+
+
+def _step_seed(seed: int, phase: str, step: int) -> int:
+    name = f"{seed}/{phase}/{step}".encode()
+    return int.from_bytes(hashlib.sha256(name).digest()[:8], "big") >> 1
+
+
+@contextmanager
+def _deterministic_on_cpu() -> Iterator[None]:
+    """Operators refuse to be non-deterministic; without the costly filling of fresh memory.
+
+    CUDA is left alone: its deterministic attention and index kernels cost speed, and bit-equality
+    is promised for CPU only.
+    """
+    before = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.utils.deterministic.fill_uninitialized_memory,
+    )
+    if not torch.cuda.is_available():
+        torch.use_deterministic_algorithms(True)
+        torch.utils.deterministic.fill_uninitialized_memory = False
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        torch.utils.deterministic.fill_uninitialized_memory = before[1]
