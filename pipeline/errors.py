@@ -2,7 +2,7 @@
 
     PipelineError
     |-- SpecError                 the run description
-    |     spec.invalid  spec.unresolved_reference  spec.plan_cycle
+    |     spec.invalid  spec.unresolved_reference  spec.plan_cycle  spec.path_not_allowed
     |-- DataError                 what the files contain
     |     data.not_found  data.encoding  data.json_syntax  data.row_invalid  data.empty
     |     data.mask_empty  data.format_unsupported  data.digest_mismatch
@@ -20,6 +20,10 @@
     |-- GateError                 plan.gate_failed
     |-- StepError                 a plan's step failed: the step's own code, or
     |     run.crashed  run.no_report
+    |-- RunStateError             run.not_resumable
+    |-- WorkerError               the execution of a run, seen by its supervisor
+    |     worker.lost  worker.child_crashed  worker.report_invalid  worker.deadline_exceeded
+    |     worker.internal_error  plan.step_not_reached
     `-- StoppedAtCheckpoint       not a failure: stopped on request, resumable (exit status 75)
 
 Every leaf carries a stable `code`, whether another attempt can help (`retryable`) and a message
@@ -47,7 +51,14 @@ class PipelineError(Exception):
 class SpecError(PipelineError):
     """The run description cannot be used."""
 
-    codes = frozenset({"spec.invalid", "spec.unresolved_reference", "spec.plan_cycle"})
+    codes = frozenset(
+        {
+            "spec.invalid",
+            "spec.unresolved_reference",
+            "spec.plan_cycle",
+            "spec.path_not_allowed",
+        }
+    )
     exit_status = 2
 
 
@@ -138,6 +149,28 @@ class StepError(PipelineError):
         Exception.__init__(self, f"step {step_id!r}: {message}")
         self.code = code
         self.exit_status = exit_status  # type: ignore[misc]  # the child's status becomes ours
+
+
+class RunStateError(PipelineError):
+    """The run is in a state that does not allow what was asked."""
+
+    codes = frozenset({"run.not_resumable"})
+
+
+class WorkerError(PipelineError):
+    """Why the platform ended a run whose child did not say so itself."""
+
+    codes = frozenset(
+        {
+            "worker.lost",
+            "worker.child_crashed",
+            "worker.report_invalid",
+            "worker.deadline_exceeded",
+            "worker.internal_error",
+            "plan.step_not_reached",
+        }
+    )
+    exit_status = 9
 
 
 class StoppedAtCheckpoint(PipelineError):  # noqa: N818 (not an error: the run can go on)

@@ -1,11 +1,14 @@
+from typing import ClassVar
+
 from django.apps import AppConfig
+from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 
 class RunsConfig(AppConfig):
     name = "studio.runs"
     label = "runs"
-    audit_actions = {
+    audit_actions: ClassVar[dict[str, Promise]] = {
         "run.create": _("started the run"),
         "run.cancel": _("cancelled the run"),
         "run.resume": _("resumed the run"),

@@ -1,0 +1,78 @@
+"""Steps of a plan become runnable, or pointless, when the steps before them end."""
+
+import json
+from uuid import UUID
+
+from pipeline.contracts.codec import canonical_json, digest
+from pipeline.contracts.plans import resolve_references
+from pipeline.contracts.reports import Report
+from pipeline.contracts.specs import Gate, PlanSpec, RunSpec, parse_run_spec, parse_spec
+from pipeline.errors import SpecError
+from studio.runs.models import Plan, Run, RunState
+from studio.runs.paths import attempt_dir
+from studio.runs.transitions import enqueue, move
+
+STEP_NOT_REACHED = "plan.step_not_reached"
+
+
+def plan_spec(plan: Plan) -> PlanSpec:
+    """The plan's spec as a contract."""
+    spec = parse_spec(json.dumps(plan.spec))
+    if not isinstance(spec, PlanSpec):
+        raise TypeError(f"plan {plan.pk} holds a spec of kind {spec.kind}")
+    return spec
+
+
+def step_gates(run: Run) -> tuple[Gate, ...]:
+    """Conditions on the run's report; none for a run outside a plan."""
+    if run.plan is None:
+        return ()
+    return next(step.gates for step in plan_spec(run.plan).steps if step.id == run.step_id)
+
+
+def advance(plan_id: UUID) -> None:
+    """Every waiting step that can be decided is queued, cancelled or failed.
+
+    Called in the transaction in which a step ended. The plan's row is locked, so that of two steps
+    that end at once the second sees the first.
+    """
+    plan = Plan.objects.select_for_update().get(pk=plan_id)
+    runs = {run.step_id: run for run in plan.runs.current_steps().defer("report")}
+    changed = True
+    while changed:
+        changed = False
+        for run in runs.values():
+            if run.state == RunState.WAITING and _decide(run, runs):
+                run.refresh_from_db(fields=["state"])
+                changed = True
+
+
+def _decide(run: Run, runs: dict[str, Run]) -> bool:
+    """True when `run` could leave the waiting state."""
+    needed = [runs[step_id] for step_id in run.needs]
+    ended_badly = [other for other in needed if other.is_resumable]
+    this = Run.objects.filter(pk=run.pk)
+    if ended_badly:
+        blocker = ended_badly[0]
+        return move(
+            this,
+            RunState.CANCELLED,
+            error_code=STEP_NOT_REACHED,
+            error_message=f"step {blocker.step_id!r} {blocker.state}, so this step did not start",
+        )
+    if any(other.state != RunState.SUCCEEDED for other in needed):
+        return False
+    try:
+        spec = _resolved(run, needed)
+    except SpecError as exc:
+        return move(this, RunState.FAILED, error_code=exc.code, error_message=str(exc))
+    return enqueue(this, spec=json.loads(canonical_json(spec)), spec_digest=digest(spec))
+
+
+def _resolved(run: Run, needed: list[Run]) -> RunSpec:
+    outputs = {}
+    for other in Run.objects.filter(pk__in=[run.pk for run in needed]):
+        directory = attempt_dir(other.pk, other.attempt)
+        for name, output in Report.parse(json.dumps(other.report)).outputs.items():
+            outputs[other.step_id, name] = (str(directory / output.path), output.digest)
+    return resolve_references(parse_run_spec(json.dumps(run.spec)), outputs)
