@@ -1,12 +1,12 @@
 """What every contract shares: frozen, strict, versioned, and errors that name the dotted path."""
 
-from typing import Self
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.errors import SpecError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Literal[1] = 1
 
 
 class Contract(BaseModel):
@@ -27,6 +27,15 @@ class Contract(BaseModel):
             return cls.model_validate_json(document)
         except ValidationError as exc:
             raise SpecError("spec.invalid", describe_validation_error(exc)) from exc
+
+
+class SpecBase(Contract):
+    """Fields every run has."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    name: str = Field(default="", max_length=200)
+    """A label for people; part of the digest, without effect on the result."""
+    seed: int = Field(default=0, ge=0, lt=2**31)
 
 
 def validation_problems(error: ValidationError) -> list[tuple[str, str]]:

@@ -9,11 +9,12 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from pipeline.contracts.base import (
-    SCHEMA_VERSION,
     UNION_TAGS,
     Contract,
+    SpecBase,
     describe_validation_error,
 )
+from pipeline.contracts.import_specs import ImportCheckpointSpec, ImportDatasetSpec
 from pipeline.contracts.references import DatasetRef, Reference, StepId
 from pipeline.errors import SpecError
 
@@ -47,15 +48,6 @@ class BatchSettings(Contract):
 
     max_seq_length: int = Field(default=512, ge=8)
     gradient_accumulation_steps: PositiveInt = 2
-
-
-class SpecBase(Contract):
-    """Fields every run has."""
-
-    schema_version: Literal[1] = SCHEMA_VERSION
-    name: str = Field(default="", max_length=200)
-    """A label for people; part of the digest, without effect on the result."""
-    seed: int = Field(default=0, ge=0, lt=2**31)
 
 
 class TrainingSpecBase(SpecBase):
@@ -282,7 +274,9 @@ RunSpec = Annotated[
     | CurriculumSftSpec
     | LogitDistillSpec
     | SpeculativeDecodeSpec
-    | EvaluateSpec,
+    | EvaluateSpec
+    | ImportDatasetSpec
+    | ImportCheckpointSpec,
     Field(discriminator="kind"),
 ]
 
@@ -327,6 +321,8 @@ AnySpec = Annotated[
     | LogitDistillSpec
     | SpeculativeDecodeSpec
     | EvaluateSpec
+    | ImportDatasetSpec
+    | ImportCheckpointSpec
     | PlanSpec,
     Field(discriminator="kind"),
 ]
@@ -339,6 +335,8 @@ RUN_KINDS = (
     "logit_distill",
     "speculative_decode",
     "evaluate",
+    "import_dataset",
+    "import_checkpoint",
 )
 UNION_TAGS.update((*RUN_KINDS, "plan"))
 

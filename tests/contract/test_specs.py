@@ -16,6 +16,8 @@ KINDS = (
     "logit_distill",
     "speculative_decode",
     "evaluate",
+    "import_dataset",
+    "import_checkpoint",
     "plan",
 )
 
@@ -63,6 +65,9 @@ def test_key_order_and_written_defaults_do_not_change_the_digest() -> None:
         ("speculative_decode", {"drafts": [], "ngram_arm": False}, "drafts"),
         ("logit_distill", {"objective": "hope"}, "objective"),
         ("continual_pretrain", {"seed": True}, "seed"),
+        ("import_dataset", {"policy": "guess"}, "policy"),
+        ("import_dataset", {"columns": {"a": "meta."}}, "columns.a"),
+        ("import_dataset", {"columns": {"a": "output", "b": "output"}}, "columns: several"),
     ],
 )
 def test_a_wrong_spec_names_the_dotted_path(kind: str, change: dict, path: str) -> None:
