@@ -17,7 +17,6 @@ from studio.accounts.access import (
     UserRequest,
     project_required,
 )
-from studio.accounts.audit import audit_actions
 from studio.accounts.forms import InviteForm, ProjectForm, RoleForm
 from studio.accounts.models import AuditEvent, Membership, OneTimeLink, Role, User
 from studio.pages.pagination import keyset_page
@@ -125,7 +124,7 @@ def audit(request: ProjectRequest) -> HttpResponse:
     """What was done in the project, newest first."""
     events = AuditEvent.objects.for_user(request.user).filter(project=request.project)
     page = keyset_page(events, request=request)
-    return render(request, "accounts/audit.html", {"page": page, "actions": audit_actions()})
+    return render(request, "accounts/audit.html", {"page": page})
 
 
 @require_safe
@@ -136,7 +135,7 @@ def site_audit(request: UserRequest) -> HttpResponse:
     page = keyset_page(
         AuditEvent.objects.for_user(request.user).select_related("project"), request=request
     )
-    return render(request, "accounts/audit.html", {"page": page, "actions": audit_actions()})
+    return render(request, "accounts/audit.html", {"page": page})
 
 
 @require_http_methods(["GET", "POST"])

@@ -1,7 +1,8 @@
 """A chart and the table that says the same."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -11,7 +12,8 @@ class Chart:
     Args:
         key: Unique in the page; lower-case letters, digits and hyphens.
         title: Says what is shown, and of what.
-        figure: Plotly's {"data": [...], "layout": {...}}; colours and fonts come from the theme.
+        figure: Plotly's {"data": [...], "layout": {...}} with finite numbers or None; colours and
+            fonts come from the theme.
         columns: Headings of the table.
         rows: Its cells, as they should be read.
         note: How to read it: definition, number of items, what the interval means.
@@ -25,4 +27,8 @@ class Chart:
     rows: Sequence[Sequence[object]]
     note: str = ""
     empty: str = ""
-    height_px: int = field(default=320)
+    size: Literal["normal", "tall"] = "normal"
+
+    @property
+    def figure_id(self) -> str:
+        return f"{self.key}-figure"
