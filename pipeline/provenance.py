@@ -9,13 +9,20 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
+from pipeline.contracts.manifest import file_sha256
+from pipeline.contracts.references import Reference
 from pipeline.contracts.reports import Environment
 from pipeline.contracts.specs import AnySpec
+from pipeline.errors import ModelError
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("torch", "transformers", "safetensors", "numpy", "lm-eval", "sacrebleu", "rouge-score")
-CHUNK_BYTES = 1 << 20
-_NOT_PART_OF_A_MODEL = {"MANIFEST.json", "optimizer.safetensors", "trainer_state.json"}
+# What decides a model's output. A checkpoint's optimizer state or manifest does not.
+MODEL_PATTERNS = (
+    "model*.safetensors", "model.safetensors.index.json", "config.json", "generation_config.json",
+    "tokenizer*", "vocab.*", "merges.txt", "added_tokens.json", "special_tokens_map.json",
+    "chat_template*",
+)  # fmt: skip
 
 
 @cache
@@ -54,26 +61,44 @@ def describe_environment(spec: AnySpec) -> Environment:
 
 
 def path_digest(path: Path) -> str:
-    """SHA-256 of a file, or of a directory's file names and contents in sorted order.
+    """SHA-256 that identifies a file, a model directory or another directory.
 
-    A checkpoint keeps its digest when its optimizer state is dropped: only what a loader reads
-    counts.
+    A model directory's digest covers what decides its output: weights, configuration, tokenizer and
+    chat template, so that it survives the loss of optimizer state. A directory's digest is that of
+    the lines `name NUL sha256 LF` in order of names, and can be checked with standard tools.
     """
     if path.is_file():
-        return _file_digest(path).hex()
-    whole = hashlib.sha256()
-    for file in sorted(path.rglob("*")):
-        if file.is_file() and file.name not in _NOT_PART_OF_A_MODEL:
-            whole.update(file.relative_to(path).as_posix().encode() + b"\0" + _file_digest(file))
-    return whole.hexdigest()
+        return file_sha256(path)
+    patterns = MODEL_PATTERNS if (path / "config.json").is_file() else ("**/*",)
+    files = sorted({file for pattern in patterns for file in path.glob(pattern) if file.is_file()})
+    total = hashlib.sha256()
+    for file in files:
+        total.update(f"{file.relative_to(path).as_posix()}\0{file_sha256(file)}\n".encode())
+    return total.hexdigest()
 
 
-def _file_digest(path: Path) -> bytes:
-    content = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
-            content.update(chunk)
-    return content.digest()
+def checked_model(reference: Reference) -> tuple[Path, str]:
+    """(path, digest) of the model a spec names.
+
+    Raises:
+        SpecError: `spec.unresolved_reference` for a step's output outside its plan.
+        ModelError: `model.not_found`; `model.digest_mismatch` when the model has changed since the
+            spec was written.
+    """
+    path = Path(reference.resolved_path)
+    if not path.exists():
+        raise ModelError(
+            "model.not_found",
+            f"{path} does not exist; check the path, or run the step that makes it",
+        )
+    found = path_digest(path)
+    if reference.digest not in (None, found):
+        raise ModelError(
+            "model.digest_mismatch",
+            f"{path} has the digest {found}, the spec expects {reference.digest}: the model has "
+            "changed since the run was described; restore it, or describe the run again",
+        )
+    return path, found
 
 
 def _processor() -> str:

@@ -1,6 +1,5 @@
 """Local checkpoints become models and tokenizers; no download, no foreign code."""
 
-import hashlib
 import json
 import shutil
 import tempfile
@@ -13,16 +12,11 @@ import transformers
 from tokenizers import pre_tokenizers
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
+from pipeline.contracts.manifest import file_sha256
 from pipeline.errors import ModelError
 from pipeline.modeling.gguf_header import read_gguf_header
 from pipeline.modeling.inspection import ModelFacts, inspect_model_directory
 
-# What decides a model's output. A checkpoint's optimizer state or manifest does not.
-DIGEST_PATTERNS = (
-    "model*.safetensors", "model.safetensors.index.json", "config.json", "generation_config.json",
-    "tokenizer*", "vocab.*", "merges.txt", "added_tokens.json", "special_tokens_map.json",
-    "chat_template*",
-)  # fmt: skip
 SOURCE_FILE = "source.json"
 
 
@@ -79,31 +73,6 @@ def load_tokenizer(path: Path) -> PreTrainedTokenizerBase:
     if facts.format == "gguf":
         _restore_pre_tokenizer(tokenizer, Path(path))
     return tokenizer
-
-
-def model_digest(path: Path) -> str:
-    """SHA-256 of everything that decides the output: weights, configuration, tokenizer, template.
-
-    Computed over `name NUL sha256 LF` of the files in order of their names, so that it can be
-    checked with standard tools. A `.gguf` file's digest is that of its one line.
-    """
-    path = Path(path)
-    if path.is_file():
-        files = [path]
-    else:
-        files = sorted({file for pattern in DIGEST_PATTERNS for file in path.glob(pattern)})
-    if not files:
-        raise ModelError("model.not_found", f"{path} holds no model files to digest.")
-    total = hashlib.sha256()
-    for file in files:
-        total.update(f"{file.name}\0{file_sha256(file)}\n".encode())
-    return total.hexdigest()
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of one file's content, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def require_same_vocabulary(target: Path, draft: Path) -> None:

@@ -13,7 +13,6 @@ from pipeline.modeling.loading import (
     file_sha256,
     load_model,
     load_tokenizer,
-    model_digest,
     require_same_vocabulary,
 )
 from pipeline.modeling.tiny import (
@@ -24,6 +23,7 @@ from pipeline.modeling.tiny import (
     tiny_llama,
     tiny_tokenizer,
 )
+from pipeline.provenance import path_digest
 
 GGUF_NAMES = {
     "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v",
@@ -159,24 +159,24 @@ def test_dequantising_again_keeps_the_directory_and_never_mixes_two_sources(gguf
 def test_digest_covers_what_decides_the_output_and_nothing_else(tmp_path):
     first = save_tiny_model(tmp_path / "first")
     again = save_tiny_model(tmp_path / "again")
-    digest = model_digest(first)
-    assert digest == model_digest(again)
+    digest = path_digest(first)
+    assert digest == path_digest(again)
     (first / "MANIFEST.json").write_text("{}")
     (first / "optimizer.safetensors").write_bytes(b"")
-    assert model_digest(first) == digest
-    assert model_digest(save_tiny_model(tmp_path / "other", seed=1)) != digest
+    assert path_digest(first) == digest
+    assert path_digest(save_tiny_model(tmp_path / "other", seed=1)) != digest
     (again / "chat_template.jinja").write_text("{{ messages }}")
-    assert model_digest(again) != digest
+    assert path_digest(again) != digest
 
 
 def test_saving_a_loaded_tokenizer_changes_no_byte_of_its_configuration(tmp_path):
     model = save_tiny_model(tmp_path / "model")
     load_tokenizer(model).save_pretrained(model)
     first = (model / "tokenizer_config.json").read_text()
-    digest = model_digest(model)
+    digest = path_digest(model)
     load_tokenizer(model).save_pretrained(model)
     assert (model / "tokenizer_config.json").read_text() == first
-    assert model_digest(model) == digest
+    assert path_digest(model) == digest
     assert not {"local_files_only", "is_local", "trust_remote_code"} & json.loads(first).keys()
 
 

@@ -1,0 +1,160 @@
+"""General ability by lm-evaluation-harness: the probability a model gives to each full answer.
+
+Letters (A, B, C, D) measure whether a model knows the format; the full answers measure what it
+knows. Nothing is generated, so an answer's style cannot change the score.
+"""
+
+import json
+import logging
+import math
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from pipeline.data.records import MultipleChoiceItem
+from pipeline.errors import DataError
+
+DEFINITION = (
+    "multiple choice, full answers, summed log-likelihood, no chat template (lm-eval 0.4.13)"
+)
+TASK_NAME = "general_ability"
+# Each language asks in its own words; the item's text follows, and the harness puts the space that
+# separates a Latin answer from its prompt (`target_delimiter`), which Chinese does not have.
+PROMPTS = {
+    "en": ("Question: {{question}}\nAnswer:", " "),
+    "zh": ("问题：{{question}}\n答案：", ""),
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChoiceResult:
+    """How one question came out."""
+
+    item_id: str
+    category: str
+    """Topic group where the item has one, else its subject: retention is reported for each."""
+    cluster: str | None
+    """Subject within the category, whose questions rise and fall together; None without one."""
+    lang: str
+    question: str
+    choices: tuple[str, ...]
+    answer: int
+    log_likelihoods: tuple[float, ...]
+    """Natural logarithm of each choice's probability given the question, summed over its tokens."""
+
+    @property
+    def predicted(self) -> int:
+        """Index of the most probable choice, the first of equals."""
+        return max(range(len(self.choices)), key=self.log_likelihoods.__getitem__)
+
+    @property
+    def is_correct(self) -> bool:
+        """Whether the most probable choice is the answer."""
+        return self.predicted == self.answer
+
+    @property
+    def probability(self) -> float:
+        """Probability of the right choice among the choices, in [0, 1]."""
+        highest = max(self.log_likelihoods)
+        weights = [math.exp(value - highest) for value in self.log_likelihoods]
+        return weights[self.answer] / sum(weights)
+
+
+def evaluate_choices(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    items: Sequence[MultipleChoiceItem],
+    *,
+    batch_size: int = 8,
+) -> list[ChoiceResult]:
+    """Each item scored by lm-evaluation-harness's own Hugging Face adapter, in the items' order.
+
+    Args:
+        model: causal language model in evaluation mode.
+        items: questions of one or several languages (`PROMPTS`).
+        batch_size: sequences in one forward pass.
+
+    Raises:
+        DataError: `data.row_invalid` for a language without a wording in `PROMPTS`.
+    """
+    unknown = sorted({item.lang for item in items} - PROMPTS.keys())
+    if unknown:
+        raise DataError(
+            "data.row_invalid",
+            f"no question wording for language {', '.join(unknown)}; "
+            f"multiple-choice rows may be {', '.join(PROMPTS)}",
+        )
+    # Imported here: the harness takes seconds to import, which the other recipes need not pay.
+    from lm_eval.evaluator import simple_evaluate
+    from lm_eval.models.huggingface import HFLM
+
+    # The harness explains at length that it was given a loaded model, which is what we want.
+    logging.getLogger("lm_eval").setLevel(logging.ERROR)
+    adapter = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=batch_size)
+    scored: dict[str, tuple[float, ...]] = {}
+    with tempfile.TemporaryDirectory() as directory:
+        tasks = [
+            _task(language, [item for item in items if item.lang == language], Path(directory))
+            for language in sorted({item.lang for item in items})
+        ]
+        results = simple_evaluate(
+            model=adapter, tasks=tasks, log_samples=True, bootstrap_iters=0, random_seed=None
+        )
+    for samples in results["samples"].values():
+        for sample in samples:
+            scored[sample["doc"]["id"]] = tuple(
+                float(response[0]) for response in sample["filtered_resps"]
+            )
+    return [
+        ChoiceResult(
+            item_id=item.id,
+            category=str(item.meta.get("topic_group", item.meta.get("subject", ""))),
+            cluster=_cluster(item),
+            lang=item.lang,
+            question=item.question,
+            choices=tuple(item.choices),
+            answer=item.answer,
+            log_likelihoods=scored[item.id],
+        )
+        for item in items
+    ]
+
+
+def _cluster(item: MultipleChoiceItem) -> str | None:
+    # Where the subject is the category itself, a category would be one unit without an interval.
+    has_both = "topic_group" in item.meta and "subject" in item.meta
+    return str(item.meta["subject"]) if has_both else None
+
+
+def _task(language: str, items: Sequence[MultipleChoiceItem], directory: Path) -> dict[str, Any]:
+    """A harness task over a local file, as its task YAML would describe it."""
+    path = directory / f"{language}.jsonl"
+    with path.open("w", encoding="utf-8") as file:
+        for item in items:
+            row = {
+                "id": item.id,
+                "question": item.question,
+                "choices": list(item.choices),
+                "answer": item.answer,
+            }
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+    prompt, delimiter = PROMPTS[language]
+    return {
+        "task": f"{TASK_NAME}_{language}",
+        "dataset_path": "json",
+        "dataset_kwargs": {
+            "data_files": {"test": str(path)},
+            "cache_dir": str(directory / "cache"),
+        },
+        "test_split": "test",
+        "output_type": "multiple_choice",
+        "doc_to_text": prompt,
+        "doc_to_choice": "{{choices}}",
+        "doc_to_target": "{{answer}}",
+        "target_delimiter": delimiter,
+        "metric_list": [{"metric": "acc", "aggregation": "mean", "higher_is_better": True}],
+    }
