@@ -38,6 +38,11 @@ check: setup
 	$(BIN)/mypy
 	PYTHONPATH=.:platform $(BIN)/lint-imports --no-cache
 	$(BIN)/python manage.py makemigrations --check --dry-run
+	$(BIN)/python manage.py messages --check
+
+# Adds new texts to the Chinese catalogs and compiles them; the Chinese is written by hand.
+messages: setup
+	$(BIN)/python manage.py messages
 
 clean:
 	rm -rf $(VENV) $(VENV_VLLM) .pytest_cache .ruff_cache .mypy_cache

@@ -13,6 +13,7 @@ class AccountsConfig(AppConfig):
         "membership.invite": _("made an invitation link"),
         "membership.revoke_invite": _("withdrew an invitation link"),
         "membership.join": _("joined the project"),
+        "membership.add": _("added a member"),
         "membership.set_role": _("changed a member's role"),
         "membership.remove": _("removed a member"),
         "user.create_admin": _("became the installation's administrator"),

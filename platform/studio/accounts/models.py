@@ -46,10 +46,6 @@ class User(AbstractUser):
 
     objects: ClassVar[UserManager] = UserManager()
 
-    @property
-    def display_name(self) -> str:
-        return self.get_full_name() or self.username
-
 
 class Project(models.Model):
     """The unit of sharing: everything else belongs to exactly one project."""
@@ -83,7 +79,7 @@ class Membership(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"{self.user} ({self.role}) in {self.project}"
+        return self.user.username
 
 
 class OneTimeLink(models.Model):
@@ -109,7 +105,7 @@ class OneTimeLink(models.Model):
     user = models.ForeignKey(User, null=True, on_delete=models.CASCADE, related_name="+")
 
     def __str__(self) -> str:
-        return f"{self.purpose} link {self.pk}"
+        return f"#{self.pk}"
 
 
 class SignInFailure(models.Model):

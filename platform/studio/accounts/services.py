@@ -129,7 +129,7 @@ def invite_accept_new(
 def membership_create(*, actor: User, project: Project, user: User, role: Role) -> Membership:
     """`user` is a member of `project`, without an invitation."""
     membership = Membership.objects.create(project=project, user=user, role=role)
-    audit_record(actor=actor, action="membership.join", target=membership, details={"role": role})
+    audit_record(actor=actor, action="membership.add", target=membership, details={"role": role})
     return membership
 
 
@@ -260,6 +260,6 @@ def _refuse_to_lose_last_admin(membership: Membership) -> None:
     if is_admin and not others.exclude(pk=membership.pk).exists():
         raise ValidationError(
             _("%(user)s is the only administrator of %(project)s: name another one first.")
-            % {"user": membership.user.display_name, "project": membership.project.name},
+            % {"user": membership.user.username, "project": membership.project.name},
             code="last_admin",
         )

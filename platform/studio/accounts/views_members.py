@@ -84,7 +84,7 @@ def remove(request: ProjectRequest, membership_id: int) -> HttpResponse:
     else:
         messages.success(
             request,
-            _("%(user)s is no longer a member.") % {"user": membership.user.display_name},
+            _("%(user)s is no longer a member.") % {"user": membership.user.username},
         )
     return redirect("accounts:members", request.project.slug)
 
@@ -94,7 +94,7 @@ def remove(request: ProjectRequest, membership_id: int) -> HttpResponse:
 def disable(request: ProjectRequest, membership_id: int) -> HttpResponse:
     user = _membership(request, membership_id).user
     services.user_disable(actor=request.user, user=user, project=request.project)
-    messages.success(request, _("%(user)s cannot sign in any more.") % {"user": user.display_name})
+    messages.success(request, _("%(user)s cannot sign in any more.") % {"user": user.username})
     return redirect("accounts:members", request.project.slug)
 
 
@@ -103,7 +103,7 @@ def disable(request: ProjectRequest, membership_id: int) -> HttpResponse:
 def enable(request: ProjectRequest, membership_id: int) -> HttpResponse:
     user = _membership(request, membership_id).user
     services.user_enable(actor=request.user, user=user, project=request.project)
-    messages.success(request, _("%(user)s can sign in again.") % {"user": user.display_name})
+    messages.success(request, _("%(user)s can sign in again.") % {"user": user.username})
     return redirect("accounts:members", request.project.slug)
 
 

@@ -1,0 +1,81 @@
+"""The environment variables: safe when unset, refused when they make no sense."""
+
+import threading
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from studio.environment import database_settings, read_environment, secret_key
+
+
+@pytest.fixture(autouse=True)
+def _empty_environment(monkeypatch) -> None:
+    for name in ("STUDIO_ALLOWED_HOSTS", "STUDIO_DEBUG", "STUDIO_HTTPS", "DATABASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_defaults_are_safe(tmp_path) -> None:
+    environment = read_environment(tmp_path)
+    assert not environment.is_debug
+    assert set(environment.allowed_hosts) == {"127.0.0.1", "localhost", "[::1]"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "named"),
+    [
+        ({"STUDIO_ALLOWED_HOSTS": "*"}, "STUDIO_ALLOWED_HOSTS"),
+        ({"STUDIO_ALLOWED_HOSTS": "studio.example", "STUDIO_DEBUG": "1"}, "STUDIO_DEBUG"),
+        ({"STUDIO_HTTPS": "yes"}, "STUDIO_HTTPS"),
+    ],
+)
+def test_dangerous_values_are_refused_by_name(tmp_path, monkeypatch, variables, named) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ImproperlyConfigured, match=named):
+        read_environment(tmp_path)
+
+
+def test_database_address_is_taken_apart(tmp_path) -> None:
+    settings = database_settings("postgresql://me:p%40ss@db:5433/studio?sslmode=require", tmp_path)
+    assert settings["NAME"] == "studio"
+    assert settings["PASSWORD"] == "p@ss"
+    assert settings["PORT"] == "5433"
+    assert settings["OPTIONS"] == {"sslmode": "require"}
+
+
+@pytest.mark.parametrize("url", ["mysql://db/studio", "postgresql://db/", "studio"])
+def test_other_databases_are_refused(tmp_path, url: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match="DATABASE_URL"):
+        database_settings(url, tmp_path)
+
+
+def test_sqlite_is_in_wal_mode_and_takes_its_lock_at_the_start(db) -> None:
+    from django.db import connection
+
+    if connection.vendor != "sqlite":
+        pytest.skip("the tests run on PostgreSQL")
+    assert connection.transaction_mode == "IMMEDIATE"
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA journal_mode")
+        assert cursor.fetchone() == ("wal",)
+
+
+def test_secret_key_is_private_and_the_same_for_all_who_start_together(tmp_path) -> None:
+    data_dir = tmp_path / "var"
+    keys: list[str] = []
+    barrier = threading.Barrier(8)
+
+    def start() -> None:
+        barrier.wait()
+        keys.append(secret_key(data_dir))
+
+    threads = [threading.Thread(target=start) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(keys) == 8
+    assert len(set(keys)) == 1
+    assert len(keys[0]) >= 50
+    assert [path.name for path in data_dir.iterdir()] == ["secret_key"]
+    assert (data_dir / "secret_key").stat().st_mode & 0o777 == 0o600

@@ -1,0 +1,180 @@
+"""Every address, for every kind of visitor: what opens, and what is as if it did not exist."""
+
+import re
+from dataclasses import dataclass
+from html.parser import HTMLParser
+
+import pytest
+from django.urls import get_resolver, reverse
+from django.urls.resolvers import URLResolver
+
+from studio.accounts.models import Role
+
+EVERYBODY = ("anonymous", "outsider", "expert", "engineer", "reviewer", "admin", "superuser")
+SIGNED_IN = EVERYBODY[1:]
+MEMBERS = EVERYBODY[2:]
+ADMINS = ("admin", "superuser")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Page:
+    """Who may open it, and what they get. The others get what `expected` says."""
+
+    allowed: tuple[str, ...]
+    ok: tuple[int, ...] = (200,)
+    method: str = "get"
+    # Whether somebody outside the project gets 404; pages outside projects answer 403.
+    is_in_project: bool = True
+
+    def expected(self, visitor: str) -> tuple[int, ...]:
+        if visitor in self.allowed:
+            return self.ok
+        if visitor == "anonymous":
+            return (302,)
+        return (404,) if visitor == "outsider" and self.is_in_project else (403,)
+
+
+def public(*ok: int) -> Page:
+    return Page(allowed=EVERYBODY, ok=ok, is_in_project=False)
+
+
+PAGES = {
+    "pages:projects": Page(allowed=SIGNED_IN, ok=(200, 302), is_in_project=False),
+    "pages:preferences": Page(allowed=EVERYBODY, ok=(302,), method="post", is_in_project=False),
+    "pages:home": Page(allowed=MEMBERS),
+    "accounts:sign_in": public(200, 302),
+    "accounts:sign_out": Page(allowed=SIGNED_IN, ok=(302,), method="post", is_in_project=False),
+    "accounts:setup": public(404),
+    "accounts:invite": public(404),
+    "accounts:reset": public(404),
+    "accounts:account": Page(allowed=SIGNED_IN, is_in_project=False),
+    "accounts:site_audit": Page(allowed=("superuser",), is_in_project=False),
+    "accounts:project_create": Page(allowed=("superuser",), is_in_project=False),
+    "accounts:members": Page(allowed=MEMBERS),
+    "accounts:invite_create": Page(allowed=ADMINS, ok=(400,), method="post"),
+    "accounts:invite_revoke": Page(allowed=ADMINS, ok=(302,), method="post"),
+    "accounts:set_role": Page(allowed=ADMINS, ok=(302,), method="post"),
+    "accounts:remove": Page(allowed=ADMINS, ok=(302,), method="post"),
+    "accounts:disable": Page(allowed=ADMINS, ok=(302,), method="post"),
+    "accounts:enable": Page(allowed=ADMINS, ok=(302,), method="post"),
+    "accounts:reset_create": Page(allowed=ADMINS, method="post"),
+    "accounts:audit": Page(allowed=ADMINS),
+}
+
+
+def arguments_by_page() -> dict[str, list[str]]:
+    """The name of every view with the names of its address's arguments."""
+
+    def walk(resolver: URLResolver, namespace: str, arguments: list[str]):
+        for entry in resolver.url_patterns:
+            names = [*arguments, *entry.pattern.converters]
+            if isinstance(entry, URLResolver):
+                yield from walk(entry, entry.namespace or namespace, names)
+            else:
+                yield f"{namespace}:{entry.name}", names
+
+    return dict(walk(get_resolver(), "", []))
+
+
+ARGUMENTS = arguments_by_page()
+
+
+class MarkupCheck(HTMLParser):
+    """Collects what the Content-Security-Policy would block."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inline: list[str] = []
+
+    def handle_starttag(self, tag, attrs) -> None:
+        attributes = dict(attrs)
+        is_script = tag == "script" and attributes.get("type") != "application/json"
+        if tag == "style" or (is_script and "src" not in attributes):
+            self.inline.append(tag)
+        self.inline += [name for name in attributes if name == "style" or name.startswith("on")]
+
+
+@pytest.fixture
+def visit(client, factories):
+    """Signs in as a kind of visitor of a project and opens a page."""
+    project = factories.make_project()
+
+    def visit_page(name: str, visitor: str, **changes: object):
+        if visitor == "superuser":
+            client.force_login(factories.make_user("root", is_superuser=True))
+        elif visitor == "outsider":
+            elsewhere = factories.make_project("elsewhere", "Elsewhere")
+            client.force_login(factories.make_user("o", project=elsewhere, role=Role.ADMIN))
+        elif visitor != "anonymous":
+            client.force_login(factories.make_user("m", project=project, role=Role(visitor)))
+        values = factories.samples(project) | changes
+        url = reverse(name, kwargs={key: values[key] for key in ARGUMENTS[name]})
+        return getattr(client, PAGES[name].method)(url)
+
+    return visit_page
+
+
+def test_every_page_says_who_may_open_it() -> None:
+    assert set(ARGUMENTS) == set(PAGES)
+
+
+@pytest.mark.parametrize("visitor", EVERYBODY)
+@pytest.mark.parametrize("name", PAGES)
+def test_page_opens_for_whom_it_should(visit, name: str, visitor: str) -> None:
+    response = visit(name, visitor)
+    assert response.status_code in PAGES[name].expected(visitor)
+    if visitor == "anonymous" and visitor not in PAGES[name].allowed:
+        assert response["Location"].startswith(reverse("accounts:sign_in"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        name
+        for name, arguments in ARGUMENTS.items()
+        if "project" in arguments and len(arguments) > 1
+    ],
+)
+def test_things_of_another_project_do_not_exist_here(visit, factories, name: str) -> None:
+    """An administrator asks for a foreign object under the address of their own project."""
+    foreign = factories.samples(factories.make_project("foreign", "Foreign"))
+    del foreign["project"]
+    assert visit(name, "admin", **foreign).status_code == 404
+
+
+@pytest.mark.parametrize("language", ["zh-hans", "en"])
+@pytest.mark.parametrize("name", [name for name in PAGES if PAGES[name].method == "get"])
+def test_page_is_in_the_chosen_language_without_inline_code(
+    visit, client, name: str, language: str
+) -> None:
+    client.cookies["django_language"] = language
+    response = visit(name, PAGES[name].allowed[-1])
+    if response["Content-Type"].startswith("text/html") and response.content:
+        html = response.content.decode()
+        check = MarkupCheck()
+        check.feed(html)
+        assert check.inline == []
+        if html.startswith("<!doctype"):
+            assert f'<html lang="{"zh-Hans" if language == "zh-hans" else "en"}"' in html
+            assert re.search(r"<h1[ >]", html)
+
+
+# Session, user, membership and project switcher are four; the rest is the page's own.
+NUM_QUERIES = {
+    "pages:home": 5,
+    "accounts:members": 8,
+    "accounts:audit": 5,
+}
+
+
+@pytest.mark.parametrize("name", NUM_QUERIES)
+def test_number_of_queries_is_known_and_does_not_grow_with_the_rows(
+    client, factories, django_assert_num_queries, name: str
+) -> None:
+    project = factories.make_project()
+    client.force_login(factories.make_user("a", project=project, role=Role.ADMIN))
+    client.get(reverse(name, args=[project.slug]))  # the first visit notes its time in the session
+    for number in range(20):
+        factories.make_user(f"member-{number}", project=project, role=Role.EXPERT)
+    with django_assert_num_queries(NUM_QUERIES[name]):
+        assert client.get(reverse(name, args=[project.slug])).status_code == 200
