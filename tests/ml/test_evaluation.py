@@ -1,0 +1,223 @@
+"""Evaluation against oracles: direct log-likelihoods, a uniform model, the model itself."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn import functional
+
+from pipeline.contracts.references import DatasetRef
+from pipeline.contracts.specs import TextOverlapSettings
+from pipeline.data.records import Document, DomainItem, MultipleChoiceItem
+from pipeline.decoding.autoregressive import AutoregressiveEngine
+from pipeline.errors import DataError
+from pipeline.evaluation.general_ability import ChoiceResult, evaluate_choices
+from pipeline.evaluation.generation import answer_items, text_overlap_metrics
+from pipeline.evaluation.language_modeling import (
+    GaugeText,
+    read_gauge_texts,
+    sample_gauge_texts,
+    score_gauge_texts,
+    summarize_gauge,
+    write_gauge_texts,
+)
+from pipeline.evaluation.overlap_comparison import compare_overlap
+from pipeline.evaluation.samples import read_samples, write_samples
+from pipeline.execution import StageProgress
+from pipeline.modeling.tiny import tiny_llama, tiny_tokenizer
+
+TOPICS = {"topic_group": 2, "subject": "optics"}
+ITEMS = (
+    MultipleChoiceItem(
+        id="q1-en",
+        lang="en",
+        question="Why is the sky blue?",
+        choices=("Scattering", "The sea", "Ozone glow", "Dust"),
+        answer=0,
+        meta=TOPICS,
+    ),
+    MultipleChoiceItem(
+        id="q1-zh",
+        lang="zh",
+        question="天空为什么是蓝色的？",
+        choices=("散射", "海水反射", "臭氧发光", "尘埃"),
+        answer=0,
+        meta=TOPICS,
+    ),
+)
+
+
+class Silent:
+    def emit(self, payload: object) -> None:
+        """Progress is not under test."""
+
+
+@pytest.fixture(scope="module")
+def model():
+    return tiny_llama(seed=3).eval()
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return tiny_tokenizer()
+
+
+@torch.inference_mode()
+def direct_log_likelihood(model, tokenizer, context: str, choice: str) -> float:
+    """The definition, token by token: no harness, no batching, no padding."""
+    context_ids = tokenizer(context, add_special_tokens=False).input_ids
+    ids = context_ids + tokenizer(choice, add_special_tokens=False).input_ids
+    log_probs = functional.log_softmax(model(torch.tensor([ids])).logits[0].double(), dim=-1)
+    return sum(float(log_probs[i - 1, ids[i]]) for i in range(len(context_ids), len(ids)))
+
+
+def test_choices_have_the_log_likelihoods_of_the_definition(model, tokenizer) -> None:
+    """English puts a space before the answer, Chinese none; both languages go through at once."""
+    results = {result.item_id: result for result in evaluate_choices(model, tokenizer, ITEMS)}
+    contexts = {
+        "q1-en": ("Question: Why is the sky blue?\nAnswer:", " "),
+        "q1-zh": ("问题：天空为什么是蓝色的？\n答案：", ""),
+    }
+    for item in ITEMS:
+        context, delimiter = contexts[item.id]
+        expected = [
+            direct_log_likelihood(model, tokenizer, context, delimiter + choice)
+            for choice in item.choices
+        ]
+        assert results[item.id].log_likelihoods == pytest.approx(expected, abs=1e-3)
+        assert (results[item.id].category, results[item.id].cluster) == ("2", "optics")
+
+
+def test_results_keep_the_order_of_the_items(model, tokenizer) -> None:
+    results = evaluate_choices(model, tokenizer, tuple(reversed(ITEMS)))
+    assert [result.item_id for result in results] == ["q1-zh", "q1-en"]
+
+
+def test_a_language_without_a_wording_is_refused(model, tokenizer) -> None:
+    item = MultipleChoiceItem(id="q", lang="fr", question="?", choices=("a", "b"), answer=0)
+    with pytest.raises(DataError, match="fr"):
+        evaluate_choices(model, tokenizer, [item])
+
+
+def test_the_probability_is_a_softmax_over_the_choices() -> None:
+    """log-likelihoods ln 1, ln 2, ln 5: the right choice has 2 / 8; the last is predicted."""
+    result = ChoiceResult(
+        item_id="q",
+        category="",
+        cluster=None,
+        lang="en",
+        question="",
+        choices=("a", "b", "c"),
+        answer=1,
+        log_likelihoods=(0.0, math.log(2), math.log(5)),
+    )
+    assert result.probability == pytest.approx(0.25)
+    assert result.predicted == 2
+    assert not result.is_correct
+
+
+def test_a_model_has_no_divergence_from_itself_and_a_trained_one_has(model, tokenizer) -> None:
+    engine = AutoregressiveEngine(model)
+    documents = [Document(id=f"d{i}", lang="en", text=f"{i} the sky is blue") for i in range(4)]
+    texts = sample_gauge_texts(
+        engine, tokenizer, documents, num_samples=3, num_prompt_tokens=4, max_new_tokens=8, seed=1
+    )
+    assert [text.id for text in texts] == ["d0", "d1", "d2"]
+    itself = summarize_gauge(score_gauge_texts(model, model, texts))
+    other = summarize_gauge(score_gauge_texts(tiny_llama(seed=9).eval(), model, texts))
+    assert itself.kl_nats_per_token == pytest.approx(0.0, abs=1e-9)
+    assert other.kl_nats_per_token > 0.0
+    assert itself.num_tokens == other.num_tokens == sum(len(text.token_ids) for text in texts)
+
+
+def test_the_same_seed_samples_the_same_gauge_texts(model, tokenizer, tmp_path: Path) -> None:
+    documents = [Document(id="d", lang="en", text="state assets are supervised")]
+    settings = {"num_samples": 1, "num_prompt_tokens": 4, "max_new_tokens": 8}
+    first, again, other = (
+        sample_gauge_texts(
+            AutoregressiveEngine(model), tokenizer, documents, seed=seed, **settings
+        )
+        for seed in (1, 1, 2)
+    )
+    assert first == again
+    assert first != other
+    write_gauge_texts(first, tmp_path / "gauge.jsonl")
+    assert read_gauge_texts(tmp_path / "gauge.jsonl") == first
+
+
+def test_bits_per_byte_of_a_uniform_model_by_hand(tokenizer) -> None:
+    """A model whose logits are all zero gives each token 1 / vocabulary.
+
+    6 tokens, 12 bytes: 6 * log2(vocabulary) / 12 bits a byte.
+    """
+    model = tiny_llama(seed=0).eval()
+    with torch.no_grad():
+        model.get_output_embeddings().weight.zero_()
+    text = GaugeText(id="t", prompt_token_ids=(5, 6), token_ids=(7, 8, 9, 10, 11, 12), num_bytes=12)
+    gauge = summarize_gauge(score_gauge_texts(model, model, [text]))
+    assert gauge.bits_per_byte == pytest.approx(6 * math.log2(model.config.vocab_size) / 12)
+
+
+def domain_items() -> list[DomainItem]:
+    return [
+        DomainItem(
+            id=f"i{index}",
+            lang="zh",
+            instruction=f"问题{index}",
+            input="",
+            output="国有资产监督管理",
+            meta={"doc_id": document, "category": "policy_qa"},
+        )
+        for index, document in enumerate(("a", "a", "b"))
+    ]
+
+
+def answers(model, tokenizer, items):
+    settings = TextOverlapSettings(
+        dataset=DatasetRef(path="unused", kind="domain_test"),
+        max_new_tokens=6,
+        batch_size=2,
+        unseen_documents=("b",),
+    )
+    progress = StageProgress(Silent(), stage="answers", total=len(items), unit="answers")
+    return answer_items(AutoregressiveEngine(model), tokenizer, items, settings, progress)
+
+
+def test_answers_are_scored_in_order_and_apart_for_unseen_documents(model, tokenizer) -> None:
+    samples = answers(model, tokenizer, domain_items())
+    assert [sample.item_id for sample in samples] == ["i0", "i1", "i2"]
+    assert [sample.document_seen for sample in samples] == [True, True, False]
+    metrics = text_overlap_metrics(samples)
+    assert metrics["n"] == 3
+    assert metrics["documents_seen"]["n"] == 2
+    assert metrics["documents_unseen"]["n"] == 1
+    assert metrics["cut_at_cap_fraction"] == sum(s.cut_at_cap for s in samples) / 3
+
+
+def test_what_is_written_is_what_is_compared(model, tokenizer, tmp_path: Path) -> None:
+    """Compared with itself an evaluation has ratio 1, difference 0 and only ties."""
+    items = [
+        DomainItem(
+            id=f"i{index}",
+            lang="en",
+            instruction=f"Question {index}",
+            input="",
+            output="a",
+            meta={"doc_id": f"d{index}"},
+        )
+        for index in range(3)
+    ]
+    samples = answers(model, tokenizer, items)
+    choices = evaluate_choices(model, tokenizer, ITEMS)
+    path = tmp_path / "samples.parquet"
+    write_samples(samples, choices, path)
+    rows = {str(row["item_id"]): row for row in read_samples(path, "text_overlap")}
+    assert list(rows) == [item.id for item in items]
+    assert rows["i0"]["answer"] == samples[0].answer
+    compared = compare_overlap(rows, rows)
+    assert compared["rouge1"]["tied"] == 3
+    assert compared["rouge1"]["difference"] == 0.0
+    questions = read_samples(path, "general_ability")
+    assert [row["item_id"] for row in questions] == ["q1-en", "q1-zh"]
+    assert questions[0]["probability"] == pytest.approx(choices[0].probability)
