@@ -9,9 +9,10 @@
     |-- ModelError                checkpoints and tokenizers
     |     model.not_found  model.unsafe_file  model.unsupported  model.vocabulary_mismatch
     |     model.digest_mismatch  model.no_chat_template  model.corrupt_file
+    |     model.no_space
     |-- TrainingError
     |     train.non_finite_loss  train.diverged  train.checkpoint_corrupt
-    |     train.resume_mismatch
+    |     train.resume_mismatch  train.teacher_cache_mismatch  train.teacher_cache_corrupt
     |-- DecodingError
     |     decode.engine_unavailable  decode.engine_failed  decode.unsupported_option
     |     decode.context_too_long  decode.not_lossless
@@ -24,6 +25,8 @@
     |-- WorkerError               the execution of a run, seen by its supervisor
     |     worker.lost  worker.child_crashed  worker.report_invalid  worker.deadline_exceeded
     |     worker.internal_error  plan.step_not_reached
+    |-- StackError                the processes of one machine
+    |     stack.already_running  stack.port_taken  stack.not_ready
     `-- StoppedAtCheckpoint       not a failure: stopped on request, resumable (exit status 75)
 
 Every leaf carries a stable `code`, whether another attempt can help (`retryable`) and a message
@@ -92,6 +95,7 @@ class ModelError(PipelineError):
             "model.digest_mismatch",
             "model.no_chat_template",
             "model.corrupt_file",
+            "model.no_space",
         }
     )
     exit_status = 4
@@ -106,6 +110,8 @@ class TrainingError(PipelineError):
             "train.diverged",
             "train.checkpoint_corrupt",
             "train.resume_mismatch",
+            "train.teacher_cache_mismatch",
+            "train.teacher_cache_corrupt",
         }
     )
     exit_status = 5
@@ -171,6 +177,12 @@ class WorkerError(PipelineError):
         }
     )
     exit_status = 9
+
+
+class StackError(PipelineError):
+    """The platform's processes cannot be started here."""
+
+    codes = frozenset({"stack.already_running", "stack.port_taken", "stack.not_ready"})
 
 
 class StoppedAtCheckpoint(PipelineError):  # noqa: N818 (not an error: the run can go on)

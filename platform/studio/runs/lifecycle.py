@@ -52,6 +52,7 @@ class Claim:
     kind: str
     queue: str
     spec: dict[str, Any]
+    spec_digest: str
     earlier_attempts: tuple[tuple[UUID, int], ...]
     """(run id, attempt) whose checkpoints may be resumed from, newest first."""
 
@@ -88,6 +89,7 @@ def claim(run_id: UUID, *, slot: str, queue: str) -> Claim | None:
             kind=run.kind,
             queue=run.queue,
             spec=run.spec,
+            spec_digest=run.spec_digest,
             earlier_attempts=_earlier_attempts(run),
         )
 
@@ -238,6 +240,11 @@ def slot_abandon(slot: str) -> int:
         attempt_lost(run_id, attempt, message=f"the worker on {slot} died")
         for run_id, attempt in held
     )
+
+
+def active_owners() -> list[str]:
+    """Slots on which the database shows a run."""
+    return list(Run.objects.active().values_list("owner", flat=True))
 
 
 def reap_expired(*, is_dry_run: bool = False) -> list[tuple[UUID, int]]:

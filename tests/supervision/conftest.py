@@ -1,0 +1,287 @@
+"""A whole platform in a directory of its own: real processes, a real SQLite file, a real Valkey."""
+
+import hashlib
+import json
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+COUNTING_PROGRAM = Path(__file__).with_name("counting_program.py")
+LEASE_SECONDS = 6
+STOP_GRACE_SECONDS = 3
+START_SCRIPT = """
+import json, sys
+import django; django.setup()
+from studio.accounts.models import Project, User
+from studio.runs import services
+project, _ = Project.objects.get_or_create(slug="demo", defaults={"name": "Demo"})
+actor, _ = User.objects.get_or_create(username="engineer")
+for spec in json.loads(sys.argv[1]):
+    make = services.plan_create if spec["kind"] == "plan" else services.run_create
+    print(make(project=project, actor=actor, spec=json.dumps(spec)).pk)
+"""
+ACT_SCRIPT = """
+import sys
+import django; django.setup()
+from studio.accounts.models import User
+from studio.runs import services
+from studio.runs.models import Run
+act = getattr(services, sys.argv[1])
+print(act(run=Run.objects.get(pk=sys.argv[2]), actor=User.objects.get(username="engineer")).pk)
+"""
+
+
+FLUSH_SCRIPT = """
+import redis
+from django.conf import settings
+redis.Redis(unix_socket_path=str(settings.STUDIO_BROKER_SOCKET)).flushall()
+"""
+WAKE_SCRIPT = """
+import sys
+from workers.app import app
+app.send_task("workers.tasks.wake", args=(sys.argv[1],), queue="compute")
+"""
+
+
+class Platform:
+    """One data directory and the processes that work on it."""
+
+    def __init__(self, data_dir: Path, **environment: str) -> None:
+        self.data_dir = data_dir
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.environment = (
+            {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
+            | {
+                "STUDIO_DATA_DIR": str(data_dir),
+                "STUDIO_LEASE_SECONDS": str(LEASE_SECONDS),
+                "STUDIO_STOP_GRACE_SECONDS": str(STOP_GRACE_SECONDS),
+                "STUDIO_PIPELINE_COMMAND": f"{sys.executable} {COUNTING_PROGRAM}",
+                "DJANGO_SETTINGS_MODULE": "studio.settings",
+                "PYTHONPATH": os.pathsep.join((str(ROOT / "platform"), str(ROOT))),
+                "A_SECRET": "not for the child",
+            }
+            | environment
+        )
+        self.up: subprocess.Popen[bytes] | None = None
+        (data_dir / "models").mkdir(parents=True)
+
+    # --- commands -------------------------------------------------------------------------
+
+    def python(self, *arguments: str) -> str:
+        """The standard output of a Python process with the platform's settings."""
+        result = subprocess.run(
+            [sys.executable, *arguments], cwd=ROOT, env=self.environment, text=True,
+            capture_output=True, check=False, timeout=60,
+        )  # fmt: skip
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    def start_runs(self, *specs: dict[str, Any]) -> list[UUID]:
+        """Runs (or plans) of the specs are queued."""
+        return [UUID(line) for line in self.python("-c", START_SCRIPT, json.dumps(specs)).split()]
+
+    def start_run(self, name: str = "steps=10", **changes: Any) -> UUID:
+        """A run of the counting program is queued; `name` holds its orders."""
+        return self.start_runs(self.spec(name, **changes))[0]
+
+    def spec(self, name: str, **changes: Any) -> dict[str, Any]:
+        """A valid spec on the compute queue."""
+        model = {"path": str(self.data_dir / "models" / "base")}
+        prompts = {"path": str(self.data_dir / "models" / "a.jsonl"), "kind": "corpus"}
+        gauge = {"prompts": prompts}
+        kind = {"kind": "evaluate", "model": model, "base": model, "gauge": gauge, "name": name}
+        return kind | changes
+
+    def act(self, service: str, run_id: UUID) -> UUID:
+        """`run_cancel` or `run_resume` was called for the run; the run it returned."""
+        return UUID(self.python("-c", ACT_SCRIPT, service, str(run_id)).strip())
+
+    def start(self) -> None:
+        """`manage.py up` runs and says where."""
+        with (self.data_dir / "up.log").open("ab") as log:
+            self.up = subprocess.Popen(
+                [sys.executable, "manage.py", "up", "--port", str(self.port)],
+                cwd=ROOT, env=self.environment, stdout=log, stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )  # fmt: skip
+        self.wait(lambda: "Ctrl-C stops" in self.output() or not self.is_up(), 30)
+        assert self.is_up(), self.output()
+
+    def stop(self, number: int = signal.SIGINT) -> float:
+        """`up` has ended; seconds it took."""
+        assert self.up is not None
+        began = time.monotonic()
+        self.up.send_signal(number)
+        self.up.wait(timeout=30)
+        (self.data_dir / "up.log").unlink()
+        return time.monotonic() - began
+
+    def is_up(self) -> bool:
+        return self.up is not None and self.up.poll() is None
+
+    def output(self) -> str:
+        """What `up` printed."""
+        return (self.data_dir / "up.log").read_text()
+
+    # --- looking --------------------------------------------------------------------------
+
+    def rows(self, sql: str, *values: object) -> list[dict[str, Any]]:
+        """Rows of the database, read past Django."""
+        database = sqlite3.connect(f"file:{self.data_dir / 'studio.sqlite3'}?mode=ro", uri=True)
+        try:
+            database.row_factory = sqlite3.Row
+            return [dict(row) for row in database.execute(sql, values)]
+        finally:
+            database.close()
+
+    def run(self, run_id: UUID) -> dict[str, Any]:
+        return self.rows("SELECT * FROM runs_run WHERE id = ?", run_id.hex)[0]
+
+    def attempts(self, run_id: UUID) -> list[dict[str, Any]]:
+        return self.rows("SELECT * FROM runs_attempt WHERE run_id = ? ORDER BY number", run_id.hex)
+
+    def wait(self, condition: Callable[[], object], seconds: float = 20) -> float:
+        """`condition` holds; seconds it took."""
+        began = time.monotonic()
+        while not condition():
+            if time.monotonic() - began > seconds:
+                logs = sorted((self.data_dir / "log").glob("*.log"))
+                tails = "\n".join(f"--- {log.name}\n{log.read_text()[-3000:]}" for log in logs)
+                runs = self.rows("SELECT id, state, attempt, error_message FROM runs_run")
+                pytest.fail(f"not within {seconds} s; runs {runs}\n{self.output()}\n{tails}")
+            time.sleep(0.05)
+        return time.monotonic() - began
+
+    def wait_for_state(self, run_id: UUID, *states: str, seconds: float = 20) -> float:
+        return self.wait(lambda: self.run(run_id)["state"] in states, seconds)
+
+    def wait_for_step(self, run_id: UUID, step: int) -> None:
+        """The newest attempt has counted to `step`."""
+        self.wait(lambda: (self.run(run_id)["progress_done"] or 0) >= step)
+
+    def state(self, run_id: UUID) -> str:
+        """The final state that the run published."""
+        return json.loads(self.run(run_id)["report"])["metrics"]["state"]
+
+    def pid_of_child(self, run_id: UUID) -> int:
+        """Process id of the running child."""
+        self.wait(lambda: self.attempts(run_id) and self.attempts(run_id)[-1]["pid"])
+        return self.attempts(run_id)[-1]["pid"]
+
+    def descendants(self) -> list[int]:
+        """Process ids of everything that `up` started, directly or not."""
+        return _descendants(self.up.pid if self.up else -1)
+
+    def children(self, pid: int) -> list[int]:
+        """Process ids of the direct children of a process."""
+        return _children().get(pid, [])
+
+    def command_line(self, pid: int) -> str:
+        """Program and arguments of a process."""
+        return _command_line(pid)
+
+    def pid_of(self, words: str) -> int:
+        """The process that `up` started with these words in its command line."""
+        (found,) = (
+            pid
+            for pid in self.children(self.up.pid if self.up else -1)
+            if words in _command_line(pid)
+        )
+        return found
+
+    def has_process(self, words: str) -> bool:
+        """`up` has a child with these words in its command line."""
+        return any(
+            words in _command_line(pid) for pid in self.children(self.up.pid if self.up else -1)
+        )
+
+    # --- mischief -------------------------------------------------------------------------
+
+    def flush_broker(self) -> None:
+        """Every message in the broker is lost."""
+        self.python("-c", FLUSH_SCRIPT)
+
+    def send_wake_up(self, run_id: UUID) -> None:
+        """One more message asks to claim the run."""
+        self.python("-c", WAKE_SCRIPT, str(run_id))
+
+    @staticmethod
+    def expected_state(num_steps: int) -> str:
+        """What the counting program ends with when nobody disturbs it."""
+        state = ""
+        for step in range(1, num_steps + 1):
+            state = hashlib.sha256(f"{state} {step}".encode()).hexdigest()
+        return state
+
+    @staticmethod
+    def is_alive(pid: int) -> bool:
+        """The process exists and is no zombie."""
+        try:
+            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        except OSError:
+            return False
+
+    def log_text(self) -> str:
+        """Everything the services logged."""
+        return "".join(log.read_text() for log in (self.data_dir / "log").glob("*.log"))
+
+
+def _children() -> dict[int, list[int]]:
+    children: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        children.setdefault(int(fields[1]), []).append(int(stat.parent.name))
+    return children
+
+
+def _descendants(pid: int) -> list[int]:
+    children = _children()
+    found, todo = [], [pid]
+    while todo:
+        for child in children.get(todo.pop(), []):
+            found.append(child)
+            todo.append(child)
+    return found
+
+
+def _command_line(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return ""
+
+
+@pytest.fixture
+def new_platform(tmp_path: Path) -> Iterator[Platform]:
+    """A platform that is not running, for a test that starts and stops it."""
+    platform = Platform(tmp_path / "data")
+    yield platform
+    if platform.is_up():
+        platform.stop(signal.SIGTERM)
+    assert "database is locked" not in platform.log_text()
+
+
+@pytest.fixture(scope="module")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """A running platform, shared by the tests of a module; its logs must show no lock errors."""
+    platform = Platform(tmp_path_factory.mktemp("studio") / "data")
+    platform.start()
+    yield platform
+    platform.stop(signal.SIGTERM)
+    assert "database is locked" not in platform.log_text()

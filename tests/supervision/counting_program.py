@@ -1,0 +1,126 @@
+"""Stands where `python -m pipeline` stands: the same command line, files, events and exit codes.
+
+It "trains" by hashing: the state after step n is sha256(state after n-1, n), so a run that was
+killed and resumed anywhere ends with the same state as an undisturbed one only if no step was
+skipped or repeated. Real training behind the same supervisor is tested in
+`test_real_training.py`; this program makes the faults cheap and exact.
+
+The spec's `name` holds the orders: `steps=40 pause=0.05 ignore_term=1 ...`.
+"""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from argparse import ArgumentParser
+from pathlib import Path
+
+from pipeline.contracts.codec import digest
+from pipeline.contracts.events import RunFailed, RunStarted, RunStopped, RunSucceeded
+from pipeline.contracts.manifest import MANIFEST_NAME, Manifest, ManifestFile, file_sha256
+from pipeline.contracts.reports import Environment, Output, Report
+from pipeline.contracts.specs import parse_spec
+from pipeline.execution import JsonlEventSink, RunContext
+
+CHECKPOINT_EVERY = 5
+
+
+def main() -> int:
+    parser = ArgumentParser()
+    parser.add_argument("command", choices=["run"])
+    parser.add_argument("spec", type=Path)
+    parser.add_argument("--run-dir", type=Path)
+    parser.add_argument("--run-id")
+    parser.add_argument("--attempt", type=int)
+    parser.add_argument("--resume-from", type=Path)
+    arguments = parser.parse_args()
+    spec = parse_spec(arguments.spec.read_bytes())
+    orders = dict(order.split("=") for order in spec.name.split())
+    run_dir: Path = arguments.run_dir
+    (run_dir / "environment.json").write_text(json.dumps(dict(os.environ)))
+    if orders.get("crash"):
+        sys.stderr.write("about to crash\n")
+        return int(orders["crash"])
+    sink = JsonlEventSink(
+        run_dir / "events.jsonl", run_id=arguments.run_id, attempt=arguments.attempt
+    )
+    context = RunContext(run_dir=run_dir, events=sink, resume_from=arguments.resume_from)
+    context.stop.install()
+    if orders.get("ignore_term"):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if orders.get("leave_behind"):
+        sleeper = subprocess.Popen(["sleep", "600"], start_new_session=True)
+        (run_dir / "left_behind.pid").write_text(str(sleeper.pid))
+    sink.emit(RunStarted(spec_kind=spec.kind, spec_digest=digest(spec)))
+    if orders.get("fail"):
+        sink.emit(
+            RunFailed(
+                code="train.diverged",
+                message="loss is 80",
+                retryable=bool(orders.get("retryable")),
+            )
+        )
+        return 5
+    steps = int(orders.get("steps", "10"))
+    step, state = _restore(arguments.resume_from)
+    progress = context.progress("count", total=steps, unit="steps", done=step)
+    while step < steps:
+        step += 1
+        state = hashlib.sha256(f"{state} {step}".encode()).hexdigest()
+        time.sleep(float(orders.get("pause", "0.02")))
+        context.log_metrics(step, loss=1.0 / step)
+        progress.advance_to(step)
+        if step % CHECKPOINT_EVERY == 0 or context.stop:
+            _save(context, step, state, digest(spec))
+        if context.stop and step < steps:
+            sink.emit(RunStopped(message=f"stopped after step {step}"))
+            return 75
+    if not orders.get("no_report"):
+        _report(spec.kind, digest(spec), run_dir, state)
+    sink.emit(RunSucceeded())
+    return 0
+
+
+def _restore(checkpoint: Path | None) -> tuple[int, str]:
+    if checkpoint is None:
+        return 0, ""
+    saved = json.loads((checkpoint / "state.json").read_text())
+    return saved["step"], saved["state"]
+
+
+def _save(context: RunContext, step: int, state: str, spec_digest: str) -> None:
+    target = context.run_dir / "checkpoints" / f"step-{step}"
+    partial = target.with_name(f".partial-{step}")
+    partial.mkdir(parents=True, exist_ok=True)
+    file = partial / "state.json"
+    file.write_text(json.dumps({"step": step, "state": state}))
+    entry = ManifestFile(name=file.name, num_bytes=file.stat().st_size, sha256=file_sha256(file))
+    manifest = Manifest(step=step, spec_digest=spec_digest, resumable=True, files=(entry,))
+    (partial / MANIFEST_NAME).write_text(manifest.model_dump_json())
+    partial.rename(target)
+    context.checkpoint_saved(step, target, file_sha256(target / MANIFEST_NAME))
+
+
+def _report(kind: str, spec_digest: str, run_dir: Path, state: str) -> None:
+    (run_dir / "model").mkdir()
+    report = Report(
+        kind=kind,
+        spec_digest=spec_digest,
+        code_version="unknown",
+        started_at="",
+        seconds=0.0,
+        environment=Environment(
+            python="", packages={}, platform="", processor="", num_threads=1, device="cpu",
+            dtype="float32",
+        ),
+        outputs={"model": Output(path="model")},
+        metrics={"state": state},
+    )  # fmt: skip
+    (run_dir / "report.json").write_text(report.model_dump_json())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,122 @@
+"""Kill -9 of every process, one at a time, while a run works. It ends as if nothing had been.
+
+The counting program's final state is that of an undisturbed run only if no step was skipped or
+repeated, and the database refuses two live attempts on one slot.
+"""
+
+import os
+import signal
+import time
+import urllib.request
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+STEPS = 60
+ORDERS = f"steps={STEPS} pause=0.04"
+WORKER = ("workers worker compute-0",)
+
+
+def the_child(platform: Any, run_id: UUID) -> int:
+    return platform.pid_of_child(run_id)
+
+
+def the_pool_process(platform: Any, _run_id: UUID) -> int:
+    main = platform.pid_of(*WORKER)
+    return next(pid for pid in platform.children(main) if "worker" in platform.command_line(pid))
+
+
+def the_worker(platform: Any, _run_id: UUID) -> int:
+    return platform.pid_of(*WORKER)
+
+
+@pytest.mark.parametrize(
+    ("victim", "num_lost", "seconds"),
+    [(the_child, 1, 10), (the_pool_process, 1, 15), (the_worker, 0, 15)],
+)
+def test_a_run_survives_the_kill_of(
+    platform: Any, victim: Callable[[Any, UUID], int], num_lost: int, seconds: float
+) -> None:
+    """A killed worker's supervisor still stops its child at a checkpoint, so that costs nothing."""
+    run_id = platform.start_run(ORDERS)
+    platform.wait_for_step(run_id, 12)
+    child = platform.pid_of_child(run_id)
+    os.kill(victim(platform, run_id), signal.SIGKILL)
+    platform.wait(lambda: platform.run(run_id)["attempt"] == 2, seconds)
+    assert not platform.is_alive(child)
+    platform.wait_for_state(run_id, "succeeded", "failed")
+
+    run = platform.run(run_id)
+    assert (run["state"], run["num_lost"]) == ("succeeded", num_lost)
+    assert platform.state(run_id) == platform.expected_state(STEPS)
+    assert "/attempt-1/checkpoints/step-" in platform.attempts(run_id)[1]["resumed_from"]
+
+
+@pytest.mark.parametrize("victim", ["valkey-server", "workers dispatcher", "gunicorn"])
+def test_a_run_does_not_notice_the_kill_of(platform: Any, victim: str) -> None:
+    """And the service works again: the next run is found, claimed and shown."""
+    run_id = platform.start_run(ORDERS)
+    platform.wait_for_step(run_id, 3)
+    killed = platform.pid_of(victim)
+    os.kill(killed, signal.SIGKILL)
+    platform.wait(lambda: platform.has_process(victim) and platform.pid_of(victim) != killed)
+    following = platform.start_run("steps=2")
+    platform.wait_for_state(run_id, "succeeded", "failed")
+    assert platform.run(run_id)["attempt"] == 1
+    assert platform.state(run_id) == platform.expected_state(STEPS)
+    platform.wait_for_state(following, "succeeded")
+    with urllib.request.urlopen(f"http://127.0.0.1:{platform.port}/sign-in/") as response:
+        assert response.status == 200
+
+
+def test_messages_that_the_broker_lost_are_sent_again(platform: Any) -> None:
+    first = platform.start_run("steps=40 pause=0.05")
+    waiting = [platform.start_run("steps=2") for _ in range(2)]
+    platform.wait_for_step(first, 2)
+    platform.wait(lambda: not platform.rows("SELECT 1 FROM runs_outbox WHERE sent_at IS NULL"))
+    platform.flush_broker()
+    for run_id in (first, *waiting):
+        platform.wait_for_state(run_id, "succeeded", seconds=20)
+        assert platform.run(run_id)["attempt"] == 1
+
+
+def test_a_duplicated_message_runs_nothing_twice(platform: Any) -> None:
+    run_id = platform.start_run("steps=20 pause=0.05")
+    platform.wait_for_step(run_id, 1)
+    for _ in range(3):
+        platform.send_wake_up(run_id)
+    platform.wait_for_state(run_id, "succeeded")
+    time.sleep(0.5)
+    assert len(platform.attempts(run_id)) == 1
+
+
+def test_up_killed_and_started_again_continues(new_platform: Any) -> None:
+    new_platform.start()
+    run_id = new_platform.start_run(ORDERS)
+    new_platform.wait_for_step(run_id, 12)
+    child = new_platform.pid_of_child(run_id)
+    new_platform.stop(signal.SIGKILL)
+    new_platform.start()
+    new_platform.wait_for_state(run_id, "succeeded", seconds=30)
+    assert not new_platform.is_alive(child)
+    assert new_platform.state(run_id) == new_platform.expected_state(STEPS)
+    assert new_platform.attempts(run_id)[-1]["resumed_from"]
+
+
+def test_up_stopped_and_started_again_continues(new_platform: Any) -> None:
+    """The stop is quick, saves a checkpoint, and is not held against the run."""
+    new_platform.start()
+    run_id = new_platform.start_run(ORDERS)
+    new_platform.wait_for_step(run_id, 12)
+    descendants = new_platform.descendants()
+    assert new_platform.stop() < 8
+    assert not [pid for pid in descendants if new_platform.is_alive(pid)]
+    run = new_platform.run(run_id)
+    assert (run["state"], run["num_lost"], run["lease_expires_at"]) == ("queued", 0, None)
+    assert new_platform.attempts(run_id)[0]["state"] == "stopped"
+
+    new_platform.start()
+    new_platform.wait_for_state(run_id, "succeeded")
+    assert new_platform.state(run_id) == new_platform.expected_state(STEPS)
