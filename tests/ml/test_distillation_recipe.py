@@ -1,0 +1,269 @@
+"""A draft trained by the program: three objectives, resume by real signals, and what it refuses."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from pipeline.__main__ import main
+from pipeline.contracts.manifest import newest_verified_checkpoint
+from pipeline.data.tokenize import IGNORED_LABEL
+from pipeline.metrics.acceptance import greedy_agreement, tokens_per_round
+from pipeline.modeling.loading import require_same_vocabulary
+from pipeline.modeling.tiny import save_tiny_model
+from pipeline.training.distillation_batches import DistillationBatches
+from pipeline.training.distillation_losses import TeacherTargets
+from pipeline.training.teacher_cache import TeacherAnswer, open_teacher_cache, read_manifest
+
+INTERRUPTED_RUN = Path(__file__).with_name("interrupted_run.py")
+SIGKILL_STATUS = -9
+OBJECTIVES = ("forward_kl", "ce_target_text", "ce_gold")
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A target, prompts, and the undisturbed run of each objective."""
+    root = tmp_path_factory.mktemp("distill")
+    save_tiny_model(root / "target")
+    rows = [
+        {
+            "id": f"q{i}",
+            "lang": "en",
+            "instruction": f"Question {i}?",
+            "input": "Material." if i % 3 else "",
+            "output": f"Answer {i}. " * (1 + i % 4),
+        }
+        for i in range(30)
+    ]
+    (root / "prompts.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    for objective in OBJECTIVES:
+        cache = None if objective == "forward_kl" else root / "forward_kl" / "teacher_cache"
+        write_spec(root, objective, cache=cache)
+        assert run_here(root / f"{objective}.json", root / objective) == 0
+    return root
+
+
+def write_spec(
+    root: Path, objective: str, *, name: str = "", cache: Path | None = None, **changes: object
+) -> Path:
+    document = {
+        "kind": "logit_distill",
+        "seed": 5,
+        "target": {"path": str(root / "target")},
+        "objective": objective,
+        "answers": {
+            "prompts": {"path": str(root / "prompts.jsonl"), "kind": "domain_test"},
+            "num_tokens": 300,
+            "max_new_tokens": 24,
+            "top_k_logprobs": 16,
+            "batch_size": 6,
+        },
+        "draft": {"num_layers": 1, "hidden_size": 16},
+        "num_epochs": 6,
+        "optimizer": {"learning_rate": 1e-2},
+        "batch": {"max_seq_length": 160, "gradient_accumulation_steps": 2},
+        "checkpoint_every_steps": 3,
+        "device": "cpu",
+        "teacher_cache": None if cache is None else {"path": str(cache)},
+    }
+    path = root / f"{name or objective}.json"
+    path.write_text(json.dumps({**document, **changes}))
+    return path
+
+
+def run_here(spec: Path, run_dir: Path, *arguments: str) -> int:
+    import signal
+
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        return main(["run", str(spec), "--run-dir", str(run_dir), *arguments])
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def interrupt(spec: Path, run_dir: Path, signal_name: str, moment: str, count: int) -> int:
+    command = [sys.executable, INTERRUPTED_RUN, signal_name, moment, str(count), spec, run_dir]
+    return subprocess.run(command, capture_output=True, timeout=120, check=False).returncode
+
+
+def report(run_dir: Path) -> dict:
+    return json.loads((run_dir / "report.json").read_bytes())
+
+
+def model_path(run_dir: Path) -> Path:
+    return run_dir / report(run_dir)["outputs"]["model"]["path"]
+
+
+def assert_same_weights(run_dir: Path, undisturbed: Path) -> None:
+    weights = load_file(model_path(run_dir) / "model.safetensors")
+    expected = load_file(model_path(undisturbed) / "model.safetensors")
+    assert weights.keys() == expected.keys()
+    assert all(torch.equal(weights[name], expected[name]) for name in expected)
+    assert report(run_dir)["metrics"]["acceptance"] == report(undisturbed)["metrics"]["acceptance"]
+
+
+def test_objectives_differ_in_nothing_but_the_loss(workspace: Path) -> None:
+    metrics = {objective: report(workspace / objective)["metrics"] for objective in OBJECTIVES}
+    for name in ("steps", "trained_tokens", "parameters", "answers"):
+        assert len({json.dumps(metrics[objective][name]) for objective in OBJECTIVES}) == 1, name
+    assert metrics["forward_kl"]["steps"] > 6
+    answers = metrics["forward_kl"]["answers"]
+    assert metrics["forward_kl"]["trained_tokens"] == 6 * answers["tokens_trained"]
+    assert answers["n"] - answers["n_trained"] == metrics["forward_kl"]["acceptance"]["n"]
+    weights = [
+        load_file(model_path(workspace / objective) / "model.safetensors")[
+            "model.embed_tokens.weight"
+        ]
+        for objective in OBJECTIVES
+    ]
+    assert not torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[1], weights[2])
+
+
+def test_drafts_learn(workspace: Path) -> None:
+    for objective in OBJECTIVES:
+        metrics = report(workspace / objective)["metrics"]
+        assert metrics["loss_last"] < 0.9 * metrics["loss_first"], objective
+
+
+def test_draft_is_a_complete_checkpoint_of_the_targets_vocabulary(workspace: Path) -> None:
+    path = model_path(workspace / "forward_kl")
+    require_same_vocabulary(workspace / "target", path)
+    draft = AutoModelForCausalLM.from_pretrained(path, local_files_only=True)
+    tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
+    target = AutoTokenizer.from_pretrained(workspace / "target", local_files_only=True)
+    assert tokenizer.get_vocab() == target.get_vocab()
+    assert tokenizer.chat_template == target.chat_template
+    assert draft.config.num_hidden_layers == 1
+
+
+def test_reported_acceptance_is_that_of_the_saved_draft(workspace: Path) -> None:
+    draft = AutoModelForCausalLM.from_pretrained(
+        model_path(workspace / "forward_kl"), local_files_only=True
+    )
+    cache = workspace / "forward_kl" / "teacher_cache"
+    answers = open_teacher_cache(cache, read_manifest(cache).key)[::8]
+    agreements = []
+    for answer in answers:
+        ids = np.concatenate([answer.prompt_ids, answer.answer_ids])
+        with torch.no_grad():
+            predicted = draft(torch.from_numpy(ids)[None]).logits[0].argmax(-1).numpy()
+        start = len(answer.prompt_ids)
+        agreements.append(predicted[start - 1 : -1] == answer.answer_ids)
+    acceptance = report(workspace / "forward_kl")["metrics"]["acceptance"]
+    assert acceptance["greedy_agreement"] == pytest.approx(greedy_agreement(agreements))
+    for length in range(1, 7):
+        expected = tokens_per_round(agreements, num_speculative_tokens=length)
+        assert acceptance["tokens_per_round"][str(length)] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("objective", ["forward_kl", "ce_gold"])
+def test_kill_during_training(workspace: Path, tmp_path: Path, objective: str) -> None:
+    spec = workspace / f"{objective}.json"
+    assert interrupt(spec, tmp_path, "SIGKILL", "optimizer_step", 5) == SIGKILL_STATUS
+    assert newest_verified_checkpoint(tmp_path).name == "step-3"
+    assert run_here(spec, tmp_path) == 0
+    assert_same_weights(tmp_path, workspace / objective)
+
+
+def test_kill_between_answers(workspace: Path, tmp_path: Path) -> None:
+    spec = workspace / "forward_kl.json"
+    assert interrupt(spec, tmp_path, "SIGKILL", "fsync", 4) == SIGKILL_STATUS
+    assert not (tmp_path / "teacher_cache" / "manifest.json").exists()
+    assert run_here(spec, tmp_path) == 0
+    assert_same_weights(tmp_path, workspace / "forward_kl")
+
+
+def test_sigterm_and_an_attempt_that_lies_elsewhere(workspace: Path, tmp_path: Path) -> None:
+    """The cache of the first attempt is taken over: answering is most of the run's time."""
+    spec = workspace / "forward_kl.json"
+    first, second = tmp_path / "attempt-1", tmp_path / "attempt-2"
+    assert interrupt(spec, first, "SIGTERM", "optimizer_step", 4) == 75
+    resume = newest_verified_checkpoint(first)
+    assert resume.name == "step-4"
+    assert run_here(spec, second, "--attempt", "2", "--resume-from", str(resume)) == 0
+    assert_same_weights(second, workspace / "forward_kl")
+    events = [json.loads(line) for line in (second / "events.jsonl").read_bytes().splitlines()]
+    assert "answers" not in {event["payload"].get("stage") for event in events}
+    assert (second / "teacher_cache" / "manifest.json").exists()
+
+
+def test_cache_of_other_answers_is_refused(
+    workspace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = write_spec(
+        workspace, "forward_kl", name="other", seed=6,
+        cache=workspace / "forward_kl" / "teacher_cache",
+    )  # fmt: skip
+    assert run_here(spec, tmp_path) == 5
+    assert "train.teacher_cache_mismatch" in capsys.readouterr().err
+
+
+def test_prompt_longer_than_a_training_row_is_named(
+    workspace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = write_spec(
+        workspace, "forward_kl", name="short",
+        batch={"max_seq_length": 60, "gradient_accumulation_steps": 2},
+    )  # fmt: skip
+    assert run_here(spec, tmp_path) == 3
+    error = capsys.readouterr().err
+    assert "data.row_invalid" in error
+    assert "batch.max_seq_length 60" in error
+
+
+def random_answer(index: int, prompt: int, length: int) -> TeacherAnswer:
+    generator = np.random.default_rng(index)
+    return TeacherAnswer(
+        row_id=f"r{index}",
+        prompt_ids=generator.integers(3, 99, prompt),
+        answer_ids=generator.integers(3, 99, length),
+        topk_ids=np.tile([index, 100 + index], (length, 1)),
+        topk_logprobs=np.log(np.tile([0.5, 0.3], (length, 1))).astype(np.float32),
+        tail_mass=np.full(length, 0.2, np.float32),
+        sampled_logprobs=np.zeros(length, np.float32),
+    )
+
+
+def test_targets_stay_beside_their_labels() -> None:
+    answers = [random_answer(i, prompt=3 + i, length=5 + 2 * i) for i in range(6)]
+    batches = DistillationBatches(
+        answers, num_epochs=2, max_seq_length=40, rows_per_step=2, seed=1, with_targets=True
+    )
+    num_labels = 0
+    for step in range(batches.num_steps):
+        for batch in batches.micro_batches(step):
+            labels = batch.packed.labels[0].numpy()
+            expected = np.concatenate(
+                [
+                    np.full(len(answers[int(row_id[1:])].answer_ids), int(row_id[1:]))
+                    for row_id in batch.row_ids
+                ]
+            )
+            targets = batch.targets
+            assert isinstance(targets, TeacherTargets)
+            np.testing.assert_array_equal(targets.topk_ids[:, 0].numpy(), expected)
+            kept = labels[labels != IGNORED_LABEL]
+            text = np.concatenate([answers[int(r[1:])].answer_ids for r in batch.row_ids])
+            np.testing.assert_array_equal(kept, text)
+            assert len(labels) <= 40
+            num_labels += len(kept)
+    assert num_labels == batches.num_trained_tokens == 2 * sum(len(a.answer_ids) for a in answers)
+
+
+def test_tokens_per_round_by_hand() -> None:
+    agreement = np.array([True, True, False, True, True, True, True])
+    # g = 1: rounds take 2 1 2 2 tokens; g = 2: 3 3 1; g = 3: the bonus follows the third: 3 4.
+    assert tokens_per_round([agreement], num_speculative_tokens=1) == pytest.approx(7 / 4)
+    assert tokens_per_round([agreement], num_speculative_tokens=2) == pytest.approx(7 / 3)
+    assert tokens_per_round([agreement], num_speculative_tokens=3) == pytest.approx(7 / 2)
+    never = np.zeros(5, bool)
+    assert tokens_per_round([never, never], num_speculative_tokens=4) == 1.0
+    assert greedy_agreement([agreement, never]) == pytest.approx(6 / 12)
