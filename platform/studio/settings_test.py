@@ -14,6 +14,9 @@ os.environ["STUDIO_DATA_DIR"] = os.environ["STUDIO_TEST_DATA_DIR"]
 from studio.settings import *  # noqa: F403 (after the environment is set)
 from studio.settings import DATABASES, STUDIO_DATA_DIR
 
+# Argon2 is slow on purpose; a suite that signs in two hundred times need not be.
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
 if "sqlite3" in DATABASES["default"]["ENGINE"]:
     # On disk, as in use: in memory, threads would share one connection and see other locks.
     DATABASES["default"]["TEST"] = {"NAME": STUDIO_DATA_DIR / "test.sqlite3"}

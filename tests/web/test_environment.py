@@ -60,6 +60,13 @@ def test_sqlite_is_in_wal_mode_and_takes_its_lock_at_the_start(db) -> None:
         assert cursor.fetchone() == ("wal",)
 
 
+def test_passwords_are_kept_by_argon2() -> None:
+    """The tests themselves use a cheaper hash."""
+    from studio import settings
+
+    assert settings.PASSWORD_HASHERS == ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+
+
 def test_secret_key_is_private_and_the_same_for_all_who_start_together(tmp_path) -> None:
     data_dir = tmp_path / "var"
     keys: list[str] = []

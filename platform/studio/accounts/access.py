@@ -24,7 +24,7 @@ View = Callable[..., HttpResponseBase]
 class UserRequest(HttpRequest):
     """A request whose sender is signed in; the middleware has turned everybody else away."""
 
-    user: User  # type: ignore[assignment]  # narrower than the base on purpose
+    user: User
 
 
 class ProjectRequest(UserRequest):

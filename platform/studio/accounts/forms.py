@@ -40,7 +40,7 @@ class SignInForm(AuthenticationForm):
             raise
 
 
-class NewPasswordForm(SetPasswordMixin, forms.Form):
+class NewPasswordForm(SetPasswordMixin, forms.Form):  # type: ignore[type-arg]  # not subscriptable
     """A new password, twice."""
 
     password1, password2 = SetPasswordMixin.create_password_fields(
@@ -90,7 +90,7 @@ class NewAccountForm(NewPasswordForm):
         super().__init__(User(), *args, **kwargs)
 
     def clean_username(self) -> str:
-        username = User.normalize_username(self.cleaned_data["username"])
+        username: str = User.normalize_username(self.cleaned_data["username"])
         if User.objects.filter(username__iexact=username).exists():
             raise ValidationError(
                 _("The user name %(username)s is taken: choose another one."),

@@ -18,15 +18,13 @@ class UserQuerySet(models.QuerySet["User"]):
         others = self.exclude(pk=actor.pk)
         if actor.is_superuser:
             return others
-        administered = list(
-            actor.memberships.filter(role="admin").values_list("project", flat=True)
-        )
-        works_elsewhere = ~models.Q(memberships__project__in=administered)
-        strangers = self.filter(works_elsewhere, memberships__isnull=False).values("pk")
-        return (
-            others.filter(is_superuser=False, memberships__project__in=administered)
-            .exclude(pk__in=strangers)
-            .distinct()
+        administered = actor.memberships.filter(role="admin").values("project")
+        memberships = actor.memberships.model.objects
+        of_account = memberships.filter(user=models.OuterRef("pk"))
+        return others.filter(
+            models.Exists(of_account.filter(project__in=administered)),
+            ~models.Exists(of_account.exclude(project__in=administered)),
+            is_superuser=False,
         )
 
 

@@ -1,14 +1,12 @@
 """Signing in and out, one-time links, and the account of the person themselves."""
 
-from typing import cast
-
 from django.contrib import messages
 from django.contrib.auth import login, update_session_auth_hash
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView
 from django.core.exceptions import ValidationError
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
@@ -39,7 +37,7 @@ class SignInView(LoginView):
     redirect_authenticated_user = True
 
     def form_valid(self, form: AuthenticationForm) -> HttpResponse:
-        user = cast(User, form.get_user())
+        user = form.get_user()
         sign_in_record_success(user=user, address=self.request.META["REMOTE_ADDR"])
         response = super().form_valid(form)
         remember_preferences(response, language=user.language, theme=user.theme)
@@ -55,7 +53,7 @@ def setup(request: HttpRequest, token: str) -> HttpResponse:
     link = link_find(purpose=Purpose.SETUP, token=token)
     if link is None:
         return _spent_link(request)
-    form = NewAccountForm(request.POST or None)
+    form = NewAccountForm(_posted(request))
     if request.method == "POST" and form.is_valid():
         try:
             user = services.setup_use(
@@ -82,7 +80,7 @@ def invite(request: HttpRequest, token: str) -> HttpResponse:
     if link is None or link.project is None:
         return _spent_link(request)
     known_user = request.user if isinstance(request.user, User) else None
-    form = NewAccountForm(None if known_user else request.POST or None)
+    form = NewAccountForm(None if known_user else _posted(request))
     if request.method == "POST" and (known_user or form.is_valid()):
         try:
             if known_user:
@@ -110,7 +108,7 @@ def reset(request: HttpRequest, token: str) -> HttpResponse:
     link = link_find(purpose=Purpose.PASSWORD_RESET, token=token)
     if link is None or link.user is None or not link.user.is_active:
         return _spent_link(request)
-    form = NewPasswordForm(link.user, request.POST or None)
+    form = NewPasswordForm(link.user, _posted(request))
     if request.method == "POST" and form.is_valid():
         try:
             services.password_reset_use(link=link, password=form.cleaned_data["password1"])
@@ -125,7 +123,7 @@ def reset(request: HttpRequest, token: str) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def account(request: UserRequest) -> HttpResponse:
     """The person's own account: name, memberships, password."""
-    form = ChangePasswordForm(request.user, request.POST or None)
+    form = ChangePasswordForm(request.user, _posted(request))
     if request.method == "POST" and form.is_valid():
         services.user_set_password(user=request.user, password=form.cleaned_data["password1"])
         update_session_auth_hash(request, request.user)
@@ -137,3 +135,7 @@ def account(request: UserRequest) -> HttpResponse:
 
 def _spent_link(request: HttpRequest) -> HttpResponse:
     return render(request, "accounts/link_spent.html", status=404)
+
+
+def _posted(request: HttpRequest) -> QueryDict | None:
+    return request.POST if request.method == "POST" else None

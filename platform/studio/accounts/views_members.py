@@ -3,7 +3,7 @@
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -142,7 +142,7 @@ def site_audit(request: UserRequest) -> HttpResponse:
 def project_create(request: UserRequest) -> HttpResponse:
     if not request.user.is_superuser:
         raise SiteAdminRequiredError
-    form = ProjectForm(request.POST or None)
+    form = ProjectForm(_posted(request))
     if request.method == "POST" and form.is_valid():
         project = services.project_create(
             actor=request.user,
@@ -199,3 +199,7 @@ def _membership(request: ProjectRequest, membership_id: int) -> Membership:
 
 def _address(request: ProjectRequest, page: str, token: str) -> str:
     return request.build_absolute_uri(reverse(f"accounts:{page}", args=[token]))
+
+
+def _posted(request: HttpRequest) -> QueryDict | None:
+    return request.POST if request.method == "POST" else None

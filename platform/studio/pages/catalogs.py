@@ -38,8 +38,8 @@ _TEMPLATE_CALL = re.compile(
 )
 _PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|\{\w*\}|%[sd]")
 
-# (context, message) with the plural as a second message where there is one.
-MessageId = str | tuple[str, str]
+# One message, or a singular and its plural.
+MessageId = str | tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -124,10 +124,10 @@ def problems(files: CatalogFiles) -> Iterator[str]:
     catalog = _read(files.po)
     wanted = source_messages(files)
     present = {(message.context, message.id): message for message in catalog if message.id}
-    for key in wanted.keys() - present.keys():
-        yield f"{files.name}: not in the catalog: {key[1]!r}"
-    for key in present.keys() - wanted.keys():
-        yield f"{files.name}: nobody asks for: {key[1]!r}"
+    for _context, message_id in wanted.keys() - present.keys():
+        yield f"{files.name}: not in the catalog: {message_id!r}"
+    for _context, unwanted_id in present.keys() - wanted.keys():
+        yield f"{files.name}: nobody asks for: {unwanted_id!r}"
     for message in present.values():
         yield from (f"{files.name}: {problem}" for problem in _message_problems(message))
     if present:
@@ -140,10 +140,10 @@ def problems(files: CatalogFiles) -> Iterator[str]:
 
 
 def _message_problems(message: Message) -> Iterator[str]:
-    strings = [message.string] if isinstance(message.string, str) else list(message.string)
+    strings = [message.string] if isinstance(message.string, str) else list(message.string or ())
     if message.fuzzy:
         yield f"fuzzy: {message.id!r}"
-    if not all(strings):
+    if not strings or not all(strings):
         yield f"not translated: {message.id!r}"
         return
     plural = message.id if isinstance(message.id, str) else message.id[-1]
@@ -157,7 +157,7 @@ def _of_python(path: Path) -> Iterator[tuple[str | None, MessageId]]:
     for _line, message_id, _comments, context in extract_from_file(
         "python", path, keywords=_KEYWORDS
     ):
-        yield context, message_id
+        yield context, message_id if isinstance(message_id, str) else tuple(message_id)
 
 
 def _of_template(path: Path) -> Iterator[tuple[str | None, MessageId]]:

@@ -55,13 +55,13 @@ def navigation(request: HttpRequest, project: Project) -> list[NavigationEntry]:
     here = (match.namespace, match.url_name) if match else ("", "")
     return [
         NavigationEntry(
-            label=label,
+            label=str(label),
             icon=icon,
             url=reverse(f"{namespace}:{page}", args=[project.slug]),
             is_current=here == (namespace, page) or (page == "index" and here[0] == namespace),
         )
         for namespace, page, label, icon, roles in _ENTRIES
-        if (not roles or request.role in roles) and _exists(namespace, page)
+        if (not roles or getattr(request, "role", None) in roles) and _exists(namespace, page)
     ]
 
 

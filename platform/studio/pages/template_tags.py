@@ -69,7 +69,7 @@ def audit_label(action: str) -> str:
 def state_badge(state: str) -> Badge:
     """A state as word, icon and colour."""
     word, tone, icon = _STATES[str(state)]
-    return {"word": word, "tone": tone, "icon": icon}
+    return {"word": str(word), "tone": tone, "icon": icon}
 
 
 @register.filter
