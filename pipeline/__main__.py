@@ -38,6 +38,8 @@ RECIPES = {
     "logit_distill": "pipeline.recipes.logit_distill",
     "speculative_decode": "pipeline.recipes.speculative_decode",
     "evaluate": "pipeline.recipes.evaluate",
+    "import_dataset": "pipeline.recipes.import_dataset",
+    "import_checkpoint": "pipeline.recipes.import_checkpoint",
 }
 UNEXPECTED = "run.crashed"
 logger = logging.getLogger("pipeline")

@@ -60,6 +60,13 @@ ROW_ERROR_TEXTS: Mapping[str, RowErrorText] = MappingProxyType(
             "the sheet has rows beyond {limit}, more than a workbook can hold",
             "save the workbook again in a spreadsheet program, or as CSV UTF-8",
         ),
+        "file.parquet_foreign": RowErrorText(
+            "the Parquet file was not written by this platform",
+            "export it as JSON Lines or CSV, and upload that",
+        ),
+        "file.parquet_damaged": RowErrorText(
+            "the Parquet file is damaged", "download the version again, and compare its SHA-256"
+        ),
         "file.encoding_utf16": RowErrorText(
             "the file is UTF-16", "save it as UTF-8 (in Excel: CSV UTF-8)"
         ),
@@ -216,7 +223,6 @@ VALUE_TYPE_NAMES: Mapping[type, str] = MappingProxyType(
 
 FILE_TYPE_NAMES: tuple[str, ...] = (
     "a PDF document",
-    "a Parquet file",
     "a gzip archive",
     "a zip archive",
     "a Word document",

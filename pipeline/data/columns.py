@@ -9,6 +9,8 @@ from pipeline.contracts.row_errors import RowError
 
 IGNORE = "ignore"
 MAX_COLUMNS = 500
+REPORT_COLUMNS = ("__line", "__column", "__code", "__message", "__hint", "__row")
+"""Added to the rows of a file when the rejected ones are given back; ignored when they return."""
 
 _COMMON_ALIASES = {
     "id": "id",
@@ -103,12 +105,7 @@ REQUIRED_COLUMNS: Mapping[DatasetKind, tuple[str, ...]] = MappingProxyType(
 def resolve_columns(
     headers: Sequence[str], kind: DatasetKind, mapping: Mapping[str, str] | None
 ) -> list[str] | RowError:
-    """The field of each column, or why the header cannot be used.
-
-    A `mapping` (header -> field, `meta.x` or `ignore`) goes before the aliases. Columns that mean
-    no field become `meta.<header>`; columns without a header and without meaning are ignored when
-    they are empty, so trailing delimiters do no harm.
-    """
+    """The field of each column, or why the header cannot be used; see `column_fields`."""
     if len(headers) > MAX_COLUMNS:
         return _error("header.too_many", count=len(headers), limit=MAX_COLUMNS)
     names = [header.strip() for header in headers]
@@ -117,17 +114,7 @@ def resolve_columns(
     for header in mapping:
         if header not in names:
             return _error("header.unknown_mapping", header=header, headers=listed)
-    aliases = ALIASES[kind]
-    fields = []
-    for name in names:
-        if name in mapping:
-            fields.append(mapping[name])
-        elif name.lower() in aliases:
-            fields.append(aliases[name.lower()])
-        elif name:
-            fields.append(name if name.startswith("meta.") else f"meta.{name}")
-        else:
-            fields.append(IGNORE)
+    fields = column_fields(names, kind, mapping)
     for field in dict.fromkeys(fields):
         sharing = [name for name, other in zip(names, fields, strict=True) if other == field]
         if field != IGNORE and len(sharing) > 1:
@@ -135,6 +122,27 @@ def resolve_columns(
     for field in REQUIRED_COLUMNS[kind]:
         if field not in fields:
             return _error("header.missing", column=field, field=field, headers=listed)
+    return fields
+
+
+def column_fields(names: Sequence[str], kind: DatasetKind, mapping: Mapping[str, str]) -> list[str]:
+    """What each column means, whether or not the columns suffice.
+
+    A `mapping` (header -> field, `meta.x` or `ignore`) goes before the aliases. Columns that mean
+    no field become `meta.<header>`; columns without a header and without meaning are ignored when
+    they are empty, so trailing delimiters do no harm.
+    """
+    aliases = ALIASES[kind]
+    fields = []
+    for name in names:
+        if name in mapping:
+            fields.append(mapping[name])
+        elif name.lower() in aliases:
+            fields.append(aliases[name.lower()])
+        elif name and name not in REPORT_COLUMNS:
+            fields.append(name if name.startswith("meta.") else f"meta.{name}")
+        else:
+            fields.append(IGNORE)
     return fields
 
 

@@ -8,7 +8,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 from pipeline.contracts.references import DatasetKind, DatasetRef, RowFilter
 from pipeline.contracts.row_errors import RowError
@@ -24,16 +24,18 @@ from pipeline.data.encodings import (
 from pipeline.data.layouts import InvalidRowError, build_record
 from pipeline.data.readers_csv import read_csv
 from pipeline.data.readers_json import RawRow, read_json_array, read_json_lines
+from pipeline.data.readers_parquet import read_parquet
 from pipeline.data.readers_xlsx import read_xlsx
 from pipeline.data.records import Record
 from pipeline.errors import DataError
+
+FileFormat = Literal["json_lines", "json_array", "csv", "xlsx", "parquet"]
 
 _HEAD_BYTES = 8192
 _NUM_LISTED_ERRORS = 5
 _ARRAY_OF_OBJECTS = re.compile(rb"\[\s*([{\]]|$)")
 _SIGNATURES: Sequence[tuple[bytes, str]] = (
     (b"%PDF-", "a PDF document"),
-    (b"PAR1", "a Parquet file"),
     (b"\x1f\x8b", "a gzip archive"),
     (b"\x89PNG", "an image"),
     (b"\xff\xd8\xff", "an image"),
@@ -59,7 +61,8 @@ def read_rows(
     one small entry for each id, which finding duplicates needs.
 
     Args:
-        path: JSON Lines, JSON array, CSV (comma, semicolon, tab) or XLSX; decided by content.
+        path: JSON Lines, JSON array, CSV (comma, semicolon, tab), XLSX, or the Parquet of a
+            committed version; decided by content.
         kind: What the rows are.
         encoding: `auto` takes UTF-8 if the whole file is valid UTF-8, else GB18030 if it is valid
             that. Nothing is ever replaced or skipped. Workbooks have their own encoding.
@@ -97,22 +100,43 @@ def _raw_rows(
     mapping: Mapping[str, str] | None,
     sheet: str | None,
 ) -> Iterable[RawRow | RowError]:
+    file_format = detect_format(path)
+    if isinstance(file_format, RowError):
+        return [file_format]
+    if file_format == "xlsx":
+        return read_xlsx(path, kind=kind, mapping=mapping, sheet=sheet)
+    if file_format == "parquet":
+        return _renamed(read_parquet(path), mapping)
+    chosen: Encoding = detect_encoding(path) if encoding == "auto" else encoding
+    if file_format == "json_array":
+        return _renamed(read_json_array(path, chosen), mapping)
+    if file_format == "json_lines":
+        return _renamed(read_json_lines(path, chosen), mapping)
+    return read_csv(path, chosen, kind=kind, mapping=mapping)
+
+
+def detect_format(path: Path) -> FileFormat | RowError:
+    """How the file is read, or why it cannot be.
+
+    The suffix only decides between formats that the content allows.
+    """
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
     if head.startswith(b"PK\x03\x04"):
-        return read_xlsx(path, kind=kind, mapping=mapping, sheet=sheet)
+        return "xlsx"
+    if head.startswith(b"PAR1"):
+        return "parquet"
     refusal = _refusal(head, path)
     if refusal is not None:
-        return [refusal]
-    chosen: Encoding = detect_encoding(path) if encoding == "auto" else encoding
+        return refusal
     start = head.removeprefix(UTF8_BOM).lstrip()
     is_named_as_table = path.suffix.lower() in {".csv", ".tsv"}
     if not is_named_as_table and _ARRAY_OF_OBJECTS.match(start):
-        return _renamed(read_json_array(path, chosen), mapping)
+        return "json_array"
     is_named_as_json = path.suffix.lower() in {".jsonl", ".json", ".ndjson"}
     if is_named_as_json or (start.startswith(b"{") and not is_named_as_table):
-        return _renamed(read_json_lines(path, chosen), mapping)
-    return read_csv(path, chosen, kind=kind, mapping=mapping)
+        return "json_lines"
+    return "csv"
 
 
 def _refusal(head: bytes, path: Path) -> RowError | None:
@@ -270,9 +294,11 @@ def dataset_digest(path: Path) -> str:
 
 
 __all__ = [
+    "FileFormat",
     "dataset_digest",
     "decodes_as",
     "detect_encoding",
+    "detect_format",
     "read_dataset",
     "read_rows",
 ]

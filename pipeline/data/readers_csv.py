@@ -1,7 +1,7 @@
 """Rows of CSV files: comma, semicolon or tab, quoted as RFC 4180 says, nothing repaired."""
 
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pipeline.contracts.references import DatasetKind
@@ -29,33 +29,13 @@ def read_csv(
     A record may span lines; its line is the one it begins on. A damaged header ends the file.
     """
     delimiter = sniff_delimiter(path, encoding)
-    lines = _Lines(path, encoding)
-    reader = csv.reader(lines, delimiter=delimiter, strict=True)
     fields: list[str] | None = None
-    while True:
-        line = lines.number + 1
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except _LineRejectedError as exc:
-            yield exc.error
+    for line, cells, _text in iter_csv_records(path, encoding, delimiter):
+        if isinstance(cells, RowError):
+            yield cells
             if fields is None:
                 return
-            continue
-        except csv.Error:
-            yield RowError(
-                code="csv.quote",
-                line=line,
-                params={"lines": lines.number - line + 1},
-                value_excerpt=excerpt(lines.current.strip()),
-            )
-            if fields is None:
-                return
-            continue
-        if not any(cell.strip() for cell in cells):
-            continue
-        if fields is None:
+        elif fields is None:
             resolved = resolve_columns(cells, kind, mapping)
             if isinstance(resolved, RowError):
                 yield resolved
@@ -70,6 +50,37 @@ def read_csv(
             )
         else:
             yield line, row_from_cells(fields, cells)
+
+
+def iter_csv_records(
+    path: Path, encoding: Encoding, delimiter: str
+) -> Iterator[tuple[int, list[str] | RowError, Sequence[str]]]:
+    """Line, cells or error, and the lines of the file for each record that is not blank.
+
+    The lines are only valid until the next record; they are empty where decoding failed.
+    """
+    lines = _Lines(path, encoding)
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    while True:
+        line = lines.number + 1
+        lines.taken.clear()
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except _LineRejectedError as exc:
+            yield line, exc.error, ()
+        except csv.Error:
+            error = RowError(
+                code="csv.quote",
+                line=line,
+                params={"lines": lines.number - line + 1},
+                value_excerpt=excerpt(lines.taken[-1].strip()),
+            )
+            yield line, error, lines.taken
+        else:
+            if any(cell.strip() for cell in cells):
+                yield line, cells, lines.taken
 
 
 def sniff_delimiter(path: Path, encoding: Encoding) -> str:
@@ -100,7 +111,8 @@ class _Lines:
     def __init__(self, path: Path, encoding: Encoding) -> None:
         self._lines = iter_lines(path, encoding)
         self.number = 0
-        self.current = ""
+        self.taken: list[str] = []
+        """Lines given out since it was last cleared."""
 
     def __iter__(self) -> "_Lines":
         return self
@@ -109,5 +121,5 @@ class _Lines:
         self.number, line = next(self._lines)
         if isinstance(line, RowError):
             raise _LineRejectedError(line)
-        self.current = line
+        self.taken.append(line)
         return line

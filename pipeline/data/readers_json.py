@@ -38,7 +38,7 @@ def read_json_lines(path: Path, encoding: Encoding) -> Iterator[RawRow | RowErro
             yield line
         elif line and not line.isspace():
             try:
-                yield line_number, _parse_object(line)
+                yield line_number, parse_object(line)
             except InvalidRowError as exc:
                 yield exc.at_line(line_number)
 
@@ -214,7 +214,12 @@ def _next_element(window: _Window) -> RawRow | RowError:
             return exc.at_line(line)
 
 
-def _parse_object(line: str) -> dict[str, Any]:
+def parse_object(line: str) -> dict[str, Any]:
+    """The one object that `line` holds.
+
+    Raises:
+        InvalidRowError: it holds something else, or breaks a rule of this module.
+    """
     try:
         value = _STRICT.decode(line)
     except json.JSONDecodeError as exc:

@@ -185,6 +185,30 @@ def _has_content(worksheet: Any) -> bool:
     )
 
 
+def iter_sheet_rows(path: Path, sheet: str | None) -> Iterator[tuple[int, list[str]]]:
+    """Row number and cells, formulas as they were written, of each row that is not empty.
+
+    For showing rows that `read_xlsx` rejected; it ends where that ends with an error of the file.
+    """
+    if inspect_archive(path) is not None:
+        return
+    try:
+        yield from _written_rows(path, sheet)
+    except _DAMAGE:
+        return
+
+
+def _written_rows(path: Path, sheet: str | None) -> Iterator[tuple[int, list[str]]]:
+    with path.open("rb") as file:
+        book = _open(file, data_only=False)
+        name = _choose_sheet(book, sheet, path.stat().st_size)
+        if isinstance(name, RowError):
+            return
+        for number, row in enumerate(book[name].iter_rows(values_only=True), start=1):
+            if any(value is not None for value in row):
+                yield number, [_text(value) for value in row]
+
+
 def _read_sheet(
     values_sheet: Any,
     formulas_sheet: Any,

@@ -43,6 +43,10 @@ def loaded_modules(statement: str) -> set[str]:
             "import pipeline.data.records, pipeline.data.readers",
             {"torch", "transformers", "django", "celery", "redis"},
         ),
+        (
+            "import pipeline.recipes.import_dataset, pipeline.recipes.import_checkpoint",
+            {"torch", "transformers", "tokenizers", "django", "celery", "redis"},
+        ),
         ("import pipeline.__main__", {"torch", "transformers", "django", "celery", "redis"}),
         (
             "import django; django.setup(); import studio.urls, studio.wsgi",

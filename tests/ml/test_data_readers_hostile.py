@@ -212,7 +212,7 @@ def test_gb18030_read_as_utf8_names_the_remedy(tmp_path: Path) -> None:
         (b"<!DOCTYPE html><html>", "file.type"),
         (b"<?xml version='1.0'?>", "file.type"),
         (b"\x1f\x8b\x08\x00", "file.type"),
-        (b"PAR1\x15\x04", "file.type"),
+        (b"PAR1\x15\x04", "file.parquet_damaged"),
         (b"\x80\x02}q\x00X\x04\x00\x00\x00\x01\x02\x03\x04\x05\x06\x0e\x0f\x10", "file.type"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600, "file.xlsx_old"),
         ("\ufeffid,text\n".encode("utf-16-le"), "file.encoding_utf16"),

@@ -1,0 +1,62 @@
+"""What a data set version says of itself: `manifest.json` beside its `rows.parquet`."""
+
+from pydantic import Field
+
+from pipeline.contracts.base import Contract
+from pipeline.contracts.references import DatasetKind, Sha256
+
+
+class ColumnMeaning(Contract):
+    """A column or top-level key of the source file and the field it was read as."""
+
+    name: str
+    field: str
+
+
+class StoredColumn(Contract):
+    """A column of `rows.parquet`."""
+
+    name: str
+    type: str
+
+
+class ValueCounts(Contract):
+    """How many rows have each value; rows beyond the first hundred values are in `num_other`."""
+
+    values: dict[str, int]
+    num_other: int = 0
+
+
+class LengthSummary(Contract):
+    """Characters of a text field over all rows."""
+
+    min: int
+    mean: float
+    max: int
+
+
+class SourceFile(Contract):
+    """The file the rows were read from."""
+
+    name: str
+    sha256: Sha256
+    num_bytes: int = Field(ge=0)
+    format: str
+    encoding: str
+    """Empty for formats that have an encoding of their own."""
+    columns: tuple[ColumnMeaning, ...]
+
+
+class DatasetManifest(Contract):
+    """A committed version; the digest of the file `rows.parquet` is the version's digest."""
+
+    v: int = Field(default=1, ge=1, le=1)
+    kind: DatasetKind
+    source: SourceFile
+    num_rows: int = Field(ge=1)
+    num_rejected: int = Field(ge=0)
+    row_schema: tuple[StoredColumn, ...]
+    rows_sha256: Sha256
+    counts: dict[str, ValueCounts]
+    """By `lang`, `source`, `license` and those keys of `meta` that have few values."""
+    lengths: dict[str, LengthSummary]

@@ -1,0 +1,129 @@
+"""The rejected rows as the person wrote them, so that they can be repaired and uploaded again.
+
+A second reading of the file that follows the first: errors come in the file's order, so it only
+ever goes forward and holds one row.
+"""
+
+import itertools
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from pipeline.contracts.references import DatasetKind
+from pipeline.contracts.row_errors import RowError
+from pipeline.data.columns import ALIASES, column_fields
+from pipeline.data.encodings import Encoding
+from pipeline.data.readers import FileFormat
+from pipeline.data.readers_csv import iter_csv_records, sniff_delimiter
+from pipeline.data.readers_json import iter_lines, read_json_array, read_json_lines
+from pipeline.data.readers_parquet import ROW_SCHEMAS
+from pipeline.data.readers_xlsx import iter_sheet_rows
+
+NUM_ROWS_FOR_KEYS = 100
+_LAYOUT_KEYS = {"messages", "conversations", "history", *"ABCDEFGH"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OriginalRow:
+    """One row as written: split into the file's columns, or its text where it does not fit them."""
+
+    cells: tuple[str, ...] | None = None
+    text: str = ""
+
+
+class OriginalRows:
+    """Rows of a file by the line they begin on, to be asked for in ascending order."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        file_format: FileFormat | None,
+        encoding: Encoding,
+        sheet: str | None = None,
+    ) -> None:
+        self._is_table = file_format in {"csv", "xlsx"}
+        self._rows = _rows(path, file_format, encoding, sheet)
+
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        """Header of a table; empty for other formats."""
+        if not self._is_table:
+            return ()
+        _, header = next(self._rows, (0, OriginalRow()))
+        return tuple(name.strip() for name in header.cells or ())
+
+    def at(self, line: int) -> OriginalRow:
+        """The row that begins on `line`; an empty one where the file cannot be split that far."""
+        _ = self.columns  # the header is not one of the rows
+        for number, row in self._rows:
+            if number == line:
+                return self._fitted(row)
+            if number > line:
+                self._rows = itertools.chain([(number, row)], self._rows)
+                break
+        return OriginalRow()
+
+    def _fitted(self, row: OriginalRow) -> OriginalRow:
+        if row.cells is None:
+            return row
+        extra = row.cells[len(self.columns) :]
+        if any(extra):
+            return OriginalRow(text=row.text or "\t".join(row.cells))
+        padding = ("",) * (len(self.columns) - len(row.cells))
+        return OriginalRow(cells=(*row.cells[: len(self.columns)], *padding))
+
+
+def source_columns(
+    path: Path,
+    *,
+    file_format: FileFormat | None,
+    encoding: Encoding,
+    sheet: str | None,
+    kind: DatasetKind,
+    mapping: Mapping[str, str],
+) -> list[tuple[str, str]]:
+    """(name, field) of the columns of a table, or of the top-level keys of the first rows."""
+    if file_format in {"csv", "xlsx"}:
+        rows = OriginalRows(path, file_format=file_format, encoding=encoding, sheet=sheet)
+        names = [name for name in rows.columns if name]
+        return list(zip(names, column_fields(names, kind, mapping), strict=True))
+    if file_format not in {"json_array", "json_lines"}:
+        return []
+    read = read_json_array if file_format == "json_array" else read_json_lines
+    keys: dict[str, None] = {}
+    for item in itertools.islice(read(path, encoding), NUM_ROWS_FOR_KEYS):
+        if not isinstance(item, RowError):
+            keys.update(dict.fromkeys(item[1]))
+    known = {*ROW_SCHEMAS[kind].names, *ALIASES[kind].values(), *_LAYOUT_KEYS}
+    return [(key, mapping.get(key, key if key in known else f"meta.{key}")) for key in keys]
+
+
+def _rows(
+    path: Path, file_format: FileFormat | None, encoding: Encoding, sheet: str | None
+) -> Iterator[tuple[int, OriginalRow]]:
+    match file_format:
+        case "csv":
+            records = iter_csv_records(path, encoding, sniff_delimiter(path, encoding))
+            for line, cells, lines in records:
+                text = "".join(lines).rstrip("\r\n")
+                if isinstance(cells, RowError):
+                    yield line, OriginalRow(text=text)
+                else:
+                    yield line, OriginalRow(cells=tuple(cells), text=text)
+        case "xlsx":
+            for number, cells in iter_sheet_rows(path, sheet):
+                yield number, OriginalRow(cells=tuple(cells))
+        case "json_lines":
+            for number, content in iter_lines(path, encoding):
+                if not isinstance(content, RowError):
+                    yield number, OriginalRow(text=content.rstrip("\r\n"))
+        case "json_array":
+            for item in read_json_array(path, encoding):
+                if not isinstance(item, RowError):
+                    number, row = item
+                    yield number, OriginalRow(text=json.dumps(row, ensure_ascii=False))
+        case _:
+            return
