@@ -28,6 +28,7 @@ from pipeline.contracts.reports import Output, Report
 from pipeline.contracts.specs import AnySpec, PlanSpec, parse_spec, spec_schema
 from pipeline.errors import PipelineError, SpecError, StoppedAtCheckpoint
 from pipeline.execution import JsonlEventSink, RecipeResult, RunContext
+from pipeline.modeling.inspection import inspect_model_directory
 from pipeline.provenance import code_version, describe_environment, path_digest
 
 # A kind's module is imported only when it runs: short kinds must not pay for torch.
@@ -189,7 +190,11 @@ def _write_report(
         environment=describe_environment(spec),
         inputs=result.inputs,
         outputs={
-            name: Output(path=context.relative(path), digest=path_digest(path))
+            name: Output(
+                path=context.relative(path),
+                digest=path_digest(path),
+                facts=inspect_model_directory(path).describe() if name == "model" else None,
+            )
             for name, path in result.outputs.items()
         },
         metrics=result.metrics,

@@ -30,6 +30,8 @@ class Output(Contract):
     path: str
     """Relative to the run directory."""
     digest: Sha256 | None = None
+    facts: dict[str, Any] | None = None
+    """Of an output `model`: `pipeline.modeling.inspection.ModelFacts`, without its path."""
 
 
 class IntervalReport(Contract):

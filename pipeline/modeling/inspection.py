@@ -6,9 +6,9 @@ file is judged by its header.
 """
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pipeline.errors import ModelError
 from pipeline.modeling.gguf_header import read_gguf_header
@@ -68,6 +68,12 @@ class ModelFacts:
     @property
     def size_bytes(self) -> int:
         return sum(file.size_bytes for file in self.files)
+
+    def describe(self) -> dict[str, Any]:
+        """The facts as JSON values, without the path, which is nobody's but this machine's."""
+        facts = asdict(self)
+        del facts["path"]
+        return facts
 
 
 def inspect_model_directory(path: Path) -> ModelFacts:

@@ -3,13 +3,12 @@
 The copy is what is inspected in the end: a directory that changes while it is copied cannot bring
 in anything that was not looked at. A `.gguf` stays one; it is dequantised when it is loaded.
 
-Report metrics: `facts` of the model (`pipeline.modeling.inspection.ModelFacts`), `num_files`,
-`num_bytes`. Output: `model` (a directory, or the `.gguf` file inside one).
+Report metrics: `num_files`, `num_bytes`. Output: `model` (a directory, or the `.gguf` file inside
+one), whose facts the report holds as for every model.
 """
 
 import os
 import shutil
-from dataclasses import asdict
 from pathlib import Path
 
 from pipeline.contracts.import_specs import ImportCheckpointSpec
@@ -55,14 +54,8 @@ def run(spec: ImportCheckpointSpec, context: RunContext) -> RecipeResult:
         partial.rename(directory)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    described = asdict(facts)
-    described.pop("path")
     return RecipeResult(
-        metrics={
-            "facts": described,
-            "num_files": len(facts.files),
-            "num_bytes": facts.size_bytes,
-        },
+        metrics={"num_files": len(facts.files), "num_bytes": facts.size_bytes},
         outputs={"model": directory if source.is_dir() else directory / source.name},
         inputs={"source": digest},
     )
