@@ -17,6 +17,8 @@ from workers.bootstrap import setup_django
 from workers.devices import DeviceSlot
 from workers.exec_child import die_with_parent
 
+# Celery would run Django's checks, which import every page and template of the web server.
+os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
 setup_django()
 
 from django.conf import settings  # noqa: E402 (needs the set-up above)

@@ -20,38 +20,44 @@ ROOT = Path(__file__).resolve().parents[2]
 COUNTING_PROGRAM = Path(__file__).with_name("counting_program.py")
 LEASE_SECONDS = 6
 STOP_GRACE_SECONDS = 3
-START_SCRIPT = """
+SERVANT_SCRIPT = """
 import json, sys
 import django; django.setup()
-from studio.accounts.models import Project, User
-from studio.runs import services
-project, _ = Project.objects.get_or_create(slug="demo", defaults={"name": "Demo"})
-actor, _ = User.objects.get_or_create(username="engineer")
-for spec in json.loads(sys.argv[1]):
-    make = services.plan_create if spec["kind"] == "plan" else services.run_create
-    print(make(project=project, actor=actor, spec=json.dumps(spec)).pk)
-"""
-ACT_SCRIPT = """
-import sys
-import django; django.setup()
-from studio.accounts.models import User
-from studio.runs import services
-from studio.runs.models import Run
-act = getattr(services, sys.argv[1])
-print(act(run=Run.objects.get(pk=sys.argv[2]), actor=User.objects.get(username="engineer")).pk)
-"""
-
-
-FLUSH_SCRIPT = """
 import redis
 from django.conf import settings
-redis.Redis(unix_socket_path=str(settings.STUDIO_BROKER_SOCKET)).flushall()
-"""
-WAKE_SCRIPT = """
-import sys
+from studio.accounts.models import Project, User
+from studio.runs import services
+from studio.runs.models import Run
 from workers.app import app
-app.send_task("workers.tasks.wake", args=(sys.argv[1],), queue="compute")
+
+def people():
+    project, _ = Project.objects.get_or_create(slug="demo", defaults={"name": "Demo"})
+    actor, _ = User.objects.get_or_create(username="engineer")
+    return project, actor
+
+def start(spec):
+    project, actor = people()
+    make = services.plan_create if spec["kind"] == "plan" else services.run_create
+    return str(make(project=project, actor=actor, spec=json.dumps(spec)).pk)
+
+def act(service, run_id):
+    run = Run.objects.get(pk=run_id)
+    return str(getattr(services, service)(run=run, actor=people()[1]).pk)
+
+def broker_socket():
+    return str(settings.STUDIO_BROKER_SOCKET)
+
+def flush_broker():
+    redis.Redis(unix_socket_path=broker_socket()).flushall()
+
+def send_wake_up(run_id):
+    app.send_task("workers.tasks.wake", args=(run_id,), queue="compute")
+
+for line in sys.stdin:
+    name, *arguments = json.loads(line)
+    print(json.dumps(globals()[name](*arguments)), flush=True)
 """
+"""Plays the people: one process, because setting up Django for each request takes a second."""
 
 
 class Platform:
@@ -76,6 +82,7 @@ class Platform:
             | environment
         )
         self.up: subprocess.Popen[bytes] | None = None
+        self._servant: subprocess.Popen[str] | None = None
         (data_dir / "models").mkdir(parents=True)
 
     # --- commands -------------------------------------------------------------------------
@@ -89,9 +96,24 @@ class Platform:
         assert result.returncode == 0, result.stderr
         return result.stdout
 
+    def ask(self, name: str, *arguments: Any) -> Any:
+        """What a function of the servant returned."""
+        if self._servant is None:
+            self._servant = subprocess.Popen(
+                [sys.executable, "-c", SERVANT_SCRIPT], cwd=ROOT, env=self.environment, text=True,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            )  # fmt: skip
+        assert self._servant.stdin is not None
+        assert self._servant.stdout is not None
+        self._servant.stdin.write(json.dumps([name, *arguments]) + "\n")
+        self._servant.stdin.flush()
+        answer = self._servant.stdout.readline()
+        assert answer, "the servant died; its traceback is above"
+        return json.loads(answer)
+
     def start_runs(self, *specs: dict[str, Any]) -> list[UUID]:
         """Runs (or plans) of the specs are queued."""
-        return [UUID(line) for line in self.python("-c", START_SCRIPT, json.dumps(specs)).split()]
+        return [UUID(self.ask("start", spec)) for spec in specs]
 
     def start_run(self, name: str = "steps=10", **changes: Any) -> UUID:
         """A run of the counting program is queued; `name` holds its orders."""
@@ -107,7 +129,7 @@ class Platform:
 
     def act(self, service: str, run_id: UUID) -> UUID:
         """`run_cancel` or `run_resume` was called for the run; the run it returned."""
-        return UUID(self.python("-c", ACT_SCRIPT, service, str(run_id)).strip())
+        return UUID(self.ask("act", service, str(run_id)))
 
     def start(self) -> None:
         """`manage.py up` runs and says where."""
@@ -119,6 +141,15 @@ class Platform:
             )  # fmt: skip
         self.wait(lambda: "Ctrl-C stops" in self.output() or not self.is_up(), 30)
         assert self.is_up(), self.output()
+
+    def close(self) -> None:
+        """Nothing of the platform runs, and no log shows a lock error."""
+        if self.is_up():
+            self.stop(signal.SIGTERM)
+        if self._servant is not None:
+            self._servant.kill()
+            self._servant.communicate()
+        assert "database is locked" not in self.log_text()
 
     def stop(self, number: int = signal.SIGINT) -> float:
         """`up` has ended; seconds it took."""
@@ -189,6 +220,19 @@ class Platform:
         """Process ids of the direct children of a process."""
         return _children().get(pid, [])
 
+    def parent(self, pid: int) -> int:
+        """Process id of the parent of a process."""
+        return int(_stat(pid)[1])
+
+    def broker_socket(self) -> Path:
+        """Where this platform's Valkey listens."""
+        return Path(self.ask("broker_socket"))
+
+    @staticmethod
+    def now() -> float:
+        """Seconds since 1970, for processes that must start together."""
+        return time.time()
+
     def command_line(self, pid: int) -> str:
         """Program and arguments of a process."""
         return _command_line(pid)
@@ -212,11 +256,11 @@ class Platform:
 
     def flush_broker(self) -> None:
         """Every message in the broker is lost."""
-        self.python("-c", FLUSH_SCRIPT)
+        self.ask("flush_broker")
 
     def send_wake_up(self, run_id: UUID) -> None:
         """One more message asks to claim the run."""
-        self.python("-c", WAKE_SCRIPT, str(run_id))
+        self.ask("send_wake_up", str(run_id))
 
     @staticmethod
     def expected_state(num_steps: int) -> str:
@@ -230,7 +274,7 @@ class Platform:
     def is_alive(pid: int) -> bool:
         """The process exists and is no zombie."""
         try:
-            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+            return _stat(pid)[0] != "Z"
         except OSError:
             return False
 
@@ -239,14 +283,19 @@ class Platform:
         return "".join(log.read_text() for log in (self.data_dir / "log").glob("*.log"))
 
 
+def _stat(pid: int) -> list[str]:
+    """State, parent and the other fields behind the name in /proc/<pid>/stat."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
 def _children() -> dict[int, list[int]]:
     children: dict[int, list[int]] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
+    for directory in Path("/proc").glob("[0-9]*"):
+        pid = int(directory.name)
         try:
-            fields = stat.read_text().rpartition(")")[2].split()
+            children.setdefault(int(_stat(pid)[1]), []).append(pid)
         except OSError:
             continue
-        children.setdefault(int(fields[1]), []).append(int(stat.parent.name))
     return children
 
 
@@ -272,16 +321,13 @@ def new_platform(tmp_path: Path) -> Iterator[Platform]:
     """A platform that is not running, for a test that starts and stops it."""
     platform = Platform(tmp_path / "data")
     yield platform
-    if platform.is_up():
-        platform.stop(signal.SIGTERM)
-    assert "database is locked" not in platform.log_text()
+    platform.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    """A running platform, shared by the tests of a module; its logs must show no lock errors."""
+    """A running platform, shared by all tests."""
     platform = Platform(tmp_path_factory.mktemp("studio") / "data")
     platform.start()
     yield platform
-    platform.stop(signal.SIGTERM)
-    assert "database is locked" not in platform.log_text()
+    platform.close()

@@ -51,6 +51,7 @@ class LocalStack:
                 "web", "gunicorn", "studio.wsgi:application",
                 "--bind", f"{HOST}:{port}", "--workers", "2", "--threads", "4",
                 "--graceful-timeout", "5", "--worker-tmp-dir", str(log_dir),
+                "--no-control-socket",  # it lies in the home directory, one for all servers
             ),
             process("dispatcher", "workers", "dispatcher"),
             process("compute-0", "workers", "worker", "compute-0"),

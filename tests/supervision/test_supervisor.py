@@ -1,0 +1,156 @@
+"""What becomes of a run, by what its child does; and what people can do meanwhile."""
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+
+def attempt_dir(platform: Any, run_id: UUID, attempt: int) -> Path:
+    return platform.data_dir / "runs" / str(run_id) / f"attempt-{attempt}"
+
+
+def test_a_run_succeeds_and_its_events_are_stored(platform: Any) -> None:
+    run_id = platform.start_run("steps=10")
+    platform.wait_for_state(run_id, "succeeded", "failed")
+    run = platform.run(run_id)
+    assert (run["state"], run["attempt"], run["owner"]) == ("succeeded", 1, "")
+    assert (run["progress_done"], run["progress_total"]) == (10, 10)
+    assert platform.state(run_id) == platform.expected_state(10)
+    kinds = [
+        row["kind"]
+        for row in platform.rows(
+            "SELECT kind FROM runs_runevent WHERE run_id = ? ORDER BY attempt, seq", run_id.hex
+        )
+    ]
+    assert (kinds[0], kinds[-1]) == ("RunStarted", "RunSucceeded")
+    assert kinds.count("MetricsLogged") == 10
+    assert kinds.count("CheckpointSaved") == 2
+
+
+def test_the_child_is_told_no_secrets_and_no_network_hub(platform: Any) -> None:
+    run_id = platform.start_run("steps=1")
+    platform.wait_for_state(run_id, "succeeded")
+    told = json.loads((attempt_dir(platform, run_id, 1) / "environment.json").read_text())
+    assert told["HF_HUB_OFFLINE"] == "1"
+    assert told["OMP_NUM_THREADS"] == str(len(os.sched_getaffinity(0)))
+    assert not {"A_SECRET", "DJANGO_SETTINGS_MODULE", "STUDIO_DATA_DIR"} & set(told)
+
+
+@pytest.mark.parametrize(
+    ("orders", "code", "message", "num_attempts"),
+    [
+        ("fail=1", "train.diverged", "loss is 80", 1),
+        ("fail=1 retryable=1", "train.diverged", "no attempt is left", 3),
+        ("crash=3", "worker.child_crashed", "about to crash", 1),
+        ("steps=1 no_report=1", "worker.report_invalid", "report.json", 1),
+    ],
+)
+def test_a_failed_run_says_why(
+    platform: Any, orders: str, code: str, message: str, num_attempts: int
+) -> None:
+    run_id = platform.start_run(orders)
+    platform.wait_for_state(run_id, "succeeded", "failed")
+    run = platform.run(run_id)
+    assert (run["state"], run["error_code"]) == ("failed", code)
+    assert message in run["error_message"]
+    assert run["attempt"] == num_attempts
+
+
+def test_a_cancelled_run_saves_and_a_resumed_one_goes_on(platform: Any) -> None:
+    run_id = platform.start_run("steps=60 pause=0.05")
+    platform.wait_for_step(run_id, 7)
+    platform.act("run_cancel", run_id)
+    assert platform.wait_for_state(run_id, "cancelled") < 5
+    (attempt,) = platform.attempts(run_id)
+    assert (attempt["state"], attempt["exit_status"]) == ("stopped", 75)
+
+    resumed = platform.act("run_resume", run_id)
+    platform.wait_for_state(resumed, "succeeded", "failed")
+    assert platform.state(resumed) == platform.expected_state(60)
+    assert f"{run_id}/attempt-1/checkpoints" in platform.attempts(resumed)[0]["resumed_from"]
+
+
+def test_a_child_that_ignores_the_request_is_killed_after_the_grace(platform: Any) -> None:
+    run_id = platform.start_run("steps=400 pause=0.05 ignore_term=1")
+    platform.wait_for_step(run_id, 1)
+    child = platform.pid_of_child(run_id)
+    platform.act("run_cancel", run_id)
+    assert platform.wait_for_state(run_id, "cancelled", seconds=15) > 1
+    assert not platform.is_alive(child)
+
+
+def test_what_a_dead_child_started_does_not_stay(platform: Any) -> None:
+    """It left the process group; the mark in its environment still gives it away."""
+    run_id = platform.start_run("steps=100 pause=0.05 leave_behind=1")
+    platform.wait_for_step(run_id, 1)
+    left_behind = int((attempt_dir(platform, run_id, 1) / "left_behind.pid").read_text())
+    assert platform.is_alive(left_behind)
+    os.kill(platform.pid_of_child(run_id), signal.SIGKILL)
+    platform.wait(lambda: not platform.is_alive(left_behind))
+    platform.act("run_cancel", run_id)
+    platform.wait_for_state(run_id, "cancelled")
+
+
+def test_a_short_run_does_not_wait_for_a_long_one(platform: Any) -> None:
+    long = platform.start_run("steps=400 pause=0.05")
+    platform.wait_for_step(long, 1)
+    source = {"path": str(platform.data_dir / "uploads" / "x")}
+    short = platform.start_runs(
+        {
+            "kind": "import_dataset",
+            "name": "steps=1",
+            "source": source,
+            "file_name": "x.jsonl",
+            "dataset_kind": "corpus",
+        }
+    )[0]
+    assert platform.wait_for_state(short, "succeeded", "failed") < 5
+    assert platform.run(short)["state"] == "succeeded"
+    assert platform.run(long)["state"] == "running"
+    platform.act("run_cancel", long)
+    platform.wait_for_state(long, "cancelled")
+
+
+def test_a_plan_hands_each_step_the_output_of_the_one_before(platform: Any) -> None:
+    reader = platform.spec("steps=1", model={"from_step": "train"})
+    plan = {
+        "kind": "plan",
+        "steps": [
+            {"id": "train", "spec": platform.spec("steps=6")},
+            {"id": "judge", "spec": reader},
+        ],
+    }
+    plan_id = platform.start_runs(plan)[0]
+
+    def steps() -> dict[str, dict[str, Any]]:
+        rows = platform.rows("SELECT * FROM runs_run WHERE plan_id = ?", plan_id.hex)
+        return {row["step_id"]: row for row in rows}
+
+    platform.wait(lambda: steps()["judge"]["state"] == "succeeded")
+    model = json.loads(steps()["judge"]["spec"])["model"]["path"]
+    train_id = UUID(steps()["train"]["id"])
+    assert model == str(attempt_dir(platform, train_id, 1) / "model")
+
+
+def test_a_paused_supervisor_is_fenced_when_it_wakes(platform: Any) -> None:
+    """Its lease ran out, but its child still had the device: the next attempt had to wait."""
+    run_id = platform.start_run("steps=200 pause=0.05")
+    platform.wait_for_step(run_id, 6)
+    child = platform.pid_of_child(run_id)
+    supervisor = platform.parent(child)
+    os.kill(supervisor, signal.SIGSTOP)
+    try:
+        platform.wait_for_state(run_id, "queued", seconds=15)
+        assert platform.attempts(run_id)[0]["state"] == "lost"
+        assert platform.is_alive(child)
+    finally:
+        os.kill(supervisor, signal.SIGCONT)
+    platform.wait(lambda: not platform.is_alive(child))
+    platform.wait(lambda: platform.run(run_id)["attempt"] == 2)
+    platform.wait_for_state(run_id, "succeeded", seconds=30)
+    assert platform.state(run_id) == platform.expected_state(200)
