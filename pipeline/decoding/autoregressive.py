@@ -14,6 +14,7 @@ from pipeline.decoding.batching import (
     read_clock,
 )
 from pipeline.decoding.kv_cache import CachedModel
+from pipeline.decoding.linear import fast_small_batch_linear
 from pipeline.decoding.sampling import next_tokens, token_logprobs
 
 
@@ -38,7 +39,7 @@ class AutoregressiveEngine:
         check_request(self.model, prompts, params)
         generator = torch.Generator(self.model.device).manual_seed(params.seed)
         completions: dict[int, Completion] = {}
-        with torch.inference_mode():
+        with torch.inference_mode(), fast_small_batch_linear(self.model):
             for indices in batches_by_length(prompts, self.max_batch_size):
                 batch = [prompts[index] for index in indices]
                 answers = self._generate_batch(batch, params, generator)

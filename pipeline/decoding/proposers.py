@@ -44,6 +44,8 @@ class Proposer(Protocol):
     """A way of drafting."""
 
     name: str
+    models: tuple[PreTrainedModel, ...]
+    """The models it runs, none for lookup."""
 
     def check(self, target: PreTrainedModel, num_positions: int) -> None:
         """It can draft for `target` up to `num_positions` tokens of context, or raises."""
@@ -73,6 +75,7 @@ class DraftModelProposer:
     def __init__(self, draft: PreTrainedModel, *, is_greedy: bool = False) -> None:
         self.draft = draft
         self.is_greedy = is_greedy
+        self.models = (draft,)
 
     def check(self, target: PreTrainedModel, num_positions: int) -> None:
         """The vocabularies have one size and the context fits the draft.
@@ -163,6 +166,7 @@ class NGramProposer:
     """
 
     name = "ngram"
+    models: tuple[PreTrainedModel, ...] = ()
 
     def __init__(self, *, max_ngram: int = 3, min_ngram: int = 1) -> None:
         if not 1 <= min_ngram <= max_ngram:

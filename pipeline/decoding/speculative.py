@@ -24,6 +24,7 @@ from pipeline.decoding.batching import (
     read_clock,
 )
 from pipeline.decoding.kv_cache import CachedModel
+from pipeline.decoding.linear import fast_small_batch_linear
 from pipeline.decoding.proposers import Draft, Proposer
 from pipeline.decoding.sampling import (
     next_tokens,
@@ -82,7 +83,8 @@ class SpeculativeEngine:
             self.proposer.check(self.target, len(prompt) + params.max_new_tokens)
         generator = torch.Generator(self.target.device).manual_seed(params.seed)
         completions: dict[int, Completion] = {}
-        with torch.inference_mode():
+        models = (self.target, *self.proposer.models)
+        with torch.inference_mode(), fast_small_batch_linear(*models):
             for indices in batches_by_length(prompts, self.max_batch_size):
                 batch = _Batch(self, [prompts[index] for index in indices], params, generator)
                 completions.update(zip(indices, batch.run(), strict=True))

@@ -43,6 +43,7 @@ class ContraryProposer:
     """Always drafts a token that the target does not choose: the worst draft there can be."""
 
     name = "contrary"
+    models = ()
 
     def __init__(self, target):
         self.target = target
