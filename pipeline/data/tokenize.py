@@ -40,7 +40,7 @@ def tokenize_documents(
     Raises:
         DataError: `data.mask_empty` for a document without text, naming it.
     """
-    prefix = _start_of_text(tokenizer)
+    prefix = start_of_text(tokenizer)
     rows = []
     for document in documents:
         token_ids = plain_token_ids(tokenizer, document.text)
@@ -75,9 +75,8 @@ def tokenize_conversations(
 
 def plain_token_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
     """Token ids of data: no special token is added, and none is recognised in the text."""
-    return tokenizer(
-        text, add_special_tokens=False, split_special_tokens=True, verbose=False
-    ).input_ids
+    encoded = tokenizer(text, add_special_tokens=False, split_special_tokens=True, verbose=False)
+    return list(encoded.input_ids)
 
 
 def truncate(row: TokenizedRow, max_seq_length: int) -> TokenizedRow:
@@ -99,7 +98,8 @@ def truncate(row: TokenizedRow, max_seq_length: int) -> TokenizedRow:
     return TokenizedRow(id=row.id, input_ids=row.input_ids[:max_seq_length], labels=labels)
 
 
-def _start_of_text(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+def start_of_text(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """The BOS token where the tokenizer starts texts with one, else nothing."""
     bos = tokenizer.bos_token_id
     return [bos] if bos is not None and tokenizer("").input_ids[:1] == [bos] else []
 
@@ -191,9 +191,10 @@ class ChatFormat:
         yield plain_token_ids(self._tokenizer, text + rendered[end:]), False
 
     def _render(self, messages: list[dict[str, str]], *, for_generation: bool) -> str:
-        return self._tokenizer.apply_chat_template(
+        rendered: str = self._tokenizer.apply_chat_template(
             messages, tokenize=False, add_generation_prompt=for_generation
         )
+        return rendered
 
 
 # Private-use characters, and no data: they mark where a content goes in the rendered template.
