@@ -140,6 +140,7 @@ def _drafts(data: "_DataFiles", target: Any, budget: Budget, seed: int) -> dict[
             "num_tokens": budget.target_answer_tokens,
             "max_new_tokens": budget.max_new_tokens,
         },
+        "batch": {"max_seq_length": budget.max_seq_length},
         "seed": seed,
     }
     cache = {"teacher_cache": {"from_step": "distill", "output": "teacher_cache"}}

@@ -1,0 +1,123 @@
+"""What a round of speculation costs on this machine, and which draft length pays best.
+
+All costs are in target steps: one forward pass of the target over one new token at the same context
+length. `pipeline.metrics.decoding` has the formulas that use them.
+"""
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel
+
+from pipeline.decoding.base import Completion
+from pipeline.decoding.batching import read_clock
+from pipeline.decoding.kv_cache import CachedModel
+from pipeline.decoding.linear import fast_small_batch_linear
+from pipeline.metrics.decoding import predicted_speedup
+
+NUM_TIMINGS = 9
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DecodingCosts:
+    """Measured costs; `v[g]` is the target's pass over g drafted tokens and one more, v[0] = 1."""
+
+    c: float
+    """One step of the draft; 0 for a draft without a model."""
+    v: tuple[float, ...]
+    h: float
+    """What a round costs besides: acceptance, rollback, bookkeeping."""
+    target_step_seconds: float
+
+
+def probe_costs(
+    target: PreTrainedModel,
+    draft: PreTrainedModel | None,
+    *,
+    context_length: int,
+    max_draft: int,
+) -> DecodingCosts:
+    """Medians of interleaved timings at one context length; `h` is 0 until `with_overhead`.
+
+    The models run as the engines run them: same cache, same linear layers, argmax included.
+
+    Args:
+        target: The model whose output is wanted.
+        draft: The draft model; None for a draft that costs nothing to speak of (n-gram lookup).
+        context_length: Tokens in the caches while timing, at least 1.
+        max_draft: Longest draft, the G of v(0) .. v(G).
+    """
+    prompt = [token % target.config.vocab_size for token in range(context_length)]
+    capacity = context_length + max_draft + 1
+    models = (target,) if draft is None else (target, draft)
+    timers: dict[tuple[str, int], Callable[[], float]] = {}
+    with torch.inference_mode(), fast_small_batch_linear(*models):
+        runner = CachedModel(target, batch_size=1, capacity=capacity)
+        runner.prefill([prompt])
+        for num_rows in range(1, max_draft + 2):
+            timers["target", num_rows] = _step_timer(runner, num_rows)
+        if draft is not None:
+            drafter = CachedModel(draft, batch_size=1, capacity=capacity)
+            drafter.prefill([prompt])
+            timers["draft", 1] = _step_timer(drafter, 1)
+        seconds: dict[tuple[str, int], list[float]] = {key: [] for key in timers}
+        for timing in range(NUM_TIMINGS + 1):
+            for key, time_step in timers.items():
+                elapsed = time_step()
+                if timing > 0:  # the first one warms caches and kernels
+                    seconds[key].append(elapsed)
+    medians = {key: statistics.median(values) for key, values in seconds.items()}
+    step = medians["target", 1]
+    return DecodingCosts(
+        c=medians.get(("draft", 1), 0.0) / step,
+        v=tuple(medians["target", num_rows] / step for num_rows in range(1, max_draft + 2)),
+        h=0.0,
+        target_step_seconds=step,
+    )
+
+
+def with_overhead(costs: DecodingCosts, completions: Sequence[Completion]) -> DecodingCosts:
+    """`costs` with the h that the rounds of these answers took beyond g c + v(g).
+
+    g is the mean number of tokens drafted in a round: rounds at the end of an answer, or of a
+    lookup that found nothing, draft fewer than asked. Never negative; without a round h stays.
+    """
+    stats = [one.speculation for one in completions if one.speculation is not None]
+    num_rounds = sum(one.num_target_steps for one in stats)
+    if not num_rounds:
+        return costs
+    round_seconds = sum(one.decode_seconds for one in completions) / num_rounds
+    g = sum(one.num_draft_tokens for one in stats) / num_rounds
+    modelled = g * costs.c + float(np.interp(g, np.arange(len(costs.v)), costs.v))
+    return replace(costs, h=max(0.0, round_seconds / costs.target_step_seconds - modelled))
+
+
+def choose_draft_length(survival: Sequence[float], costs: DecodingCosts) -> int:
+    """The draft length with the best predicted speedup, at least 1, the shortest of equals.
+
+    Args:
+        survival: S_1 .. S_G, the probability that the first i drafted tokens are all accepted.
+        costs: v(0) .. v(G) and the others.
+    """
+    lengths = range(1, min(len(survival), len(costs.v) - 1) + 1)
+    return max(
+        lengths,
+        key=lambda g: (predicted_speedup(survival, costs.c, costs.v, costs.h, g), -g),
+    )
+
+
+def _step_timer(runner: CachedModel, num_rows: int) -> Callable[[], float]:
+    inputs = torch.zeros((1, num_rows), dtype=torch.long, device=runner.device)
+
+    def time_step() -> float:
+        before = runner.cache.lengths
+        started = read_clock(runner.device)
+        runner.forward(inputs, num_logits=num_rows).argmax(-1)
+        elapsed = read_clock(runner.device) - started
+        runner.cache.roll_back(before)
+        return elapsed
+
+    return time_step

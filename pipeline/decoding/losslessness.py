@@ -1,0 +1,134 @@
+"""Is a faster decoder's greedy output the target's own?
+
+In exact arithmetic speculation cannot change a greedy answer. In float64 that holds token for token
+and is demanded. In float32 a pass over several rows rounds differently from a pass over one, so two
+nearly equal logits may swap: a first difference is accepted only when the float64 logits of the
+same prefix are that close, and is counted beside what the target alone does at another batch size.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import torch
+from transformers import PreTrainedModel
+
+from pipeline.decoding.autoregressive import AutoregressiveEngine
+from pipeline.decoding.base import SamplingParams
+from pipeline.decoding.speculative import SpeculativeEngine
+
+NEAR_TIE = 1e-4
+"""Largest float64 logit gap at a first difference that rounding explains in float32."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Losslessness:
+    """How a candidate's answers compare with the reference's."""
+
+    is_lossless: bool
+    num_prompts: int
+    num_identical: int
+    num_near_ties: int
+    """Answers whose first difference is between logits closer than `NEAR_TIE` in float64."""
+    largest_gap: float | None
+    """Largest float64 logit gap at a first difference; None when all answers are identical."""
+
+
+def check_greedy_losslessness(
+    target: PreTrainedModel,
+    prompts: Sequence[Sequence[int]],
+    reference: Sequence[Sequence[int]],
+    candidate: Sequence[Sequence[int]],
+) -> Losslessness:
+    """Each candidate answer is the reference's, or differs first at a near tie.
+
+    Args:
+        target: The model both decoded; it is used in float64 for the prefixes that differ and has
+            its dtype back afterwards.
+        prompts: Token ids.
+        reference: Answers of the target alone, one for each prompt.
+        candidate: Answers to be judged.
+    """
+    differing = [
+        (prompt, expected, found)
+        for prompt, expected, found in zip(prompts, reference, candidate, strict=True)
+        if tuple(expected) != tuple(found)
+    ]
+    gaps = []
+    if differing:
+        with in_float64(target):
+            gaps = [_gap_at_first_difference(target, *answers) for answers in differing]
+    num_near_ties = sum(gap < NEAR_TIE for gap in gaps)
+    return Losslessness(
+        is_lossless=num_near_ties == len(gaps),
+        num_prompts=len(prompts),
+        num_identical=len(prompts) - len(gaps),
+        num_near_ties=num_near_ties,
+        largest_gap=max(gaps) if gaps else None,
+    )
+
+
+def check_float64_identity(
+    engine: SpeculativeEngine, prompts: Sequence[Sequence[int]], params: SamplingParams
+) -> Losslessness:
+    """In float64 the engine's greedy answers are the target's own, token for token.
+
+    Near ties do not excuse a difference here: at float64 precision rounding swaps logits only if
+    they are closer than 1e-12, which trained weights do not produce.
+
+    Args:
+        engine: Its target and the models of its proposer are used in float64 and have their dtype
+            back afterwards.
+        prompts: Token ids.
+        params: Temperature is taken as 0.
+    """
+    greedy = replace(params, temperature=0.0)
+    with in_float64(engine.target, *engine.proposer.models):
+        reference = AutoregressiveEngine(engine.target, max_batch_size=1).generate(prompts, greedy)
+        answers = engine.generate(prompts, greedy)
+        checked = check_greedy_losslessness(
+            engine.target,
+            prompts,
+            [one.token_ids for one in reference],
+            [one.token_ids for one in answers],
+        )
+    return replace(checked, is_lossless=checked.num_identical == checked.num_prompts)
+
+
+@contextmanager
+def in_float64(*models: PreTrainedModel) -> Iterator[None]:
+    """Inside, `models` compute in float64; afterwards every tensor has its own dtype again.
+
+    Exact both ways: every float32, float16 and bfloat16 number is a float64 number. Tensor by
+    tensor, because a bfloat16 model keeps its rotary frequencies in float32.
+    """
+    tensors = {
+        id(tensor): tensor
+        for model in models
+        for tensor in (*model.parameters(), *model.buffers())
+        if tensor.is_floating_point()
+    }
+    dtypes = {key: tensor.dtype for key, tensor in tensors.items()}
+    try:
+        for tensor in tensors.values():
+            tensor.data = tensor.data.to(torch.float64)
+        yield
+    finally:
+        for key, tensor in tensors.items():
+            tensor.data = tensor.data.to(dtypes[key])
+
+
+@torch.inference_mode()
+def _gap_at_first_difference(
+    target: PreTrainedModel, prompt: Sequence[int], expected: Sequence[int], found: Sequence[int]
+) -> float:
+    length = min(len(expected), len(found))
+    shared = next((i for i in range(length) if expected[i] != found[i]), length)
+    if shared == length:
+        # One answer goes on where the other ended: no swap of two logits explains that.
+        return float("inf")
+    ids = torch.tensor([[*prompt, *expected[:shared]]], device=target.device)
+    logits_V = target(input_ids=ids, logits_to_keep=1, use_cache=False).logits[0, -1]
+    # Against the best logit as well: two bad tokens may be close to each other.
+    best = logits_V.max()
+    return float(best - logits_V[[expected[shared], found[shared]]].min())

@@ -1,0 +1,259 @@
+"""Measure speculative decoding against the target alone: predicted, gated, interleaved.
+
+    probe    costs c, v(g), h of each arm, and its acceptance on prompts that are not timed
+    bench    every arm decodes every prompt, interleaved over the repeats, batch 1
+    gate     every arm's tokens are the target's own, or the run is not lossless
+
+Report metrics: `arms` (by name, the autoregressive one first), `losslessness`, `num_prompts`,
+`num_repeats`, `engine`, `interleaved`, `headline_arm`. `docs/decoding.md` defines each figure.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from pipeline.contracts.specs import SpeculativeDecodeSpec
+from pipeline.data.readers import read_dataset
+from pipeline.data.records import DomainItem, Message
+from pipeline.data.tokenize import ChatFormat, stop_token_ids
+from pipeline.decoding.autoregressive import AutoregressiveEngine
+from pipeline.decoding.base import Completion, Engine, SamplingParams
+from pipeline.decoding.cost_model import choose_draft_length, probe_costs, with_overhead
+from pipeline.decoding.engines import choose_device, choose_engine
+from pipeline.decoding.losslessness import check_greedy_losslessness
+from pipeline.decoding.proposers import DraftModelProposer, NGramProposer, Proposer
+from pipeline.decoding.speculative import SpeculativeEngine
+from pipeline.decoding.vllm_engine import VllmEngine
+from pipeline.errors import DataError, StoppedAtCheckpoint
+from pipeline.evaluation.decoding_figures import Arm, Measurement, arm_figures, survival_of
+from pipeline.execution import RecipeResult, RunContext
+from pipeline.modeling.loading import load_model, load_tokenizer, require_same_vocabulary
+from pipeline.provenance import checked_model
+
+AUTOREGRESSIVE = "autoregressive"
+NGRAM = "ngram"
+MAX_PROBED_TOKENS = 8
+PROBE_PROMPTS = 2
+PROBE_NEW_TOKENS = 48
+DEFAULT_VLLM_DRAFT_LENGTH = 3
+"""Where the engine's step costs cannot be probed from outside."""
+
+Prompt = tuple[int, ...]
+
+
+def run(spec: SpeculativeDecodeSpec, context: RunContext) -> RecipeResult:
+    """Every arm was timed on the same prompts; a stop request ends the run, which starts over."""
+    device = choose_device(spec.device)
+    engine_name = choose_engine(spec.engine, device)
+    target_path, target_digest = checked_model(spec.target)
+    drafts = {arm.name: checked_model(arm.model) for arm in spec.drafts}
+    for draft_path, _ in drafts.values():
+        require_same_vocabulary(target_path, draft_path)
+    tokenizer = load_tokenizer(target_path)
+    prompts = _prompts(spec, tokenizer)
+    timed, probed = prompts[: spec.num_prompts], prompts[spec.num_prompts :][:PROBE_PROMPTS]
+    params = SamplingParams(
+        max_new_tokens=spec.max_new_tokens,
+        temperature=spec.temperature,
+        seed=spec.seed,
+        stop_token_ids=stop_token_ids(tokenizer),
+    )
+    draft_paths = {name: path for name, (path, _) in drafts.items()}
+    if engine_name == "vllm":
+        arms, measured = _measure_vllm(spec, target_path, draft_paths, timed, params, context)
+        losslessness = None
+        context.warn(
+            "decode.not_gated",
+            "vLLM's arms ran one after another and their tokens were not compared with float64 "
+            "logits; use engine: torch for the losslessness gate",
+        )
+    else:
+        dtype = getattr(torch, spec.dtype)
+        target = load_model(target_path, dtype=dtype, device=device)
+        arms = _probe_arms(spec, target, draft_paths, probed or timed, params, context)
+        measured = _measure_interleaved(arms, timed, params, spec.num_repeats, context)
+        losslessness = _gate(spec, target, measured, timed, params)
+    metrics = {
+        "arms": {
+            name: arm_figures(arms[name], measured[name], measured[AUTOREGRESSIVE], seed=spec.seed)
+            for name in arms
+        },
+        "losslessness": losslessness,
+        "num_prompts": len(timed),
+        "num_repeats": spec.num_repeats,
+        "engine": engine_name,
+        "interleaved": engine_name != "vllm",
+        "headline_arm": spec.drafts[0].name if spec.drafts else NGRAM,
+    }
+    inputs = {"target": target_digest} | {f"drafts.{name}": drafts[name][1] for name in drafts}
+    return RecipeResult(
+        metrics=metrics,
+        inputs=inputs,
+        definitions={"speedup": "decode seconds, median over prompts and repeats, batch 1"},
+    )
+
+
+def _prompts(spec: SpeculativeDecodeSpec, tokenizer: PreTrainedTokenizerBase) -> list[Prompt]:
+    """The timed prompts first, spread over the file; the rest can be probed."""
+    items = [row for row in read_dataset(spec.prompts) if isinstance(row, DomainItem)]
+    if len(items) < spec.num_prompts:
+        raise DataError(
+            "data.empty",
+            f"the benchmark needs {spec.num_prompts} prompts and its data set has {len(items)}; "
+            "lower num_prompts or choose a larger data set",
+        )
+    chosen = [index * len(items) // spec.num_prompts for index in range(spec.num_prompts)]
+    others = [index for index in range(len(items)) if index not in chosen]
+    chat = ChatFormat(tokenizer)
+    return [
+        tuple(chat.prompt((Message(role="user", content=items[index].prompt),)))
+        for index in [*chosen, *others]
+    ]
+
+
+def _probe_arms(
+    spec: SpeculativeDecodeSpec,
+    target: PreTrainedModel,
+    draft_paths: Mapping[str, Path],
+    prompts: Sequence[Prompt],
+    params: SamplingParams,
+    context: RunContext,
+) -> dict[str, Arm]:
+    """The arms with their costs, acceptance before the benchmark, and draft length."""
+    arms = {AUTOREGRESSIVE: Arm(engine=AutoregressiveEngine(target))}
+    proposers: dict[str, tuple[Proposer, PreTrainedModel | None]] = {}
+    if spec.ngram_arm:
+        proposers[NGRAM] = (NGramProposer(), None)
+    for name, path in draft_paths.items():
+        draft = load_model(path, dtype=target.dtype, device=str(target.device))
+        proposers[name] = (DraftModelProposer(draft), draft)
+    progress = context.progress("probe", total=len(proposers), unit="arms")
+    context_length = max(len(prompt) for prompt in prompts) + spec.max_new_tokens // 2
+    short = replace(params, max_new_tokens=min(PROBE_NEW_TOKENS, spec.max_new_tokens))
+    for name, (proposer, draft) in proposers.items():
+        costs = probe_costs(
+            target, draft, context_length=context_length, max_draft=MAX_PROBED_TOKENS
+        )
+        longest = SpeculativeEngine(target, proposer, num_speculative_tokens=MAX_PROBED_TOKENS)
+        completions = longest.generate(prompts, short)
+        survival = survival_of(completions) or (0.0,) * MAX_PROBED_TOKENS
+        costs = with_overhead(costs, completions)
+        length = spec.num_speculative_tokens or choose_draft_length(survival, costs)
+        arms[name] = Arm(
+            engine=SpeculativeEngine(target, proposer, num_speculative_tokens=length),
+            num_speculative_tokens=length,
+            costs=costs,
+            survival=survival,
+            num_parameters=draft.num_parameters() if draft is not None else None,
+        )
+        progress.advance()
+        _stop_if_asked(context)
+    return arms
+
+
+def _measure_interleaved(
+    arms: Mapping[str, Arm],
+    prompts: Sequence[Prompt],
+    params: SamplingParams,
+    num_repeats: int,
+    context: RunContext,
+) -> dict[str, Measurement]:
+    """Each repeat visits every prompt with every arm, in an order that rotates."""
+    names = list(arms)
+    progress = context.progress(
+        "bench", total=num_repeats * len(prompts) * len(arms), unit="answers"
+    )
+    for arm in arms.values():  # caches, allocator and kernels are warm before the first timing
+        _engine(arm).generate(prompts[:1], replace(params, max_new_tokens=8))
+    completions: dict[str, list[list[Completion]]] = {name: [[] for _ in prompts] for name in names}
+    for repeat in range(num_repeats):
+        for index, prompt in enumerate(prompts):
+            shift = (repeat + index) % len(names)
+            for name in names[shift:] + names[:shift]:
+                (completion,) = _engine(arms[name]).generate([prompt], params)
+                completions[name][index].append(completion)
+                progress.advance()
+                _stop_if_asked(context)
+    return {name: Measurement(completions=completions[name]) for name in names}
+
+
+def _measure_vllm(
+    spec: SpeculativeDecodeSpec,
+    target_path: Path,
+    draft_paths: Mapping[str, Path],
+    prompts: Sequence[Prompt],
+    params: SamplingParams,
+    context: RunContext,
+) -> tuple[dict[str, Arm], dict[str, Measurement]]:
+    """One engine at a time: two cannot share a GPU's memory without changing each other's batch."""
+    length = spec.num_speculative_tokens or DEFAULT_VLLM_DRAFT_LENGTH
+    arms: dict[str, Arm] = {}
+    measured: dict[str, Measurement] = {}
+    progress = context.progress("bench", total=1 + len(draft_paths), unit="arms")
+    for name, draft_path in ({AUTOREGRESSIVE: None} | dict(draft_paths)).items():
+        engine = VllmEngine(
+            target_path,
+            draft_path=draft_path,
+            num_speculative_tokens=None if draft_path is None else length,
+            dtype=spec.dtype,
+            seed=spec.seed,
+        )
+        try:
+            engine.generate(prompts[:1], replace(params, max_new_tokens=8))
+            completions = [
+                [engine.generate([prompt], params)[0] for _ in range(spec.num_repeats)]
+                for prompt in prompts
+            ]
+        finally:
+            engine.close()
+        arms[name] = Arm(num_speculative_tokens=None if draft_path is None else length)
+        measured[name] = Measurement(completions=completions)
+        progress.advance()
+        _stop_if_asked(context)
+    return arms, measured
+
+
+def _gate(
+    spec: SpeculativeDecodeSpec,
+    target: PreTrainedModel,
+    measured: Mapping[str, Measurement],
+    prompts: Sequence[Prompt],
+    params: SamplingParams,
+) -> dict[str, Any] | None:
+    """Greedy outputs of all arms against the target's own; None for sampled decoding."""
+    if spec.temperature > 0:
+        return None
+    reference = [one.token_ids for one in measured[AUTOREGRESSIVE].first()]
+    results = {
+        name: check_greedy_losslessness(
+            target,
+            prompts,
+            reference,
+            [one.token_ids for one in measurement.first()],
+        )
+        for name, measurement in measured.items()
+        if name != AUTOREGRESSIVE
+    }
+    batched = AutoregressiveEngine(target, max_batch_size=8).generate(prompts, params)
+    null = check_greedy_losslessness(target, prompts, reference, [one.token_ids for one in batched])
+    return {
+        "is_lossless": all(result.is_lossless for result in results.values()),
+        "arms": {name: asdict(result) for name, result in results.items()},
+        "autoregressive_batch_1_vs_8": asdict(null),
+    }
+
+
+def _engine(arm: Arm) -> Engine:
+    assert arm.engine is not None  # noqa: S101 (only vLLM's arms are closed before they are reported)
+    return arm.engine
+
+
+def _stop_if_asked(context: RunContext) -> None:
+    if context.stop:
+        raise StoppedAtCheckpoint(
+            "stopped; a benchmark keeps no checkpoint, so it starts over when run again"
+        )
