@@ -1,7 +1,7 @@
 """Home pages and the preferences that every visitor has."""
 
 from django.contrib.auth.decorators import login_not_required
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
@@ -37,8 +37,12 @@ def home(request: ProjectRequest) -> HttpResponse:
 @require_POST
 @login_not_required
 def preferences(request: HttpRequest) -> HttpResponse:
-    """Language and theme are kept: in a cookie, and with the account of who is signed in."""
-    response = HttpResponseRedirect(_next_page(request))
+    """Language and theme are kept: in a cookie, and with the account of who is signed in.
+
+    A script that has already shown the change gets no page; a form gets the one it came from.
+    """
+    is_script = request.headers.get("X-Requested-With") == "fetch"
+    response = HttpResponse(status=204) if is_script else redirect(_next_page(request))
     changed = remember_preferences(
         response,
         language=request.POST.get("language", ""),

@@ -23,6 +23,10 @@
     for (const button of form.querySelectorAll("button")) {
       button.setAttribute("aria-pressed", String(button === event.submitter));
     }
-    await fetch(form.action, { method: "POST", body: new FormData(form, event.submitter), redirect: "manual" });
+    await fetch(form.action, {
+      method: "POST",
+      body: new URLSearchParams(new FormData(form, event.submitter)),
+      headers: { "X-Requested-With": "fetch" },
+    });
   });
 })();
