@@ -178,3 +178,15 @@ def test_number_of_queries_is_known_and_does_not_grow_with_the_rows(
         factories.make_user(f"member-{number}", project=project, role=Role.EXPERT)
     with django_assert_num_queries(NUM_QUERIES[name]):
         assert client.get(reverse(name, args=[project.slug])).status_code == 200
+
+
+def test_home_shows_only_what_waits_for_the_role(client, factories) -> None:
+    project = factories.make_project()
+    admin = factories.make_user("a", project=project, role=Role.ADMIN)
+    client.force_login(admin)
+    invitations = 'href="/p/alpha/members/#invitations"'
+    assert invitations not in client.get("/p/alpha/").content.decode()
+    factories.samples(project)
+    assert invitations in client.get("/p/alpha/").content.decode()
+    client.force_login(factories.make_user("e", project=project, role=Role.EXPERT))
+    assert invitations not in client.get("/p/alpha/").content.decode()

@@ -29,7 +29,10 @@ def projects(request: UserRequest) -> HttpResponse:
 def home(request: ProjectRequest) -> HttpResponse:
     """What waits for the sender in the project."""
     rows = [
-        row for source in SOURCES for row in source(request.project, request.user, request.role)
+        row
+        for source in SOURCES
+        for row in source(request.project, request.user, request.role)
+        if row.count
     ]
     return render(request, "pages/home.html", {"attention": rows})
 
