@@ -4,6 +4,8 @@ VENV ?= .venv
 VENV_VLLM ?= .venv-vllm
 BIN := $(VENV)/bin
 export HF_HUB_OFFLINE := 1
+# Libraries' progress bars; a run's own progress is in its events.
+export TQDM_DISABLE := 1
 
 .PHONY: setup demo test test-vllm check messages clean
 

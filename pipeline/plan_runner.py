@@ -28,6 +28,7 @@ from pipeline.terminal import EventFollower, duration
 logger = logging.getLogger(__name__)
 POLL_SECONDS = 0.2
 STOPPED = StoppedAtCheckpoint.exit_status
+CHILD_ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "TQDM_DISABLE": "1"}
 
 Outputs = dict[tuple[str, str], tuple[str, str | None]]
 
@@ -90,7 +91,7 @@ def _run_step(step: PlanStep, spec: RunSpec, step_dir: Path, context: RunContext
     started = time.monotonic()
     with (step_dir / "stderr.log").open("ab") as log:
         child = subprocess.Popen(  # noqa: S603 (our own interpreter and module)
-            command, stderr=log, start_new_session=True, env=os.environ | {"HF_HUB_OFFLINE": "1"}
+            command, stderr=log, start_new_session=True, env=os.environ | CHILD_ENVIRONMENT
         )
         forwarded = False
         while (status := child.poll()) is None:
