@@ -135,11 +135,12 @@ def test_page_opens_for_whom_it_should(visit, name: str, visitor: str) -> None:
         if "project" in arguments and len(arguments) > 1
     ],
 )
-def test_things_of_another_project_do_not_exist_here(visit, factories, name: str) -> None:
-    """An administrator asks for a foreign object under the address of their own project."""
+@pytest.mark.parametrize("visitor", ["admin", "superuser"])
+def test_things_of_another_project_do_not_exist_here(visit, factories, name, visitor) -> None:
+    """An object is asked for under another project's address; the superuser may open both."""
     foreign = factories.samples(factories.make_project("foreign", "Foreign"))
     del foreign["project"]
-    assert visit(name, "admin", **foreign).status_code == 404
+    assert visit(name, visitor, **foreign).status_code == 404
 
 
 @pytest.mark.parametrize("language", ["zh-hans", "en"])
