@@ -96,7 +96,7 @@ def test_autoregressive_reference_is_that_of_transformers(target, prompts, expec
 @pytest.mark.parametrize("num_speculative_tokens", [1, 2, 3, 4, 5, 6])
 @pytest.mark.parametrize(
     ("kind", "max_batch_size"),
-    [("similar", 1), ("similar", 8), ("itself", 1), ("other", 8), ("ngram", 1), ("ngram", 8)],
+    [("similar", 1), ("similar", 8), ("itself", 8), ("other", 8), ("ngram", 1), ("ngram", 8)],
 )
 def test_greedy_output_is_the_targets(
     target, similar, prompts, expected, kind, num_speculative_tokens, max_batch_size
@@ -117,10 +117,6 @@ def test_greedy_output_is_the_targets(
     )
     completions = engine.generate(prompts, SamplingParams(max_new_tokens=NEW_TOKENS))
     assert [completion.token_ids for completion in completions] == expected
-    if kind == "itself" and max_batch_size == 1:
-        for completion in completions:
-            stats = completion.speculation
-            assert stats.num_accepted_tokens == stats.num_draft_tokens
     if kind == "similar":
         accepted = sum(completion.speculation.num_accepted_tokens for completion in completions)
         drafted = sum(completion.speculation.num_draft_tokens for completion in completions)
