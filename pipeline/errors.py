@@ -3,6 +3,7 @@
     PipelineError
     |-- SpecError                 the run description
     |     spec.invalid  spec.unresolved_reference  spec.plan_cycle  spec.path_not_allowed
+    |     spec.input_deleted
     |-- DataError                 what the files contain
     |     data.not_found  data.encoding  data.json_syntax  data.row_invalid  data.empty
     |     data.mask_empty  data.format_unsupported  data.digest_mismatch
@@ -27,7 +28,7 @@
     |     worker.internal_error  plan.step_not_reached
     |-- StackError                the processes of one machine
     |     stack.already_running  stack.port_taken  stack.not_ready
-    `-- StoppedAtCheckpoint       not a failure: stopped on request, resumable (exit status 75)
+    `-- StoppedAtCheckpoint       run.stopped: not a failure, resumable (exit status 75)
 
 Every leaf carries a stable `code`, whether another attempt can help (`retryable`) and a message
 that says what was wrong, the value seen and what to do. `docs/errors.md` has one heading for each
@@ -60,6 +61,7 @@ class SpecError(PipelineError):
             "spec.unresolved_reference",
             "spec.plan_cycle",
             "spec.path_not_allowed",
+            "spec.input_deleted",
         }
     )
     exit_status = 2
