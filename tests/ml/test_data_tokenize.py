@@ -1,11 +1,13 @@
 """Masks train the answer and the token that ends it; data never writes a special token."""
 
 import pytest
+from tokenizers.processors import TemplateProcessing
 
 from pipeline.data.records import Conversation, Document, DomainItem, Message
 from pipeline.data.tokenize import (
     IGNORED_LABEL,
     ChatFormat,
+    stop_token_ids,
     tokenize_conversations,
     tokenize_documents,
     truncate,
@@ -102,6 +104,13 @@ def test_prompt_at_inference_is_what_precedes_the_trained_answer(tokenizer) -> N
     assert chat_format.prompt(row.messages[:1]) == token_ids[: trained.index(True)]
 
 
+def test_answers_stop_at_the_end_of_turn_and_at_the_end_of_text() -> None:
+    tokenizer = tiny_tokenizer()
+    assert stop_token_ids(tokenizer) == (2,)  # ChatML: they are the same token
+    tokenizer.eos_token = "<|endoftext|>"
+    assert stop_token_ids(tokenizer) == (2, 0)
+
+
 @pytest.mark.parametrize(
     "turns",
     [[("user", "Hello?")], [("user", "Hello?"), ("assistant", "  ")]],
@@ -172,8 +181,6 @@ def test_roles_the_template_refuses_are_named() -> None:
 
 def test_tokenizer_that_starts_texts_with_bos_does_so_in_documents() -> None:
     tokenizer = tiny_tokenizer()
-    from tokenizers.processors import TemplateProcessing
-
     tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
         single="<|im_start|> $A", special_tokens=[("<|im_start|>", 1)]
     )
