@@ -6,6 +6,11 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedConfig, PreTra
 
 from pipeline.errors import ModelError
 
+EMBEDDING_RMS = 0.05
+"""Scale of the draft's embeddings: small beside what a fresh layer adds to them."""
+LOGIT_STD = 1.4
+"""Spread of a fresh draft's logits: nearly uniform predictions."""
+
 
 def build_draft(
     target: PreTrainedModel, *, num_layers: int = 2, hidden_size: int = 192, seed: int = 0
@@ -18,8 +23,11 @@ def build_draft(
     of such a draft. Why the embeddings: they are most of its parameters too, and the few tokens a
     draft is trained on never touch most rows. The best approximation of the target's embeddings in
     `hidden_size` dimensions (truncated SVD) gives every row a meaning from the start; input and
-    output share it. Layers start from random numbers. Cutting layers out of the target instead
-    keeps its full width and its full output layer, which costs more than it gains at this size.
+    output share it. Their scale is reset: at the target's own, a shared embedding makes a fresh
+    draft expect its input token again (30 nats on SmolLM2, where guessing has 11), and most of a
+    short training goes into unlearning that. Layers start from random numbers. Cutting layers out
+    of the target instead keeps its full width and its full output layer, which costs more than it
+    gains at this size.
 
     Args:
         target: Any causal language model with an input embedding matrix.
@@ -46,8 +54,10 @@ def build_draft(
         torch.manual_seed(seed)
         draft = LlamaForCausalLM(draft_config)
     factor = low_rank_embeddings(embeddings, hidden_size)
+    factor *= EMBEDDING_RMS / factor.square().mean().sqrt()
     with torch.no_grad():
         draft.model.embed_tokens.weight.copy_(factor)
+        draft.model.norm.weight.fill_(LOGIT_STD / (EMBEDDING_RMS * hidden_size**0.5))
     draft.tie_weights()
     return draft.to(device=target.device, dtype=target.dtype).eval()
 
@@ -84,6 +94,8 @@ def _draft_config(config: PreTrainedConfig, num_layers: int, hidden_size: int) -
         # Models with several kinds of layers nest one set of parameters for each kind.
         rope_theta=rope.get("rope_theta", 10_000.0),
         tie_word_embeddings=True,
+        # The library's 0.02 suits widths of thousands; here the layers would add next to nothing.
+        initializer_range=hidden_size**-0.5,
         bos_token_id=config.bos_token_id,
         eos_token_id=config.eos_token_id,
         pad_token_id=config.pad_token_id,

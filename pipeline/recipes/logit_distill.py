@@ -2,8 +2,15 @@
 
 Stages: `answers` (the target answers the prompts; skipped when a cache is given or was already
 written), `train`, `acceptance` (what the draft would gain, on answers it was not trained on).
-Outputs: `model` (a complete checkpoint with the target's tokenizer) and `teacher_cache`. Metrics of
-the report are listed in `docs/training.md`.
+
+Report metrics:
+
+    objective, parameters                  parameters of the draft
+    steps tokens trained_tokens loss_first loss_last seconds ...   as every training reports
+    answers      n, tokens; n_trained, tokens_trained (the others are held back); tail_mass_p95
+    acceptance   greedy_agreement, tokens_per_round for draft lengths 1..6, over n answers, tokens
+
+Outputs: `model` (a complete checkpoint with the target's tokenizer) and `teacher_cache`.
 """
 
 import shutil

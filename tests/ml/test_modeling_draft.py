@@ -57,6 +57,18 @@ def test_embeddings_are_the_best_low_rank_factor():
     torch.testing.assert_close(columns, s[:5])
 
 
+def test_a_fresh_draft_guesses(target):
+    """It is nearly uniform, and does not expect its input again as shared embeddings would."""
+    draft = build_draft(target, hidden_size=32)
+    ids = torch.arange(3, 259)[None]
+    with torch.no_grad():
+        logprobs = draft(ids).logits[0].log_softmax(-1)
+    uniform = torch.log(torch.tensor(259.0))
+    assert -logprobs.mean() < uniform + 2.0
+    repeated = logprobs.gather(1, ids.T).exp().mean()
+    assert repeated < 0.1
+
+
 def test_saved_draft_loads_and_drafts_for_the_target(target, tmp_path):
     build_draft(target, num_layers=1, hidden_size=16).save_pretrained(tmp_path)
     draft = load_model(tmp_path)
