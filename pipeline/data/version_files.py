@@ -154,7 +154,7 @@ class ErrorWriter(_GroupedWriter):
             "line": error.line,
             "column": None if error.column is None else storable(error.column),
             "code": error.code,
-            "params": storable(json.dumps(dict(error.params), ensure_ascii=False)),
+            "params": json.dumps(storable_params(error), ensure_ascii=False),
             "value_excerpt": storable(error.value_excerpt),
             "cells": None if cells is None else [storable(cell) for cell in cells],
             "row": text,
@@ -165,6 +165,14 @@ class ErrorWriter(_GroupedWriter):
 def storable(text: str) -> str:
     """`text` with half characters escaped: UTF-8, and so Parquet, has no bytes for them."""
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+def storable_params(error: RowError) -> dict[str, str | int]:
+    """What the error's templates are filled with, as it can be stored."""
+    return {
+        name: storable(value) if isinstance(value, str) else value
+        for name, value in error.params.items()
+    }
 
 
 def _stored(record: Record) -> dict[str, Any]:

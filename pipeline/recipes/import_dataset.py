@@ -5,7 +5,7 @@ Report metrics:
     num_rows, num_rejected    every row that is not blank is one of the two
     is_committed              whether the version was written; see the spec's `policy`
     has_file_error            the reading ended at an error of the file as a whole
-    errors_by_code            code, count and first lines, most frequent first
+    errors_by_code            code, count, first lines and one example, most frequent first
     source                    as in the manifest (`pipeline/contracts/dataset_manifest.py`)
     manifest                  of a committed version
 
@@ -39,7 +39,7 @@ from pipeline.data.readers import (
 )
 from pipeline.data.readers_parquet import ROW_SCHEMAS
 from pipeline.data.records import Record
-from pipeline.data.version_files import ErrorWriter, RowWriter, storable
+from pipeline.data.version_files import ErrorWriter, RowWriter, storable, storable_params
 from pipeline.errors import DataError, StoppedAtCheckpoint
 from pipeline.execution import RecipeResult, RunContext
 
@@ -166,10 +166,16 @@ def _copy_rows(
     progress = context.progress("validate", total=num_lines, unit="rows") if num_lines else None
     num_by_code: Counter[str] = Counter()
     first_lines: dict[str, list[int]] = {}
+    examples: dict[str, dict[str, Any]] = {}
     file_codes: set[str] = set()
     for item in items:
         if isinstance(item, RowError):
             num_by_code[item.code] += 1
+            if item.code not in examples:
+                examples[item.code] = {
+                    "params": storable_params(item),
+                    "value_excerpt": storable(item.value_excerpt),
+                }
             lines = first_lines.setdefault(item.code, [])
             original = OriginalRow()
             if item.is_about_file:
@@ -197,6 +203,7 @@ def _copy_rows(
             "count": count,
             "first_lines": first_lines[code],
             "is_about_file": code in file_codes,
+            "example": examples[code],
         }
         for code, count in num_by_code.most_common()
     ]

@@ -138,6 +138,12 @@ def secret_key(data_dir: Path) -> str:
     return path.read_text()
 
 
+def private_dir(path: Path) -> Path:
+    """`path`, a directory that exists and that only we can enter."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return path
+
+
 def broker_socket(data_dir: Path) -> Path:
     """Where the embedded Valkey listens: in the data directory unless that path is too long.
 

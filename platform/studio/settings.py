@@ -9,6 +9,7 @@ from studio.environment import (
     LOOPBACK_HOSTS,
     broker_socket,
     database_settings,
+    private_dir,
     read_environment,
     secret_key,
 )
@@ -38,7 +39,13 @@ STUDIO_INPUT_ROOTS = [
     ROOT / "examples",
 ]
 # Called with (run, report) in the transaction in which a run succeeds.
-STUDIO_RUN_PUBLISHERS: list[str] = []
+STUDIO_RUN_PUBLISHERS = [
+    "studio.datasets.publishing.publish_version",
+]
+# Called with (project, spec) before a run is queued; they refuse what it must not read.
+STUDIO_RUN_CHECKS = [
+    "studio.datasets.inputs.refuse_missing_data",
+]
 
 DEBUG = _environment.is_debug
 SECRET_KEY = secret_key(STUDIO_DATA_DIR)
@@ -51,6 +58,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
+    "django.contrib.humanize",
     "django.forms",
     "csp",
     "django_htmx",
@@ -179,6 +187,10 @@ WHITENOISE_IMMUTABLE_FILE_TEST = r"/vendor/"
 
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
+STUDIO_MAX_UPLOAD_BYTES = 200 * 1024 * 1024
+FILE_UPLOAD_HANDLERS = ["studio.datasets.upload_handler.CappedUploadHandler"]
+# On the disk where uploads are kept, so that a file is stored by renaming it.
+FILE_UPLOAD_TEMP_DIR = private_dir(STUDIO_DATA_DIR / "uploads" / "partial")
 
 LOGGING = {
     "version": 1,

@@ -167,7 +167,16 @@ def test_broken_json_lines_are_given_back_as_text(tmp_path: Path, context: RunCo
         "row.field_missing",
         "row.lone_surrogate",
     ]
-    assert result.metrics["errors_by_code"][0]["first_lines"] == [2]
+    assert result.metrics["errors_by_code"][0] == {
+        "code": "json.syntax",
+        "count": 1,
+        "first_lines": [2],
+        "is_about_file": False,
+        "example": {
+            "params": json.loads(errors[0]["params"]),
+            "value_excerpt": errors[0]["value_excerpt"],
+        },
+    }
 
 
 def test_all_or_nothing_keeps_nothing_when_a_row_is_wrong(

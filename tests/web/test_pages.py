@@ -14,6 +14,7 @@ EVERYBODY = ("anonymous", "outsider", "expert", "engineer", "reviewer", "admin",
 SIGNED_IN = EVERYBODY[1:]
 MEMBERS = EVERYBODY[2:]
 ADMINS = ("admin", "superuser")
+UPLOADERS = ("expert", "engineer", *ADMINS)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,6 +60,21 @@ PAGES = {
     "accounts:enable": Page(allowed=ADMINS, ok=(302,), method="post"),
     "accounts:reset_create": Page(allowed=ADMINS, method="post"),
     "accounts:audit": Page(allowed=ADMINS),
+    "datasets:index": Page(allowed=MEMBERS),
+    "datasets:example": Page(allowed=MEMBERS),
+    "datasets:upload": Page(allowed=UPLOADERS),
+    "datasets:dataset": Page(allowed=MEMBERS),
+    "datasets:report": Page(allowed=MEMBERS),
+    "datasets:progress": Page(allowed=MEMBERS),
+    "datasets:rejects": Page(allowed=MEMBERS),
+    # The samples were uploaded by an administrator: others may change only their own.
+    "datasets:again": Page(allowed=ADMINS),
+    "datasets:commit": Page(allowed=ADMINS, ok=(302,), method="post"),
+    "datasets:discard": Page(allowed=ADMINS, ok=(302,), method="post"),
+    "datasets:version": Page(allowed=MEMBERS),
+    "datasets:rows": Page(allowed=MEMBERS),
+    "datasets:row": Page(allowed=MEMBERS),
+    "datasets:delete": Page(allowed=ADMINS, ok=(302,), method="post"),
 }
 
 
@@ -165,6 +181,7 @@ NUM_QUERIES = {
     "pages:home": 5,
     "accounts:members": 7,
     "accounts:audit": 5,
+    "datasets:index": 5,
 }
 
 

@@ -17,6 +17,7 @@ from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import extract_from_file
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
+from django.apps import apps as django_apps
 from django.conf import settings
 from django.utils.translation.template import templatize
 
@@ -49,6 +50,8 @@ class CatalogFiles:
     name: str
     sources: tuple[Path, ...]
     directory: Path
+    more: tuple[str, ...] = ()
+    """Messages whose English stands outside the platform."""
 
     @property
     def po(self) -> Path:
@@ -64,12 +67,14 @@ def catalogs() -> list[CatalogFiles]:
     studio: Path = settings.STUDIO
     templates: Path = settings.ROOT / "templates"
     apps = sorted(path.parent for path in studio.glob("*/apps.py"))
+    configs = {config.label: config for config in django_apps.get_app_configs()}
     app_names = {app.name for app in apps}
     of_apps = [
         CatalogFiles(
             name=app.name,
             sources=tuple(sorted([*app.rglob("*.py"), *(templates / app.name).rglob("*.html")])),
             directory=app / "locale",
+            more=tuple(getattr(configs[app.name], "catalog_messages", tuple)()),
         )
         for app in apps
     ]
@@ -94,6 +99,7 @@ def source_messages(files: CatalogFiles) -> dict[tuple[str | None, MessageId], N
     for path in files.sources:
         messages = _of_template(path) if path.suffix == ".html" else _of_python(path)
         found.update(dict.fromkeys(messages))
+    found.update(dict.fromkeys((None, message) for message in files.more))
     return found
 
 

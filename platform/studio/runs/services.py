@@ -1,13 +1,13 @@
 """What people do to runs and plans. Each call is one transaction with its audit event."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
+from django.utils.module_loading import import_string
 
 from pipeline.contracts.codec import canonical_json, digest
 from pipeline.contracts.plans import execution_order, step_dependencies
@@ -16,6 +16,7 @@ from pipeline.errors import RunStateError, SpecError
 from studio.accounts.audit import audit_record
 from studio.accounts.models import Project, User
 from studio.runs import plans
+from studio.runs.inputs import refuse_foreign_runs, spec_paths
 from studio.runs.models import Plan, Queue, Run, RunState
 from studio.runs.transitions import move, outbox_add
 
@@ -46,10 +47,10 @@ def run_create(
         cloned_from: the run whose spec was the template.
 
     Raises:
-        SpecError: the spec is invalid, names a path outside the platform's folders, or the key was
-            used for another spec.
+        SpecError: the spec is invalid, names a path outside the platform's folders, something
+            deleted or of another project, or the key was used for another spec.
     """
-    parsed = _checked(parse_run_spec(spec))
+    parsed = _checked(parse_run_spec(spec), project)
     label = name or parsed.name or parsed.kind
     existing = _keyed(Run, project, idempotency_key, digest(parsed))
     if existing is not None:
@@ -114,6 +115,7 @@ def run_resume(*, run: Run, actor: User) -> Run:
 
     Raises:
         RunStateError: `run.not_resumable`, the run has not failed or been cancelled.
+        SpecError: something the run reads was deleted since.
     """
     with transaction.atomic():
         run = Run.objects.select_for_update(of=("self",)).get(pk=run.pk)
@@ -128,7 +130,7 @@ def run_resume(*, run: Run, actor: User) -> Run:
         if run.plan is not None:
             plan_restart(plan=run.plan, actor=actor)
             return Run.objects.get(continues=run)
-        spec = parse_run_spec(json.dumps(run.spec))
+        spec = _checked(parse_run_spec(json.dumps(run.spec)), run.project)
         continuation = _continue(run, spec, actor=actor, state=RunState.QUEUED)
         outbox_add(continuation)
         audit_record(actor=actor, action="run.resume", target=continuation)
@@ -149,7 +151,7 @@ def plan_create(
         raise SpecError("spec.invalid", f"kind: a plan was expected, got {parsed.kind!r}")
     order = execution_order(parsed)
     for step in order:
-        _checked(step.spec)
+        _checked(step.spec, project)
     existing = _keyed(Plan, project, idempotency_key, digest(parsed))
     if existing is not None:
         return existing
@@ -257,10 +259,15 @@ def _document(spec: RunSpec | PlanSpec) -> dict[str, Any]:
     return document
 
 
-def _checked(spec: RunSpec) -> RunSpec:
-    """`spec`, after every path in it was found inside the folders that runs may read."""
+def _checked(spec: RunSpec, project: Project) -> RunSpec:
+    """`spec`, after everything it names was found to be there for runs of the project.
+
+    The apps that own data sets and checkpoints refuse what was deleted or belongs to others:
+    `settings.STUDIO_RUN_CHECKS`.
+    """
+    document = _document(spec)
     roots = [Path(root).resolve() for root in settings.STUDIO_INPUT_ROOTS]
-    for location, path in _paths(_document(spec), ()):
+    for location, path in spec_paths(document):
         resolved = Path(path).resolve()
         if not any(resolved.is_relative_to(root) for root in roots):
             raise SpecError(
@@ -268,15 +275,7 @@ def _checked(spec: RunSpec) -> RunSpec:
                 f"{location}: {path!r} is outside the folders a run may read; "
                 "choose a data set or checkpoint of the project",
             )
+    refuse_foreign_runs(project, document)
+    for dotted in settings.STUDIO_RUN_CHECKS:
+        import_string(dotted)(project, document)
     return spec
-
-
-def _paths(value: Any, location: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    if isinstance(value, dict):
-        if isinstance(value.get("path"), str):
-            yield ".".join((*location, "path")), value["path"]
-        for key, child in value.items():
-            yield from _paths(child, (*location, key))
-    elif isinstance(value, list):
-        for index, child in enumerate(value):
-            yield from _paths(child, (*location, str(index)))

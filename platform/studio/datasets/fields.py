@@ -1,0 +1,36 @@
+"""What a column of an uploaded file can mean, in words for people."""
+
+from collections.abc import Mapping
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from studio.datasets.models import DatasetKind
+
+_EXCHANGE_FIELDS = {
+    "instruction": _("question or instruction"),
+    "input": _("material the question rests on"),
+    "output": _("answer"),
+}
+_OWN_FIELDS: Mapping[str, Mapping[str, str | Promise]] = {
+    DatasetKind.CORPUS: {"text": _("text"), "title": _("title")},
+    DatasetKind.CONVERSATIONS: {**_EXCHANGE_FIELDS, "system": _("system prompt")},
+    DatasetKind.DOMAIN_TEST: _EXCHANGE_FIELDS,
+    DatasetKind.MULTIPLE_CHOICE: {
+        "question": _("question or instruction"),
+        **{letter: _("choice %(letter)s") for letter in "ABCDEFGH"},
+        "answer": _("right choice (letter, or number from 0)"),
+    },
+}
+_COMMON_FIELDS = {
+    "id": _("identifier"),
+    "lang": _("language (zh or en)"),
+    "source": _("source"),
+    "license": _("licence"),
+}
+
+
+def field_choices(kind: str) -> list[tuple[str, str]]:
+    """(field, words) a column of this kind of data can be mapped to."""
+    fields = {**_OWN_FIELDS[kind], **_COMMON_FIELDS}
+    return [(name, str(label) % {"letter": name}) for name, label in fields.items()]

@@ -1,0 +1,97 @@
+"""The report of an import, as its page shows it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from studio.datasets.models import Import
+from studio.datasets.parquet_pages import read_matching_page, read_page
+from studio.datasets.row_error_texts import ShownError, describe, shown_error
+from studio.runs.paths import attempt_dir
+
+PAGE_SIZE = 50
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ErrorGroup:
+    """Everything wrong for the same reason, told by its first case."""
+
+    code: str
+    count: int
+    first_lines: tuple[int, ...]
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImportReport:
+    """What a run found in a file, with one page of the errors."""
+
+    num_rows: int
+    num_rejected: int
+    is_committed: bool
+    has_file_error: bool
+    source: Mapping[str, Any]
+    groups: tuple[ErrorGroup, ...]
+    errors_path: Path | None
+    code: str
+    """Only errors of this code are on the page; "" for all."""
+    errors: tuple[ShownError, ...]
+    previous_start: int | None
+    next_start: int | None
+
+    @property
+    def table_columns(self) -> list[str]:
+        """The header of a table; nothing for formats whose rows are not split into cells."""
+        if self.source["format"] not in {"csv", "xlsx"}:
+            return []
+        return [column["name"] for column in self.source["columns"]]
+
+
+def read_report(started: Import, *, code: str = "", start: int = 0) -> ImportReport:
+    """The report of a run that has succeeded, with the errors from index `start` on."""
+    document = started.run.report
+    if document is None:
+        raise TypeError(f"run {started.run_id} has no report")
+    metrics = document["metrics"]
+    groups = tuple(_group(entry) for entry in metrics["errors_by_code"])
+    path = None
+    errors: tuple[ShownError, ...] = ()
+    previous_start = next_start = None
+    if "errors" in document["outputs"]:
+        directory = attempt_dir(started.run_id, started.run.attempt)
+        path = directory / document["outputs"]["errors"]["path"]
+        if code in {group.code for group in groups}:
+            page = read_matching_page(path, column="code", value=code, start=start, size=PAGE_SIZE)
+        else:
+            code = ""
+            page = read_page(path, start=start, size=PAGE_SIZE)
+        errors = tuple(shown_error(row) for _index, row in page.rows)
+        previous_start, next_start = page.previous_start, page.next_start
+    return ImportReport(
+        num_rows=metrics["num_rows"],
+        num_rejected=metrics["num_rejected"],
+        is_committed=metrics["is_committed"],
+        has_file_error=metrics["has_file_error"],
+        source=metrics["source"],
+        groups=groups,
+        errors_path=path,
+        code=code,
+        errors=errors,
+        previous_start=previous_start,
+        next_start=next_start,
+    )
+
+
+def _group(entry: Mapping[str, Any]) -> ErrorGroup:
+    example = entry["example"]
+    params = {**example["params"], "value": example["value_excerpt"]}
+    message, hint = describe(entry["code"], params)
+    return ErrorGroup(
+        code=entry["code"],
+        count=entry["count"],
+        first_lines=tuple(entry["first_lines"]),
+        message=message,
+        hint=hint,
+    )

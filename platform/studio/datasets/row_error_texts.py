@@ -1,0 +1,61 @@
+"""Row errors in the reader's language."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.translation import gettext
+
+from pipeline.contracts.row_errors import PHRASE_PARAMS, ROW_ERROR_PHRASES, ROW_ERROR_TEXTS
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShownError:
+    """One rejected row, or what is wrong with the file as a whole."""
+
+    line: int | None
+    column: str
+    code: str
+    message: str
+    hint: str
+    cells: tuple[str, ...] | None
+    text: str
+    """The row as it was written, on one line; empty when nothing could be read of it."""
+
+
+def shown_error(row: Mapping[str, Any]) -> ShownError:
+    """A row of `errors.parquet` for a page or a download."""
+    params = {**json.loads(row["params"]), "value": row["value_excerpt"] or ""}
+    message, hint = describe(row["code"], params)
+    cells = None if row["cells"] is None else tuple(row["cells"])
+    return ShownError(
+        line=row["line"],
+        column=row["column"] or "",
+        code=row["code"],
+        message=message,
+        hint=hint,
+        cells=cells,
+        text=" | ".join(cells) if cells is not None else row["row"] or row["value_excerpt"] or "",
+    )
+
+
+def describe(code: str, params: Mapping[str, str | int]) -> tuple[str, str]:
+    """What was wrong and what to do; the code alone when it is of another version of the pipeline.
+
+    The templates are ours, the params may hold anything.
+    """
+    texts = ROW_ERROR_TEXTS.get(code)
+    if texts is None:
+        return code, ""
+    words = {
+        name: gettext(str(value)) if name in PHRASE_PARAMS and value in ROW_ERROR_PHRASES else value
+        for name, value in params.items()
+    }
+    try:
+        return (
+            gettext(texts.message).format_map(words),
+            gettext(texts.hint).format_map(words),
+        )
+    except KeyError:
+        return code, ""

@@ -1,0 +1,208 @@
+"""What people do to data sets. Each call is one transaction with its audit event."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import PurePath
+
+from django.core.exceptions import ValidationError
+from django.core.files.uploadedfile import TemporaryUploadedFile
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from studio.accounts.audit import audit_record
+from studio.accounts.models import Project, User
+from studio.datasets.models import Dataset, DatasetVersion, Import, Upload
+from studio.runs.inputs import unfinished_runs_reading
+from studio.runs.services import run_create
+
+SUFFIXES = frozenset(
+    {".jsonl", ".json", ".ndjson", ".csv", ".tsv", ".txt", ".xlsx", ".xlsm", ".xls", ".parquet"}
+)
+"""Kept in the stored name, because they help to tell JSON from CSV; all others are dropped."""
+
+
+def file_sha256(file: TemporaryUploadedFile) -> str:
+    """SHA-256 of an uploaded file's content."""
+    file.seek(0)
+    return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def known_version(*, project: Project, sha256: str, kind: str) -> DatasetVersion | None:
+    """A version that was made of exactly this file, without leaving any row out."""
+    return (
+        DatasetVersion.objects.live()
+        .filter(dataset__project=project, dataset__kind=kind, upload__sha256=sha256, num_rejected=0)
+        .select_related("dataset", "upload", "created_by")
+        .order_by("pk")
+        .first()
+    )
+
+
+def upload_create(
+    *, project: Project, actor: User, file: TemporaryUploadedFile, sha256: str
+) -> Upload:
+    """The file is stored; a file that the project already has is not stored twice."""
+    known = Upload.objects.filter(project=project, sha256=sha256, discarded_at=None).first()
+    if known is not None:
+        return known
+    name = "".join(c for c in PurePath(str(file.name)).name if c.isprintable())[:255] or "upload"
+    suffix = PurePath(name).suffix.lower()
+    with transaction.atomic():
+        upload = Upload.objects.create(
+            project=project,
+            file_name=name,
+            suffix=suffix if suffix in SUFFIXES else "",
+            num_bytes=file.size or 0,
+            sha256=sha256,
+            uploader=actor,
+        )
+        audit_record(
+            actor=actor,
+            action="dataset.upload",
+            target=upload,
+            details={"num_bytes": upload.num_bytes, "sha256": sha256},
+        )
+        # Last, so that a failing insert leaves no file; a crash before the commit leaves one that
+        # no row names.
+        shutil.move(file.temporary_file_path(), upload.path)
+        upload.path.chmod(0o600)
+    return upload
+
+
+def import_start(
+    *,
+    upload: Upload,
+    actor: User,
+    dataset_name: str,
+    kind: str,
+    policy: str,
+    encoding: str = "auto",
+    sheet: str = "",
+    columns: Mapping[str, str] | None = None,
+    note: str = "",
+) -> Import:
+    """A run reads the upload into the data set called `dataset_name`, which is made if need be.
+
+    Raises:
+        ValidationError: the data set exists and holds rows of another kind.
+        SpecError: the settings do not make a valid spec.
+    """
+    with transaction.atomic():
+        dataset, _is_new = Dataset.objects.get_or_create(
+            project=upload.project,
+            name=dataset_name,
+            defaults={"kind": kind, "created_by": actor},
+        )
+        if dataset.kind != kind:
+            raise ValidationError(
+                _("The data set %(name)s holds %(kind)s: choose another name.")
+                % {"name": dataset.name, "kind": dataset.get_kind_display()},
+                code="kind_differs",
+            )
+        spec = {
+            "kind": "import_dataset",
+            "name": f"{dataset.name}: {upload.file_name}"[:200],
+            "source": {"path": str(upload.path), "digest": upload.sha256},
+            "file_name": upload.file_name,
+            "dataset_kind": kind,
+            "encoding": encoding,
+            "columns": dict(columns or {}),
+            "sheet": sheet or None,
+            "policy": policy,
+        }
+        run = run_create(project=upload.project, actor=actor, spec=json.dumps(spec))
+        started = Import.objects.create(
+            upload=upload, dataset=dataset, run=run, note=note, created_by=actor
+        )
+        audit_record(
+            actor=actor,
+            action="dataset.import",
+            target=started,
+            details={"policy": policy, "kind": kind},
+        )
+    return started
+
+
+def import_again(*, earlier: Import, actor: User, **changes: str | Mapping[str, str]) -> Import:
+    """A new run reads the same upload into the same data set with other settings.
+
+    Args:
+        earlier: The import whose settings hold where `changes` has none.
+        actor: Who asked.
+        changes: `policy`, `encoding`, `sheet`, `columns`.
+    """
+    spec = earlier.run.spec
+    settings: dict[str, object] = {
+        "policy": spec["policy"],
+        "encoding": spec["encoding"],
+        "sheet": spec["sheet"] or "",
+        "columns": spec["columns"],
+        **changes,
+    }
+    return import_start(
+        upload=earlier.upload,
+        actor=actor,
+        dataset_name=earlier.dataset.name,
+        kind=earlier.dataset.kind,
+        note=earlier.note,
+        **settings,  # type: ignore[arg-type]  # keys and values are those of import_start
+    )
+
+
+def upload_discard(*, upload: Upload, actor: User) -> None:
+    """The uploaded file is removed; versions made of it stay.
+
+    Raises:
+        ValidationError: a run is still reading it.
+    """
+    with transaction.atomic():
+        upload = Upload.objects.select_for_update().get(pk=upload.pk)
+        if upload.discarded_at is not None:
+            return
+        if unfinished_runs_reading(upload.project, upload.path):
+            raise ValidationError(
+                _("%(file)s is still being read: cancel the run first, or wait for it.")
+                % {"file": upload.file_name},
+                code="in_use",
+            )
+        upload.discarded_at = timezone.now()
+        upload.save(update_fields=["discarded_at"])
+        audit_record(actor=actor, action="dataset.discard", target=upload)
+        transaction.on_commit(lambda: upload.path.unlink(missing_ok=True))
+
+
+def version_delete(*, version: DatasetVersion, actor: User) -> None:
+    """The version's rows are removed; what it was, and what was made of it, stays on record.
+
+    Raises:
+        ValidationError: a run that has not ended reads it.
+    """
+    with transaction.atomic():
+        version = (
+            DatasetVersion.objects.select_for_update(of=("self",))
+            .select_related("dataset__project")
+            .get(pk=version.pk)
+        )
+        if version.deleted_at is not None:
+            return
+        readers = unfinished_runs_reading(version.project, version.rows_path.parent)
+        if readers:
+            raise ValidationError(
+                _("%(version)s is in use by the run %(run)s: cancel it first, or wait for it.")
+                % {"version": version, "run": readers[0].name},
+                code="in_use",
+            )
+        version.deleted_at = timezone.now()
+        version.deleted_by = actor
+        version.save(update_fields=["deleted_at", "deleted_by"])
+        audit_record(
+            actor=actor,
+            action="dataset.delete_version",
+            target=version,
+            details={"digest": version.digest, "num_rows": version.num_rows},
+        )
+        directory = version.rows_path.parent
+        transaction.on_commit(lambda: shutil.rmtree(directory, ignore_errors=True))

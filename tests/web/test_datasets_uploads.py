@@ -1,0 +1,370 @@
+"""From a file in a form to a version, and everything that can be wrong with the file."""
+
+import csv
+import io
+
+import openpyxl
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.urls import reverse
+
+from studio.accounts.models import AuditEvent, Role
+from studio.datasets import services
+from studio.datasets.models import Dataset, DatasetVersion, Import, Upload, uploads_dir
+from studio.runs.models import Run
+
+pytestmark = pytest.mark.django_db
+HOSTILE = "<script>alert(1)</script>"
+LINE_CELL = '<th scope="row" class="text-end">'
+
+
+@pytest.fixture
+def project(factories):
+    return factories.make_project()
+
+
+@pytest.fixture
+def expert(factories, project, client):
+    user = factories.make_user("lina", project=project, role=Role.EXPERT)
+    client.force_login(user)
+    return user
+
+
+def send(client, content, name="table.csv", language="en", **fields):
+    data = content.encode() if isinstance(content, str) else content
+    client.cookies["django_language"] = language
+    form = {"kind": "domain_test", "file": SimpleUploadedFile(name, data), **fields}
+    return client.post(reverse("datasets:upload", args=["alpha"]), form)
+
+
+def report_page(client, started, language="en", **query):
+    client.cookies["django_language"] = language
+    response = client.get(reverse("datasets:report", args=["alpha", started.pk]), query)
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+def workbook(rows):
+    book = openpyxl.Workbook()
+    for row in rows:
+        book.active.append(row)
+    content = io.BytesIO()
+    book.save(content)
+    return content.getvalue()
+
+
+def test_an_upload_becomes_a_version(client, factories, project, expert) -> None:
+    response = send(client, factories.TABLE, policy="valid_rows", name="Funds", note="first")
+    started = Import.objects.get()
+    assert response["Location"] == reverse("datasets:report", args=["alpha", started.pk])
+    assert started.run.queue == "interactive"
+    assert "Waiting for a free worker" in report_page(client, started)
+
+    factories.execute(started.run)
+    version = DatasetVersion.objects.get()
+    assert (str(version), version.num_rows, version.num_rejected) == ("Funds v1", 2, 1)
+    assert version.rows_path.is_file()
+    assert version.note == "first"
+    page = report_page(client, started)
+    assert "2 rows are Funds version 1" in page
+    assert "output is empty" in page
+    assert "fill it in, or remove the row" in page
+    page = report_page(client, started, "zh-hans")
+    assert "output 为空" in page
+    actions = ["dataset.upload", "run.create", "dataset.import", "dataset.publish"]
+    assert list(AuditEvent.objects.order_by("pk").values_list("action", flat=True)) == actions
+
+
+def test_a_second_upload_is_the_next_version(client, factories, project, expert) -> None:
+    for number in (1, 2):
+        send(client, f"问题,答案\nQ{number},A\n", name="Funds")
+        factories.execute(Import.objects.latest("pk").run)
+    versions = DatasetVersion.objects.order_by("number")
+    assert [str(version) for version in versions] == ["Funds v1", "Funds v2"]
+    assert Dataset.objects.count() == 1
+
+
+def test_the_same_file_is_recognised(client, factories, project, expert) -> None:
+    good = "问题,答案\nQ,A\n"
+    send(client, good, name="Funds")
+    factories.execute(Import.objects.get().run)
+    response = send(client, good, name="Other name")
+    version = DatasetVersion.objects.get()
+    assert response["Location"] == reverse("datasets:version", args=["alpha", version.pk])
+    page = client.get(response["Location"]).content.decode()
+    assert "This exact file is Funds v1 already, uploaded by lina" in page
+    assert (Upload.objects.count(), Run.objects.count()) == (1, 1)
+    # As another kind it is another data set, but the file is stored once.
+    send(client, good, kind="conversations", name="Talks")
+    assert (Upload.objects.count(), Run.objects.count()) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "english", "chinese"),
+    [
+        ("a.pdf", b"%PDF-1.7 x", "The content is a PDF document", "内容是PDF 文档"),
+        ("a.jsonl", b" \n\n", "The file holds no rows", "文件中没有数据行"),
+        ("a.csv", "问题,备注\nQ,A\n", "No column for output", "缺少 output 列"),
+        ("a.jsonl", b'{"instruction": "Q",}\n', "a key in double quotes", "缺少双引号括起的键"),
+        ("a.csv", "问题,答案\n" + '"Q,A\n', "a double quote is not closed", "双引号未闭合"),
+        (
+            "a.csv",
+            "问题,答案\nQ,锟斤拷\n".encode(),
+            "left by a wrong conversion",
+            "错误转码留下的",
+        ),
+        ("a.xlsx", workbook([["问题", "答案"], ["Q", "=1+1"]]), "is a formula", "B2 是公式"),
+        ("a.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 99, "old .xls", "旧版 .xls"),
+        ("a.bin", b"\x80\x02}q\x00" + bytes(60), "binary data", "二进制数据"),
+    ],
+)
+def test_what_is_wrong_is_said_in_both_languages(
+    client, factories, project, expert, name, content, english, chinese
+) -> None:
+    assert send(client, content, name=name).status_code == 302
+    started = Import.objects.get()
+    assert factories.execute(started.run).state == "succeeded"
+    assert english in report_page(client, started)
+    assert chinese in report_page(client, started, "zh-hans")
+    assert not DatasetVersion.objects.exists()
+
+
+def test_an_empty_file_is_refused_by_the_form(client, project, expert) -> None:
+    assert "The submitted file is empty" in send(client, b"").content.decode()
+    response = send(client, b"", language="zh-hans")
+    assert response.status_code == 400
+    assert "空文件" in response.content.decode()
+
+
+def test_a_file_over_the_limit_is_refused_without_being_stored(
+    client, project, expert, settings
+) -> None:
+    settings.STUDIO_MAX_UPLOAD_BYTES = 50_000
+    response = send(client, b"x" * 60_000)
+    assert response.status_code == 400
+    assert "The file is larger than 48.8" in response.content.decode()
+    assert "文件超过" in send(client, b"x" * 60_000, language="zh-hans").content.decode()
+    assert not Upload.objects.exists()
+    assert not list(settings.FILE_UPLOAD_TEMP_DIR.iterdir())
+
+
+def test_no_file_and_no_kind_are_named(client, project, expert) -> None:
+    client.cookies["django_language"] = "en"
+    response = client.post(reverse("datasets:upload", args=["alpha"]), {})
+    page = response.content.decode()
+    assert response.status_code == 400
+    assert "2 things to correct" in page
+
+
+def test_the_name_of_the_file_is_only_shown(client, project, expert) -> None:
+    send(client, "问题,答案\nQ,A\n", name=f"{HOSTILE}\n\u202e../../etc/x.CSV")
+    upload = Upload.objects.get()
+    assert upload.path == uploads_dir() / f"{upload.pk}.csv"
+    assert upload.path.is_file()
+    assert "\n" not in upload.file_name
+    page = report_page(client, Import.objects.get())
+    assert HOSTILE not in page
+
+
+def test_a_data_set_keeps_its_kind(client, factories, project, expert) -> None:
+    send(client, factories.TABLE, name="Funds")
+    response = send(client, "text\nhello\n", name="Funds", kind="corpus")
+    assert response.status_code == 400
+    assert "holds Questions and answers" in response.content.decode()
+
+
+def test_a_test_set_is_kept_whole_or_not_at_all(client, factories, project, expert) -> None:
+    """The default for tests; the right rows can still be kept, by asking for it."""
+    send(client, factories.TABLE)
+    started = Import.objects.get()
+    assert factories.execute(started.run).spec["policy"] == "all_or_nothing"
+    assert not DatasetVersion.objects.exists()
+    assert "1 row is wrong, 2 are right" in report_page(client, started)
+
+    response = client.post(reverse("datasets:commit", args=["alpha", started.pk]))
+    again = Import.objects.latest("pk")
+    assert response["Location"] == reverse("datasets:report", args=["alpha", again.pk])
+    factories.execute(again.run)
+    assert DatasetVersion.objects.get().num_rejected == 1
+
+
+def test_a_column_is_given_its_meaning(client, factories, project, expert) -> None:
+    started = factories.start_import(project, expert, "问题,备注,x\nQ,A,1\n")
+    factories.execute(started.run)
+    url = reverse("datasets:again", args=["alpha", started.pk])
+    client.cookies["django_language"] = "en"
+    page = client.get(url).content.decode()
+    assert "备注" in page
+    settings = {"encoding": "auto", "sheet": "", "policy": "all_or_nothing"}
+    columns = {"column_0": "instruction", "column_1": "output", "column_2": "ignore"}
+    assert client.post(url, settings | columns).status_code == 302
+    again = Import.objects.latest("pk")
+    assert again.run.spec["columns"] == {"备注": "output", "x": "ignore"}
+    factories.execute(again.run)
+    assert DatasetVersion.objects.get().num_rows == 1
+
+
+def test_two_columns_cannot_mean_the_same(client, factories, project, expert) -> None:
+    started = factories.start_import(project, expert, "问题,备注\nQ,A\n")
+    factories.execute(started.run)
+    client.cookies["django_language"] = "en"
+    response = client.post(
+        reverse("datasets:again", args=["alpha", started.pk]),
+        {"policy": "valid_rows", "column_0": "instruction", "column_1": "instruction"},
+    )
+    assert response.status_code == 400
+    assert "问题 means the same already" in response.content.decode()
+
+
+def test_an_encoding_is_chosen(client, factories, project, expert) -> None:
+    started = factories.start_import(
+        project, expert, "问题,答案\n甲,乙\n".encode("gb18030"), encoding="utf-8"
+    )
+    factories.execute(started.run)
+    assert "按 GB18030 编码读取" in report_page(client, started, "zh-hans")
+    client.post(
+        reverse("datasets:again", args=["alpha", started.pk]),
+        {"policy": "valid_rows", "encoding": "gb18030"},
+    )
+    factories.execute(Import.objects.latest("pk").run)
+    assert DatasetVersion.objects.get().manifest["source"]["encoding"] == "gb18030"
+
+
+def test_the_wrong_rows_come_back_with_their_columns(client, factories, project, expert) -> None:
+    content = '编号,问题,答案\n1,=cmd(),\n1,"two\nlines",A\n1,Q,A\n2,Q,A,too many\n'
+    started = factories.start_import(project, expert, content)
+    factories.execute(started.run)
+    client.cookies["django_language"] = "zh-hans"
+    response = client.get(reverse("datasets:rejects", args=["alpha", started.pk]))
+    text = b"".join(response.streaming_content).decode()
+    assert text.startswith("\ufeff编号,问题,答案,__line,__column,__code,__message,__hint,__row")
+    rows = list(csv.DictReader(io.StringIO(text.removeprefix("\ufeff"))))
+    assert [row["__line"] for row in rows] == ["2", "5", "6"]
+    assert rows[0]["问题"] == "'=cmd()"
+    assert rows[0]["__message"] == "output 为空"
+    assert rows[1]["__message"] == "id “1”已在第 3 行使用"
+    assert (rows[2]["问题"], rows[2]["__row"]) == ("", "2,Q,A,too many")
+
+
+def test_errors_are_paged_and_filtered(client, factories, project, expert) -> None:
+    lines = [f"Q{i},{'' if i % 2 else 'A'}" for i in range(240)] + ["a,b,c"]
+    started = factories.start_import(project, expert, "问题,答案\n" + "\n".join(lines) + "\n")
+    factories.execute(started.run)
+    first = report_page(client, started)
+    assert first.count(LINE_CELL) == 50
+    assert "start=50#errors" in first
+    last = report_page(client, started, start="100")
+    assert last.count(LINE_CELL) == 21
+    filtered = report_page(client, started, code="csv.columns")
+    assert filtered.count(LINE_CELL) == 1
+    assert "the row has 3 columns, the header 2" in filtered
+    assert report_page(client, started, start="99999999").count(LINE_CELL) == 0
+
+
+def test_row_content_is_text_everywhere(client, factories, project, expert) -> None:
+    content = f"问题,答案,{HOSTILE}\n{HOSTILE},,x\n{HOSTILE},{HOSTILE},x\n"
+    started = factories.start_import(project, expert, content)
+    factories.execute(started.run)
+    assert HOSTILE not in report_page(client, started)
+    version = DatasetVersion.objects.get()
+    for page in (
+        reverse("datasets:version", args=["alpha", version.pk]),
+        reverse("datasets:row", args=["alpha", version.pk, 0]),
+        reverse("datasets:again", args=["alpha", started.pk]),
+    ):
+        html = client.get(page).content.decode()
+        assert HOSTILE not in html
+        assert "&lt;script&gt;" in html
+
+
+def test_lone_surrogates_and_nul_reach_no_page_as_an_error(
+    client, factories, project, expert
+) -> None:
+    content = b'{"\\ud800": 1, "a\\u0000b": 2}\n{"instruction": "\\ud800", "output": "\\u0000"}\n'
+    started = factories.start_import(project, expert, content, name="a.jsonl")
+    assert factories.execute(started.run).state == "succeeded"
+    assert "half of a character" in report_page(client, started)
+    response = client.get(reverse("datasets:rejects", args=["alpha", started.pk]))
+    assert b"".join(response.streaming_content)
+
+
+def test_an_upload_is_discarded_when_nobody_reads_it(client, factories, project, expert) -> None:
+    started = factories.start_import(project, expert)
+    url = reverse("datasets:discard", args=["alpha", started.pk])
+    client.cookies["django_language"] = "en"
+    page = client.post(url, follow=True).content.decode()
+    assert "is still being read" in page
+    assert started.upload.path.is_file()
+    factories.execute(started.run)
+    client.post(url)
+    started.upload.refresh_from_db()
+    assert started.upload.discarded_at is not None
+    # The version was made of it and stays.
+    assert DatasetVersion.objects.get().rows_path.is_file()
+    assert "was discarded" in report_page(client, started)
+    response = client.post(reverse("datasets:commit", args=["alpha", started.pk]), follow=True)
+    assert "not there any more" in response.content.decode()
+
+
+def test_the_discarded_file_leaves_the_disk(
+    factories, project, expert, django_capture_on_commit_callbacks
+) -> None:
+    started = factories.make_import(project, expert)
+    with django_capture_on_commit_callbacks(execute=True):
+        services.upload_discard(upload=started.upload, actor=expert)
+    assert not started.upload.path.exists()
+
+
+def test_others_cannot_act_on_an_upload(client, factories, project, expert) -> None:
+    started = factories.make_import(project, expert)
+    for role in (Role.EXPERT, Role.ENGINEER, Role.REVIEWER):
+        client.force_login(factories.make_user(f"other-{role}", project=project, role=role))
+        for page in ("commit", "discard"):
+            url = reverse(f"datasets:{page}", args=["alpha", started.pk])
+            assert client.post(url).status_code == 403
+        assert "Discard" not in report_page(client, started)
+
+
+def test_progress_is_shown_until_the_run_ends(client, factories, project, expert) -> None:
+    started = factories.start_import(project, expert)
+    url = reverse("datasets:progress", args=["alpha", started.pk])
+    Run.objects.filter(pk=started.run.pk).update(progress_done=5000, progress_total=20000)
+    client.cookies["django_language"] = "en"
+    response = client.get(url)
+    assert "X-Poll-Reload" not in response
+    factories.execute(started.run)
+    assert client.get(url)["X-Poll-Reload"] == "1"
+
+
+def test_a_run_that_failed_says_why(client, factories, project, expert) -> None:
+    started = factories.start_import(project, expert)
+    started.upload.path.unlink()
+    assert factories.execute(started.run).state == "failed"
+    page = report_page(client, started)
+    assert "could not be read to its end" in page
+    assert "data.not_found" in page
+
+
+def test_the_number_of_queries_does_not_depend_on_the_rows(
+    client, factories, project, expert, django_assert_num_queries
+) -> None:
+    imports = [factories.make_import(project, expert) for _ in range(2)]
+    client.get(reverse("datasets:index", args=["alpha"]))
+    for number in range(3):
+        factories.start_import(
+            project, expert, f"问题,答案\nQ{number},A\n", dataset_name=f"d{number}"
+        )
+    dataset = Dataset.objects.get(name="Table")
+    version = imports[0].run.dataset_version
+    for name, argument, count in (
+        ("index", None, 7),
+        ("dataset", dataset.pk, 7),
+        ("report", imports[0].pk, 6),
+        ("progress", imports[0].pk, 4),
+        ("version", version.pk, 5),
+        ("row", version.pk, 5),
+    ):
+        arguments = ["alpha", *([] if argument is None else [argument])]
+        arguments += [0] if name == "row" else []
+        with django_assert_num_queries(count):
+            assert client.get(reverse(f"datasets:{name}", args=arguments)).status_code == 200
