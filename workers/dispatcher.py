@@ -14,7 +14,6 @@ from pathlib import Path
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
-from kombu.exceptions import ChannelError
 from kombu.exceptions import OperationalError as BrokerError
 
 from studio.runs import lifecycle
@@ -79,11 +78,8 @@ def reap() -> int:
 
 def _queue_length(queue: str) -> int:
     with app.connection_for_write() as broker:
-        try:
-            declared = broker.default_channel.queue_declare(queue, passive=True)
-        except ChannelError:
-            return 0  # nothing was ever sent there
-        return int(declared.message_count)
+        # Not passive: kombu looks for the queue without the key prefix then, and finds none.
+        return int(broker.default_channel.queue_declare(queue).message_count)
 
 
 class Loop:

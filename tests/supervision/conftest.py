@@ -19,6 +19,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 COUNTING_PROGRAM = Path(__file__).with_name("counting_program.py")
 LEASE_SECONDS = 6
+PATIENCE_SECONDS = 60.0
+"""Longest wait for what should take a second: CI machines are busy."""
 STOP_GRACE_SECONDS = 3
 SERVANT_SCRIPT = """
 import json, sys
@@ -28,6 +30,7 @@ from django.conf import settings
 from studio.accounts.models import Project, User
 from studio.runs import services
 from studio.runs.models import Run
+from workers import dispatcher
 from workers.app import app
 
 def people():
@@ -49,6 +52,9 @@ def broker_socket():
 
 def flush_broker():
     redis.Redis(unix_socket_path=broker_socket()).flushall()
+
+def send_due_messages(resend_seconds):
+    return dispatcher.send_due_messages(resend_seconds=resend_seconds)
 
 def send_wake_up(run_id):
     app.send_task("workers.tasks.wake", args=(run_id,), queue="compute")
@@ -184,7 +190,7 @@ class Platform:
     def attempts(self, run_id: UUID) -> list[dict[str, Any]]:
         return self.rows("SELECT * FROM runs_attempt WHERE run_id = ? ORDER BY number", run_id.hex)
 
-    def wait(self, condition: Callable[[], object], seconds: float = 20) -> float:
+    def wait(self, condition: Callable[[], object], seconds: float = PATIENCE_SECONDS) -> float:
         """`condition` holds; seconds it took."""
         began = time.monotonic()
         while not condition():
@@ -196,12 +202,20 @@ class Platform:
             time.sleep(0.05)
         return time.monotonic() - began
 
-    def wait_for_state(self, run_id: UUID, *states: str, seconds: float = 20) -> float:
+    def wait_for_state(
+        self, run_id: UUID, *states: str, seconds: float = PATIENCE_SECONDS
+    ) -> float:
         return self.wait(lambda: self.run(run_id)["state"] in states, seconds)
 
     def wait_for_step(self, run_id: UUID, step: int) -> None:
         """The newest attempt has counted to `step`."""
         self.wait(lambda: (self.run(run_id)["progress_done"] or 0) >= step)
+
+    def last_checkpoint(self, run_id: UUID) -> int:
+        """Step of the newest checkpoint that any attempt reported; 0 before the first."""
+        sql = "SELECT payload FROM runs_runevent WHERE run_id = ? AND kind = 'CheckpointSaved'"
+        steps = (json.loads(row["payload"])["step"] for row in self.rows(sql, run_id.hex))
+        return max(steps, default=0)
 
     def state(self, run_id: UUID) -> str:
         """The final state that the run published."""
@@ -223,6 +237,10 @@ class Platform:
     def parent(self, pid: int) -> int:
         """Process id of the parent of a process."""
         return int(_stat(pid)[1])
+
+    def open_files(self, pid: int) -> set[str]:
+        """Paths that a process holds open."""
+        return {str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir()}
 
     def broker_socket(self) -> Path:
         """Where this platform's Valkey listens."""
@@ -320,6 +338,15 @@ def _command_line(pid: int) -> str:
 def new_platform(tmp_path: Path) -> Iterator[Platform]:
     """A platform that is not running, for a test that starts and stops it."""
     platform = Platform(tmp_path / "data")
+    yield platform
+    platform.close()
+
+
+@pytest.fixture
+def training_platform(tmp_path: Path) -> Iterator[Platform]:
+    """A running platform whose runs are executed by the real pipeline, on one thread."""
+    platform = Platform(tmp_path / "data", STUDIO_PIPELINE_COMMAND="", STUDIO_COMPUTE_THREADS="1")
+    platform.start()
     yield platform
     platform.close()
 

@@ -33,18 +33,17 @@ def the_worker(platform: Any, _run_id: UUID) -> int:
 
 
 @pytest.mark.parametrize(
-    ("victim", "num_lost", "seconds"),
-    [(the_child, 1, 10), (the_pool_process, 1, 15), (the_worker, 0, 15)],
+    ("victim", "num_lost"), [(the_child, 1), (the_pool_process, 1), (the_worker, 0)]
 )
 def test_a_run_survives_the_kill_of(
-    platform: Any, victim: Callable[[Any, UUID], int], num_lost: int, seconds: float
+    platform: Any, victim: Callable[[Any, UUID], int], num_lost: int
 ) -> None:
     """A killed worker's supervisor still stops its child at a checkpoint, so that costs nothing."""
     run_id = platform.start_run(ORDERS)
     platform.wait_for_step(run_id, 12)
     child = platform.pid_of_child(run_id)
     os.kill(victim(platform, run_id), signal.SIGKILL)
-    platform.wait(lambda: platform.run(run_id)["attempt"] == 2, seconds)
+    platform.wait(lambda: platform.run(run_id)["attempt"] == 2)
     assert not platform.is_alive(child)
     platform.wait_for_state(run_id, "succeeded", "failed")
 
@@ -78,8 +77,20 @@ def test_messages_that_the_broker_lost_are_sent_again(platform: Any) -> None:
     platform.wait(lambda: not platform.rows("SELECT 1 FROM runs_outbox WHERE sent_at IS NULL"))
     platform.flush_broker()
     for run_id in (first, *waiting):
-        platform.wait_for_state(run_id, "succeeded", seconds=20)
+        platform.wait_for_state(run_id, "succeeded")
         assert platform.run(run_id)["attempt"] == 1
+
+
+def test_a_message_that_waits_behind_a_busy_worker_is_not_repeated(platform: Any) -> None:
+    """Or the queue of a worker that trains for a day would hold thousands of them."""
+    busy, waiting = platform.start_run("steps=400 pause=0.05"), platform.start_run("steps=1")
+    platform.wait_for_step(busy, 1)
+    platform.wait(lambda: not platform.rows("SELECT 1 FROM runs_outbox WHERE sent_at IS NULL"))
+    assert platform.ask("send_due_messages", 0) == 0
+    platform.flush_broker()
+    assert platform.ask("send_due_messages", 0) == 1
+    platform.act("run_cancel", busy)
+    platform.wait_for_state(waiting, "succeeded")
 
 
 def test_a_duplicated_message_runs_nothing_twice(platform: Any) -> None:
@@ -105,7 +116,7 @@ def test_up_killed_or_stopped_and_started_again_continues(new_platform: Any) -> 
     assert not new_platform.is_alive(child)
     new_platform.wait_for_step(run_id, STEPS)
     descendants = new_platform.descendants()
-    assert new_platform.stop() < 10
+    assert new_platform.stop() < 30
     assert not [pid for pid in descendants if new_platform.is_alive(pid)]
     run = new_platform.run(run_id)
     assert (run["state"], run["lease_expires_at"]) == ("queued", None)
@@ -113,7 +124,7 @@ def test_up_killed_or_stopped_and_started_again_continues(new_platform: Any) -> 
     num_lost = run["num_lost"]
 
     new_platform.start()
-    new_platform.wait_for_state(run_id, "succeeded", seconds=30)
+    new_platform.wait_for_state(run_id, "succeeded")
     assert new_platform.state(run_id) == new_platform.expected_state(2 * STEPS)
     assert new_platform.run(run_id)["num_lost"] == num_lost
     assert all(attempt["resumed_from"] for attempt in new_platform.attempts(run_id)[1:])

@@ -132,7 +132,7 @@ def test_a_child_dies_with_its_parent(tmp_path: Path) -> None:
         assert time.monotonic() < deadline
         time.sleep(0.02)
     child = int(pid_file.read_text())
-    while b"sleep" not in Path(f"/proc/{child}/cmdline").read_bytes():
+    while not Path(f"/proc/{child}/cmdline").read_bytes().startswith(b"sleep"):
         time.sleep(0.02)
     parent.send_signal(signal.SIGKILL)
     parent.wait()
@@ -141,6 +141,14 @@ def test_a_child_dies_with_its_parent(tmp_path: Path) -> None:
             break
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_a_child_whose_parent_died_first_does_not_start(tmp_path: Path) -> None:
+    guard = die_with_parent.__code__.co_filename
+    started = tmp_path / "started"
+    command = [sys.executable, guard, "1", "9", "0", "touch", str(started)]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    assert not started.exists()
 
 
 def test_a_tail_gives_whole_lines_once(tmp_path: Path) -> None:

@@ -317,6 +317,7 @@ def test_a_renewed_lease_is_not_reaped(run: Run) -> None:
     expire(run)
     assert lifecycle.renew(run.pk, attempt) == lifecycle.Renewal(is_cancel_requested=False)
     assert lifecycle.reap_expired() == []
+    assert not lifecycle.attempt_expired(run.pk, attempt), "renewed after the reaper had looked"
 
 
 @pytest.mark.parametrize(("is_retryable", "state"), [(True, "queued"), (False, "failed")])

@@ -253,12 +253,12 @@ def reap_expired(*, is_dry_run: bool = False) -> list[tuple[UUID, int]]:
     found = list(expired.values_list("pk", "attempt"))
     if is_dry_run:
         return found
-    return [(run_id, attempt) for run_id, attempt in found if _reap(run_id, attempt)]
+    return [(run_id, attempt) for run_id, attempt in found if attempt_expired(run_id, attempt)]
 
 
-def _reap(run_id: UUID, attempt: int) -> bool:
+def attempt_expired(run_id: UUID, attempt: int) -> bool:
+    """The attempt is lost, if its lease has run out; False if it was renewed meanwhile."""
     with transaction.atomic():
-        # Looked at again inside the transaction: the supervisor may just have renewed.
         if not _held(run_id, attempt).filter(lease_expires_at__lt=Now()).exists():
             return False
         message = f"no heartbeat for {settings.STUDIO_LEASE_SECONDS:g} s"
