@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.contracts.manifest import file_sha256
-from pipeline.contracts.specs import PlanSpec, parse_spec
+from pipeline.contracts.specs import DraftArchitecture, PlanSpec, parse_spec
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,6 +32,7 @@ class Budget:
     num_questions: int = 64
     num_gauge_texts: int = 8
     target_answer_tokens: int = 8_000
+    draft_hidden_size: int = DraftArchitecture().hidden_size
     bench_prompts: int = 4
     bench_new_tokens: int = 64
     bench_repeats: int = 3
@@ -140,6 +141,7 @@ def _drafts(data: "_DataFiles", target: Any, budget: Budget, seed: int) -> dict[
             "num_tokens": budget.target_answer_tokens,
             "max_new_tokens": budget.max_new_tokens,
         },
+        "draft": {"hidden_size": budget.draft_hidden_size},
         "batch": {"max_seq_length": budget.max_seq_length},
         "seed": seed,
     }
