@@ -42,6 +42,11 @@ class ImportReport:
     next_start: int | None
 
     @property
+    def is_only_about_file(self) -> bool:
+        """Nothing was read: there is one reason and no row to show."""
+        return self.has_file_error and self.num_rows + self.num_rejected == 1
+
+    @property
     def table_columns(self) -> list[str]:
         """The header of a table; nothing for formats whose rows are not split into cells."""
         if self.source["format"] not in {"csv", "xlsx"}:
