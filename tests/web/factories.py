@@ -12,6 +12,7 @@ import tempfile
 import uuid
 from pathlib import Path
 
+from django.conf import settings
 from django.core.files.uploadedfile import TemporaryUploadedFile
 
 from pipeline.__main__ import main
@@ -20,6 +21,7 @@ from studio.accounts.links import link_create
 from studio.accounts.models import Membership, OneTimeLink, Project, Role, User
 from studio.datasets import services as dataset_services
 from studio.runs import lifecycle
+from studio.runs import services as run_services
 from studio.runs.paths import attempt_dir
 
 TABLE = "\u95ee\u9898,\u7b54\u6848\nQ1,A1\nQ2,\nQ3,A3\n"
@@ -118,6 +120,46 @@ def _imported_table():
     return directory
 
 
+def evaluation_spec(**changes):
+    """A valid evaluation of a model that is not there: good for runs that no worker takes."""
+    examples = settings.ROOT / "examples" / "soae_demo"
+    model = {"path": str(settings.STUDIO_DATA_DIR / "models" / "tiny")}
+    items = {"kind": "domain_test", "path": str(examples / "domain_test.zh.jsonl")}
+    return {
+        "kind": "evaluate",
+        "name": "evaluation",
+        "model": model,
+        "base": model,
+        "text_overlap": {"dataset": items},
+        **changes,
+    }
+
+
+def make_run(project, user, **changes):
+    """A queued run."""
+    return run_services.run_create(
+        project=project, actor=user, spec=json.dumps(evaluation_spec(**changes))
+    )
+
+
+def make_plan(project, user, name="plan"):
+    """A plan of two steps, the second of which needs the first and has a gate."""
+    model = {"path": str(settings.STUDIO_DATA_DIR / "models" / "tiny")}
+    gate = {"metric": "metrics.text_overlap.n", "operator": "at_least", "value": 1}
+    steps = [
+        {"id": "first", "spec": evaluation_spec(name="first step")},
+        {
+            "id": "second",
+            "spec": evaluation_spec(
+                name="second step", baseline={"from_step": "first", "output": "samples"}, base=model
+            ),
+            "gates": [gate],
+        },
+    ]
+    document = {"kind": "plan", "name": name, "steps": steps}
+    return run_services.plan_create(project=project, actor=user, spec=json.dumps(document))
+
+
 def samples(project):
     """Values for the arguments of addresses: things of `project`, keyed by argument name."""
     admin = make_user(f"{project.slug}-sample-admin", project=project, role=Role.ADMIN)
@@ -132,6 +174,8 @@ def samples(project):
         "import_id": started.pk,
         "version_id": started.run.dataset_version.pk,
         "index": 0,
+        "run_id": make_run(project, admin).pk,
+        "plan_id": make_plan(project, admin).pk,
         "membership_id": member.memberships.get().pk,
         "link_id": link.pk,
         "token": "no-such-token",

@@ -14,6 +14,7 @@ EVERYBODY = ("anonymous", "outsider", "expert", "engineer", "reviewer", "admin",
 SIGNED_IN = EVERYBODY[1:]
 MEMBERS = EVERYBODY[2:]
 ADMINS = ("admin", "superuser")
+ENGINEERS = ("engineer", *ADMINS)
 UPLOADERS = ("expert", "engineer", *ADMINS)
 
 
@@ -75,6 +76,22 @@ PAGES = {
     "datasets:rows": Page(allowed=MEMBERS),
     "datasets:row": Page(allowed=MEMBERS),
     "datasets:delete": Page(allowed=ADMINS, ok=(302,), method="post"),
+    "runs:index": Page(allowed=MEMBERS),
+    "runs:launch": Page(allowed=ENGINEERS),
+    "runs:recipe": Page(allowed=ENGINEERS),
+    "runs:plans": Page(allowed=MEMBERS),
+    "runs:plan": Page(allowed=MEMBERS),
+    "runs:plan_status": Page(allowed=MEMBERS),
+    "runs:plan_cancel": Page(allowed=ENGINEERS, ok=(302,), method="post"),
+    "runs:plan_restart": Page(allowed=ENGINEERS, ok=(302,), method="post"),
+    "runs:detail": Page(allowed=MEMBERS),
+    "runs:status": Page(allowed=MEMBERS),
+    "runs:metrics": Page(allowed=MEMBERS),
+    "runs:events": Page(allowed=MEMBERS, ok=(204,)),
+    "runs:log": Page(allowed=MEMBERS),
+    "runs:cancel": Page(allowed=ENGINEERS, ok=(302,), method="post"),
+    "runs:resume": Page(allowed=ENGINEERS, ok=(302,), method="post"),
+    "runs:clone": Page(allowed=ENGINEERS, ok=(302,), method="post"),
 }
 
 

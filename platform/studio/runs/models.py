@@ -12,6 +12,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from studio.accounts.models import Project
 from studio.runs.querysets import PlanQuerySet, RunEventQuerySet, RunQuerySet
@@ -42,7 +43,7 @@ class AttemptState(models.TextChoices):
     SUCCEEDED = "succeeded", _("Succeeded")
     FAILED = "failed", _("Failed")
     STOPPED = "stopped", _("Stopped at a checkpoint")
-    LOST = "lost", _("Lost")
+    LOST = "lost", pgettext_lazy("an attempt", "Lost")
 
 
 LIVE_ATTEMPT_STATES = (AttemptState.STARTING, AttemptState.RUNNING)

@@ -1,0 +1,131 @@
+"""Forms that start runs and plans."""
+
+import json
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy
+from pydantic import ValidationError
+
+from pipeline.contracts.base import SpecBase
+from pipeline.contracts.codec import canonical_json
+from pipeline.contracts.specs import (
+    ContinualPretrainSpec,
+    CurriculumSftSpec,
+    EvaluateSpec,
+    LogitDistillSpec,
+    SpeculativeDecodeSpec,
+)
+from pipeline.errors import SpecError
+from studio.runs.forms_errors import field_of, spec_problems
+from studio.runs.forms_inputs import ProjectInputs
+from studio.runs.forms_nodes import MISSING, PartBuilder
+
+SPEC_FORMS: dict[str, type[SpecBase]] = {
+    "continual_pretrain": ContinualPretrainSpec,
+    "curriculum_sft": CurriculumSftSpec,
+    "logit_distill": LogitDistillSpec,
+    "speculative_decode": SpeculativeDecodeSpec,
+    "evaluate": EvaluateSpec,
+}
+
+
+def new_key() -> str:
+    """A value that makes a form sent twice count once."""
+    return str(uuid.uuid4())
+
+
+class SpecForm(forms.Form):
+    """The spec of one kind as fields, made from its model.
+
+    Valid means that the spec is: `document` then holds its canonical JSON. What the contract
+    refuses stands at the field that can mend it.
+    """
+
+    idempotency_key = forms.CharField(max_length=100, widget=forms.HiddenInput, initial=new_key)
+
+    def __init__(
+        self,
+        data: Mapping[str, Any] | None = None,
+        *,
+        kind: str,
+        inputs: ProjectInputs,
+        initial_document: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(data)
+        self._model = SPEC_FORMS[kind]
+        self.root = PartBuilder(inputs).model(self._model, "", initial_document or {})
+        self.fields.update(dict(self.root.form_fields()))
+        self._locations: dict[str, str] = {}
+        self.document = ""
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = self.cleaned_data
+        found = self.root.read(cleaned, "", self._locations)
+        assert found is not MISSING  # noqa: S101 (only an optional group can be missing)
+        found["kind"] = self._model.model_fields["kind"].default
+        try:
+            spec = self._model.model_validate_json(json.dumps(found))
+        except ValidationError as error:
+            for path, message in spec_problems(error):
+                self._add_problem(path, message)
+        else:
+            self.document = canonical_json(spec).decode()
+        return cleaned
+
+    def add_spec_error(self, error: SpecError) -> None:
+        """What the service refused stands at the input it names first."""
+        path = str(error).partition(":")[0]
+        self._add_problem(path if " " not in path else "", str(error))
+
+    def _add_problem(self, path: str, message: str) -> None:
+        name = field_of(path, self._locations)
+        if name is None:
+            self.add_error(None, f"{path}: {message}" if path else message)
+        elif name not in self.errors:  # a field that could not be read is also "missing"
+            self.add_error(name, message)
+
+
+class DocumentForm(forms.Form):
+    """A whole spec as JSON, for those who have one."""
+
+    document = forms.CharField(
+        label=gettext_lazy("Specification (JSON)"),
+        widget=forms.Textarea(attrs={"rows": 14, "spellcheck": "false"}),
+        max_length=500_000,
+    )
+    document_key = forms.CharField(max_length=100, widget=forms.HiddenInput, initial=new_key)
+
+
+class RecipeForm(forms.Form):
+    """What the recipe needs to become a plan."""
+
+    base = forms.ChoiceField(
+        label=gettext_lazy("Base model"),
+        help_text=gettext_lazy("Everything is trained from it and measured against it."),
+    )
+    lang = forms.ChoiceField(
+        label=gettext_lazy("Language of the data"),
+        choices=(("zh", gettext_lazy("Chinese")), ("en", gettext_lazy("English"))),
+        help_text=gettext_lazy("The base model has to speak it."),
+    )
+    idempotency_key = forms.CharField(max_length=100, widget=forms.HiddenInput, initial=new_key)
+
+    def __init__(self, data: Mapping[str, Any] | None = None, *, inputs: ProjectInputs) -> None:
+        super().__init__(data)
+        self._bases = {choice.token: choice for choice in inputs.outputs("model")}
+        field = self.fields["base"]
+        assert isinstance(field, forms.ChoiceField)  # noqa: S101 (declared above)
+        field.choices = [(choice.token, choice.label) for choice in self._bases.values()]
+
+    @property
+    def has_bases(self) -> bool:
+        """Whether there is anything to start from."""
+        return bool(self._bases)
+
+    @property
+    def base_path(self) -> str:
+        """Directory of the chosen model."""
+        return str(self._bases[self.cleaned_data["base"]].path)

@@ -1,0 +1,173 @@
+"""What a run of a project may read, as choices: nobody types a path.
+
+A choice's token travels through the browser; the path and digest behind it never do. A token that
+is not among the project's choices is refused like any other wrong choice.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.utils.translation import gettext as _
+
+from pipeline.contracts.manifest import file_sha256
+from studio.accounts.models import Project
+from studio.datasets.models import DatasetVersion
+from studio.runs.models import Run, RunState
+from studio.runs.paths import attempt_dir
+from studio.runs.presentation import kind_label
+
+MAX_CHOICES = 200
+EXAMPLE_KINDS = {
+    "corpus_domain": "corpus",
+    "corpus_general": "corpus",
+    "sft_weak": "conversations",
+    "sft_expert": "domain_test",
+    "domain_test": "domain_test",
+    "general_mcq": "multiple_choice",
+}
+"""Files of `examples/soae_demo`, by stem."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InputChoice:
+    """One thing that a field of a spec may name."""
+
+    token: str
+    label: str
+    path: Path
+    digest: str | None = None
+    kind: str = ""
+    """Kind of a data set; empty for everything else."""
+
+    def reference(self) -> dict[str, Any]:
+        """The choice as a spec writes it."""
+        digest = self.digest
+        if digest is None and self.token.startswith("example:"):
+            digest = file_sha256(self.path)
+        found = {"path": str(self.path), "digest": digest}
+        return found | {"kind": self.kind} if self.kind else found
+
+
+class ProjectInputs:
+    """Data set versions, checkpoints and outputs of the project; each list is read once.
+
+    Args:
+        project: whose things they are.
+        earlier: the spec of a run that serves as a template; what it names stays a choice.
+    """
+
+    def __init__(self, project: Project, *, earlier: Mapping[str, Any] | None = None) -> None:
+        self._project = project
+        self._earlier = earlier or {}
+
+    def datasets(self, kinds: tuple[str, ...]) -> list[InputChoice]:
+        """Versions whose rows are of one of `kinds`, newest first, then the examples."""
+        return [choice for choice in self._datasets if choice.kind in kinds]
+
+    def outputs(self, name: str) -> list[InputChoice]:
+        """What finished runs left under this name; for `model` also the prepared base models."""
+        found = [choice for output, choice in self._outputs if output == name]
+        kept = [choice for choice in self._kept if not choice.kind]
+        known = {choice.path for choice in found}
+        if name == "model":
+            found += self._base_models
+            known |= {choice.path for choice in self._base_models}
+        return found + [choice for choice in kept if choice.path not in known]
+
+    @cached_property
+    def _datasets(self) -> list[InputChoice]:
+        versions = (
+            DatasetVersion.objects.live()
+            .filter(dataset__project=self._project)
+            .select_related("dataset")
+            .defer("manifest")
+            .order_by("-pk")[:MAX_CHOICES]
+        )
+        found = [
+            InputChoice(
+                token=f"version:{version.pk}",
+                label=_("%(version)s, %(num_rows)d rows")
+                % {"version": version, "num_rows": version.num_rows},
+                path=version.rows_path,
+                digest=version.digest,
+                kind=version.dataset.kind,
+            )
+            for version in versions
+        ]
+        found += _examples()
+        known = {choice.path for choice in found}
+        return found + [c for c in self._kept if c.kind and c.path not in known]
+
+    @cached_property
+    def _outputs(self) -> list[tuple[str, InputChoice]]:
+        runs = (
+            Run.objects.filter(project=self._project, state=RunState.SUCCEEDED)
+            .exclude(kind__in=("import_dataset",))
+            .order_by("-finished_at")
+            .values_list("pk", "attempt", "name", "kind", "report__outputs")[:MAX_CHOICES]
+        )
+        return [
+            (
+                name,
+                InputChoice(
+                    token=f"run:{pk}:{name}",
+                    label=f"{run_name} ({kind_label(kind)}, {str(pk)[:8]})",
+                    path=attempt_dir(pk, attempt) / output["path"],
+                    digest=output.get("digest"),
+                ),
+            )
+            for pk, attempt, run_name, kind, outputs in runs
+            for name, output in (outputs or {}).items()
+        ]
+
+    @cached_property
+    def _base_models(self) -> list[InputChoice]:
+        """Models that the installation prepared; every project may start from them."""
+        models = Path(settings.STUDIO_DATA_DIR) / "models"
+        return [
+            InputChoice(token=f"base:{path.parent.name}", label=path.parent.name, path=path.parent)
+            for path in sorted(models.glob("*/config.json"))
+        ]
+
+    @cached_property
+    def _kept(self) -> list[InputChoice]:
+        return [
+            InputChoice(
+                token=f"kept:{index}",
+                label=_("as before: %(name)s") % {"name": Path(node["path"]).name},
+                path=Path(node["path"]),
+                digest=node.get("digest"),
+                kind=node.get("kind", ""),
+            )
+            for index, node in enumerate(_references(self._earlier))
+        ]
+
+
+def _examples() -> list[InputChoice]:
+    """The demonstration's files, so that a new project has something to run."""
+    directory = settings.ROOT / "examples" / "soae_demo"
+    return [
+        InputChoice(
+            token=f"example:{stem}.{lang}",
+            label=_("Demonstration: %(name)s") % {"name": f"{stem}.{lang}"},
+            path=directory / f"{stem}.{lang}.jsonl",
+            kind=kind,
+        )
+        for lang in ("zh", "en")
+        for stem, kind in EXAMPLE_KINDS.items()
+    ]
+
+
+def _references(value: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(value, Mapping):
+        if isinstance(value.get("path"), str):
+            yield dict(value)
+        for child in value.values():
+            yield from _references(child)
+    elif isinstance(value, list):
+        for child in value:
+            yield from _references(child)

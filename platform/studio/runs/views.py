@@ -1,0 +1,141 @@
+"""Runs: the list, the page of one run, and what may be done to it."""
+
+import json
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
+
+from pipeline.errors import PipelineError
+from studio.accounts.access import ProjectRequest, project_required
+from studio.accounts.models import Role
+from studio.pages.security import charts_page
+from studio.runs import live, services
+from studio.runs.forms import SPEC_FORMS, new_key
+from studio.runs.models import Plan, Run, RunState
+from studio.runs.presentation import KIND_LABELS, elapsed_text, kind_label
+from studio.runs.presentation_list import UNFINISHED, in_state, newest_first, run_row
+from studio.runs.presentation_report import document_changes, document_rows, output_rows
+from studio.runs.querysets import PlanQuerySet
+
+PLANS_ON_INDEX = 5
+
+
+@require_safe
+@project_required()
+def index(request: ProjectRequest) -> HttpResponse:
+    """Runs of the project, newest first, below the newest plans."""
+    runs = in_state(live.project_runs(request).for_list(), request.GET.get("state", ""))
+    kind = request.GET.get("kind", "")
+    if kind in KIND_LABELS:
+        runs = runs.filter(kind=kind)
+    page = newest_first(runs, request=request)
+    context = {"page": page, "rows": [run_row(run) for run in page.rows]}
+    if request.headers.get("X-Requested-With") == "poll":
+        return live.fragment_response(request, "runs/_table.html", context)
+    context |= {
+        "plans": newest_plans(request)[:PLANS_ON_INDEX] if not request.GET else [],
+        "kinds": KIND_LABELS.items(),
+        "states": [(UNFINISHED, _("Not ended")), *RunState.choices],
+        "chosen_state": request.GET.get("state", ""),
+        "chosen_kind": kind,
+        "is_live": any(not run.is_terminal for run in page.rows),
+        "can_launch": can_launch(request),
+    }
+    return render(request, "runs/index.html", context)
+
+
+@require_safe
+@project_required()
+@charts_page
+def detail(request: ProjectRequest, run_id: UUID) -> HttpResponse:
+    """Everything about one run; what changes while it works is polled."""
+    run = get_object_or_404(
+        live.with_num_metrics(live.project_runs(request)).select_related(
+            "created_by",
+            "cancel_requested_by",
+            "plan",
+            "continues",
+            "continued_by",
+            "cloned_from",
+            "dataset_version",
+        ),
+        pk=run_id,
+    )
+    template = run.cloned_from or run.continues
+    context = {
+        "run": run,
+        "kind": kind_label(run.kind),
+        **live.status_context(run),
+        **live.metrics_context(run, request.GET.getlist("metric")),
+        **live.events_context(live.newest_events(run)),
+        **live.log_context(run, request.GET),
+        "attempts": [
+            (attempt, elapsed_text(attempt.started_at, attempt.ended_at))
+            for attempt in run.attempts.all()
+        ],
+        "spec_rows": document_rows(run.spec),
+        "spec_json": json.dumps(run.spec, indent=2, ensure_ascii=False),
+        "spec_changes": document_changes(template.spec, run.spec) if template else [],
+        "template": template,
+        "figures": document_rows((run.report or {}).get("metrics")),
+        "environment": document_rows((run.report or {}).get("environment")),
+        "outputs": output_rows(run, project_slug=request.project.slug),
+        "can_act": can_launch(request),
+        "can_edit": run.kind in SPEC_FORMS and run.state != RunState.WAITING,
+        "clone_key": new_key(),
+    }
+    return render(request, "runs/detail.html", context)
+
+
+@require_POST
+@project_required(Role.ENGINEER)
+def cancel(request: ProjectRequest, run_id: UUID) -> HttpResponse:
+    """The run is cancelled, or is being asked to stop."""
+    run = services.run_cancel(run=_run(request, run_id), actor=request.user)
+    if run.state == RunState.CANCELLING:
+        messages.info(request, _("The run saves a checkpoint and stops."))
+    return redirect("runs:detail", request.project.slug, run.pk)
+
+
+@require_POST
+@project_required(Role.ENGINEER)
+def resume(request: ProjectRequest, run_id: UUID) -> HttpResponse:
+    """A new run continues this one from its newest checkpoint."""
+    run = _run(request, run_id)
+    try:
+        run = services.run_resume(run=run, actor=request.user)
+    except PipelineError as error:
+        messages.error(request, str(error))
+    return redirect("runs:detail", request.project.slug, run.pk)
+
+
+@require_POST
+@project_required(Role.ENGINEER)
+def clone(request: ProjectRequest, run_id: UUID) -> HttpResponse:
+    """A new run with the same spec starts from nothing."""
+    run = _run(request, run_id)
+    key = request.POST.get("idempotency_key", "")[:100]
+    try:
+        run = services.run_clone(run=run, actor=request.user, idempotency_key=key)
+    except PipelineError as error:
+        messages.error(request, str(error))
+    return redirect("runs:detail", request.project.slug, run.pk)
+
+
+def can_launch(request: ProjectRequest) -> bool:
+    """Whether the reader may start and stop runs."""
+    return request.role in (Role.ENGINEER, Role.ADMIN)
+
+
+def newest_plans(request: ProjectRequest) -> PlanQuerySet:
+    """The project's plans with their progress, newest first."""
+    plans = Plan.objects.for_user(request.user).filter(project=request.project)
+    return plans.with_progress().defer("spec").select_related("created_by").order_by("-created_at")
+
+
+def _run(request: ProjectRequest, run_id: UUID) -> Run:
+    return get_object_or_404(live.project_runs(request).select_related("project"), pk=run_id)

@@ -1,0 +1,124 @@
+"""New runs and plans: the choice of a kind, the form made from its spec, and the recipe."""
+
+from uuid import UUID
+
+from django.http import Http404, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods
+
+from pipeline.errors import SpecError
+from studio.accounts.access import ProjectRequest, project_required
+from studio.accounts.models import Role
+from studio.runs import live, services
+from studio.runs.forms import SPEC_FORMS, DocumentForm, RecipeForm, SpecForm
+from studio.runs.forms_inputs import ProjectInputs
+from studio.runs.models import Run
+from studio.runs.presentation import KIND_DESCRIPTIONS, KIND_LABELS
+from studio.runs.presentation_form import field_groups
+from studio.runs.recipe_plan import recipe_document
+
+
+@require_http_methods(["GET", "POST"])
+@project_required(Role.ENGINEER)
+def launch(request: ProjectRequest) -> HttpResponse:
+    """A form for the kind in the address (`?kind=`), or for the run it starts from (`?from=`)."""
+    template = _template(request)
+    kind = template.kind if template else request.GET.get("kind", "")
+    if kind not in SPEC_FORMS:
+        kinds = [(name, KIND_LABELS[name], KIND_DESCRIPTIONS[name]) for name in SPEC_FORMS]
+        return render(request, "runs/launch_kind.html", {"kinds": kinds})
+    inputs = ProjectInputs(request.project, earlier=template.spec if template else None)
+    is_document = "document" in request.POST
+    form = SpecForm(
+        request.POST if request.method == "POST" and not is_document else None,
+        kind=kind,
+        inputs=inputs,
+        initial_document=template.spec if template else None,
+    )
+    document_form = DocumentForm(request.POST if is_document else None)
+    run = None
+    if is_document and document_form.is_valid():
+        run = _start_document(request, document_form, template)
+    elif form.is_bound and form.is_valid():
+        run = _start_form(request, form, template)
+    if run is not None:
+        return redirect("runs:detail", request.project.slug, run.pk)
+    has_errors = bool(form.errors or document_form.errors)
+    context = {
+        "form": form,
+        "sections": field_groups(form, form.root),
+        "document_form": document_form,
+        "kind": kind,
+        "kind_label": KIND_LABELS[kind],
+        "description": KIND_DESCRIPTIONS[kind],
+        "template": template,
+    }
+    return render(request, "runs/launch.html", context, status=400 if has_errors else 200)
+
+
+@require_http_methods(["GET", "POST"])
+@project_required(Role.ENGINEER)
+def recipe(request: ProjectRequest) -> HttpResponse:
+    """The whole method as one plan, started with one button."""
+    posted = request.POST if request.method == "POST" else None
+    form = RecipeForm(posted, inputs=ProjectInputs(request.project))
+    if form.is_bound and form.is_valid():
+        try:
+            document = recipe_document(
+                request.project, base_path=form.base_path, lang=form.cleaned_data["lang"]
+            )
+            plan = services.plan_create(
+                project=request.project,
+                actor=request.user,
+                spec=document,
+                idempotency_key=form.cleaned_data["idempotency_key"],
+            )
+        except SpecError as error:
+            form.add_error(None, str(error))
+        else:
+            return redirect("runs:plan", request.project.slug, plan.pk)
+    return render(request, "runs/recipe.html", {"form": form}, status=400 if form.errors else 200)
+
+
+def _start_form(request: ProjectRequest, form: SpecForm, template: Run | None) -> Run | None:
+    try:
+        return services.run_create(
+            project=request.project,
+            actor=request.user,
+            spec=form.document,
+            idempotency_key=form.cleaned_data["idempotency_key"],
+            cloned_from=template,
+        )
+    except SpecError as error:
+        form.add_spec_error(error)
+        return None
+
+
+def _start_document(
+    request: ProjectRequest, form: DocumentForm, template: Run | None
+) -> Run | None:
+    try:
+        return services.run_create(
+            project=request.project,
+            actor=request.user,
+            spec=form.cleaned_data["document"],
+            idempotency_key=form.cleaned_data["document_key"],
+            cloned_from=template,
+        )
+    except SpecError as error:
+        form.add_error("document", str(error))
+        return None
+
+
+def _template(request: ProjectRequest) -> Run | None:
+    """The run whose settings fill the form."""
+    if "from" not in request.GET:
+        return None
+    try:
+        run_id = UUID(request.GET["from"])
+    except ValueError:
+        raise Http404("not a run id") from None
+    run = live.project_runs(request).filter(pk=run_id).first()
+    if run is None or run.kind not in SPEC_FORMS:
+        raise Http404(f"no run {run_id} to start from")
+    return run
