@@ -232,7 +232,7 @@ class _NGramIndex:
                     self.followed_at[tuple(sequence[place - length : place])] = place
         self.num_indexed = len(sequence)
         for length in self.lengths:
-            place = self.followed_at.get(tuple(sequence[-length:]))
-            if place is not None:
-                return sequence[place : place + num_tokens]
+            follower = self.followed_at.get(tuple(sequence[-length:]))
+            if follower is not None:
+                return sequence[follower : follower + num_tokens]
         return ()

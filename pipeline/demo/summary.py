@@ -136,7 +136,7 @@ def _sft_rows(
     """Progressive over single-stage, paired on the same questions."""
     rows = {
         name: {
-            row["item_id"]: row
+            str(row["item_id"]): row
             for row in read_samples(
                 plan_dir / f"steps/evaluate_{name}/samples.parquet", "text_overlap"
             )

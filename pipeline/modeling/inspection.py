@@ -6,6 +6,7 @@ file is judged by its header.
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -210,7 +211,7 @@ def _read_weights(
     return tensors
 
 
-def _positive(path: Path, config: dict[str, object], key: str) -> int:
+def _positive(path: Path, config: Mapping[str, object], key: str) -> int:
     value = config.get(key)
     if type(value) is not int or not 0 < value < 2**31:
         raise ModelError("model.unsupported", f"{path}: {key} is {value!r}, not a positive number.")
