@@ -12,10 +12,11 @@ from pipeline.modeling.tiny import tiny_llama
 
 @pytest.mark.parametrize("shape", [(1,), (1, 1), (1, 5), (2, 3), (8, 1), (9, 1), (1, 40), (0, 1)])
 @pytest.mark.parametrize("has_bias", [True, False])
-def test_result_is_that_of_a_linear_layer(shape, has_bias):
+@pytest.mark.parametrize("in_features", [48, 1536])
+def test_result_is_that_of_a_linear_layer(shape, has_bias, in_features):
     torch.manual_seed(0)
-    layer = nn.Linear(48, 96, bias=has_bias)
-    inputs = torch.randn(*shape, 48)
+    layer = nn.Linear(in_features, 96, bias=has_bias)
+    inputs = torch.randn(*shape, in_features)
     result = small_batch_linear(layer, inputs)
     torch.testing.assert_close(result, layer(inputs), atol=1e-5, rtol=1e-5)
     assert result.is_contiguous()
