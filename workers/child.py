@@ -19,6 +19,8 @@ from workers.devices import DeviceSlot
 EXEC_CHILD = Path(__file__).with_name("exec_child.py")
 COMPUTE_NICENESS = 10
 """Training takes all cores; the web server and the broker go first."""
+INTERACTIVE_MAX_DATA_BYTES = 4 << 30
+"""Interactive runs read what people upload: a file made to fill the memory ends only its run."""
 
 # All that a child is told of this machine. Keys, database and broker addresses are not its
 # business: it reads foreign files.
@@ -46,12 +48,15 @@ class Child:
         ]
         if resume_from is not None:
             command += ["--resume-from", str(resume_from)]
-        niceness = COMPUTE_NICENESS if claim.queue == "compute" else 0
+        niceness, max_data_bytes = (
+            (COMPUTE_NICENESS, 0) if claim.queue == "compute" else (0, INTERACTIVE_MAX_DATA_BYTES)
+        )
         guard = [sys.executable, "-S", "-E", str(EXEC_CHILD), str(os.getpid())]
         self._stop_requested_at: float | None = None
         with (directory / STDERR_NAME).open("ab") as log:
+            limits = (str(signal.SIGKILL.value), str(niceness), str(max_data_bytes))
             self._process = subprocess.Popen(  # noqa: S603 (our own program, no shell)
-                [*guard, str(signal.SIGKILL.value), str(niceness), *command],
+                [*guard, *limits, *command],
                 cwd=ROOT,
                 env=_environment(claim, slot),
                 stdin=subprocess.DEVNULL,

@@ -1,6 +1,6 @@
 """Becomes a command that the kernel ends when its parent dies.
 
-    python exec_child.py PARENT_PID SIGNAL NICE COMMAND [ARGUMENT ...]
+    python exec_child.py PARENT_PID SIGNAL NICE MAX_DATA_BYTES COMMAND [ARGUMENT ...]
 
 A process of its own before the command, because `preexec_fn` runs Python between fork and exec in a
 process that may have threads. Standard library only; started with `-S -E`, it costs about 20 ms.
@@ -10,6 +10,7 @@ thread. Linux only; elsewhere leases and locks still hold, only later.
 
 import ctypes
 import os
+import resource
 import signal
 import sys
 
@@ -30,10 +31,13 @@ def die_with_parent(parent_pid: int, number: int) -> None:
 
 
 def main() -> None:
-    parent_pid, number, niceness = (int(argument) for argument in sys.argv[1:4])
-    command = sys.argv[4:]
+    parent_pid, number, niceness, max_data_bytes = (int(argument) for argument in sys.argv[1:5])
+    command = sys.argv[5:]
     die_with_parent(parent_pid, number)
     os.nice(niceness)
+    if max_data_bytes:
+        # Private memory only: a large model that is mapped for reading does not count.
+        resource.setrlimit(resource.RLIMIT_DATA, (max_data_bytes, max_data_bytes))
     os.execvp(command[0], command)  # noqa: S606 (no shell; the caller's argument list)
 
 

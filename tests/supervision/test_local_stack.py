@@ -122,7 +122,8 @@ def test_a_child_dies_with_its_parent(tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
     script = (
         "import os, subprocess, sys, time\n"
-        f"command = [sys.executable, {str(guard)!r}, str(os.getpid()), '9', '0', 'sleep', '60']\n"
+        f"guard = [sys.executable, {str(guard)!r}, str(os.getpid()), '9', '0', '0']\n"
+        "command = [*guard, 'sleep', '60']\n"
         f"open({str(pid_file)!r}, 'w').write(str(subprocess.Popen(command).pid))\n"
         "time.sleep(60)\n"
     )
@@ -146,9 +147,20 @@ def test_a_child_dies_with_its_parent(tmp_path: Path) -> None:
 def test_a_child_whose_parent_died_first_does_not_start(tmp_path: Path) -> None:
     guard = die_with_parent.__code__.co_filename
     started = tmp_path / "started"
-    command = [sys.executable, guard, "1", "9", "0", "touch", str(started)]
+    command = [sys.executable, guard, "1", "9", "0", "0", "touch", str(started)]
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
     assert not started.exists()
+
+
+def test_a_child_cannot_take_more_memory_than_it_is_given() -> None:
+    guard = die_with_parent.__code__.co_filename
+    limit = 200_000_000
+    command = [sys.executable, guard, str(os.getpid()), "9", "0", str(limit), sys.executable, "-c"]
+    assert subprocess.run([*command, "bytearray(50_000_000)"], check=False).returncode == 0
+    greedy = subprocess.run(
+        [*command, "bytearray(250_000_000)"], check=False, capture_output=True, text=True
+    )
+    assert "MemoryError" in greedy.stderr
 
 
 def test_a_tail_gives_whole_lines_once(tmp_path: Path) -> None:

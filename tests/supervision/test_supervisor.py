@@ -108,28 +108,31 @@ def test_what_a_dead_child_started_does_not_stay(platform: Any) -> None:
     platform.wait_for_state(run_id, "cancelled")
 
 
-def test_a_short_run_does_not_wait_for_a_long_one(platform: Any) -> None:
-    long = platform.start_run("steps=400 pause=0.05")
+def test_an_import_does_not_wait_for_training(platform: Any) -> None:
+    """A real file through the real readers, while the compute slot is taken."""
+    long = platform.start_run("steps=2000 pause=0.05")
     platform.wait_for_step(long, 1)
-    source = {"path": str(platform.data_dir / "uploads" / "x")}
-    short = platform.start_runs(
+    file = platform.data_dir / "models" / "corpus.jsonl"
+    rows = ({"id": str(n), "text": f"Document {n}."} for n in range(20))
+    file.write_text("\n".join(json.dumps(row) for row in rows) + "\n")
+    (short,) = platform.start_runs(
         {
             "kind": "import_dataset",
-            "name": "steps=1",
-            "source": source,
-            "file_name": "x.jsonl",
+            "source": {"path": str(file)},
+            "file_name": "corpus.jsonl",
             "dataset_kind": "corpus",
         }
-    )[0]
+    )
     platform.wait_for_state(short, "succeeded", "failed")
-    assert platform.run(short)["state"] == "succeeded"
+    assert platform.run(short)["error_message"] == ""
+    assert json.loads(platform.run(short)["report"])["metrics"]["manifest"]["num_rows"] == 20
     assert platform.run(long)["state"] == "running"
     platform.act("run_cancel", long)
     platform.wait_for_state(long, "cancelled")
 
 
 def test_a_plan_hands_each_step_the_output_of_the_one_before(platform: Any) -> None:
-    reader = platform.spec("steps=1", model={"from_step": "train"})
+    reader = platform.spec("steps=1", model={"from_step": "train", "output": "state"})
     plan = {
         "kind": "plan",
         "steps": [
@@ -146,7 +149,7 @@ def test_a_plan_hands_each_step_the_output_of_the_one_before(platform: Any) -> N
     platform.wait(lambda: steps()["judge"]["state"] == "succeeded")
     model = json.loads(steps()["judge"]["spec"])["model"]["path"]
     train_id = UUID(steps()["train"]["id"])
-    assert model == str(attempt_dir(platform, train_id, 1) / "model")
+    assert model == str(attempt_dir(platform, train_id, 1) / "state.txt")
 
 
 def test_a_paused_supervisor_is_fenced_when_it_wakes(platform: Any) -> None:

@@ -21,6 +21,8 @@ LONGEST_DELAY_SECONDS = 30.0
 STABLE_SECONDS = 30.0
 """A process that lived this long is restarted at once when it dies."""
 POLL_SECONDS = 0.05
+MAX_LOG_BYTES = 10_000_000
+"""A longer log is set aside when its process starts; one predecessor is kept."""
 
 
 class ManagedProcess:
@@ -43,9 +45,10 @@ class ManagedProcess:
         """The command runs. Its output is added to `<log dir>/<name>.log`."""
         guard = [sys.executable, "-S", "-E", str(EXEC_CHILD), str(os.getpid())]
         roots = os.pathsep.join((str(settings.ROOT), str(settings.ROOT / "platform")))
+        self._turn_log_over()
         with self._log_path.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 (our own programs, no shell)
-                [*guard, str(signal.SIGTERM.value), "0", *self._command],
+                [*guard, str(signal.SIGTERM.value), "0", "0", *self._command],
                 cwd=settings.ROOT,
                 env=os.environ | {"PYTHONPATH": roots, "PYTHONUNBUFFERED": "1"},
                 stdin=subprocess.DEVNULL,
@@ -91,6 +94,11 @@ class ManagedProcess:
         if self._process is not None:
             self._signal_group(signal.SIGKILL)
             self._process.wait()
+
+    def _turn_log_over(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            if self._log_path.stat().st_size > MAX_LOG_BYTES:
+                self._log_path.replace(self._log_path.with_suffix(".log.1"))
 
     def _signal_group(self, number: int) -> None:
         if self._process is not None:
