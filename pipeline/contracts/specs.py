@@ -162,13 +162,18 @@ class LogitDistillSpec(TrainingSpecBase):
     """
 
     kind: Literal["logit_distill"] = "logit_distill"
+    # A draft starts from random layers and is small: it takes a rate, and pays for steps and
+    # checkpoints, that its target would not (docs/distillation.md has the figures).
+    optimizer: OptimizerSettings = OptimizerSettings(learning_rate=3e-3)
+    batch: BatchSettings = BatchSettings(gradient_accumulation_steps=1)
+    checkpoint_every_steps: PositiveInt = 50
     target: Reference
     objective: Literal["forward_kl", "ce_target_text", "ce_gold"] = "forward_kl"
     answers: TargetAnswers
     teacher_cache: Reference | None = None
     """A cache another run wrote for the same target and `answers`; None writes one."""
     draft: DraftArchitecture = DraftArchitecture()
-    num_epochs: PositiveInt = 4
+    num_epochs: PositiveInt = 8
     kl_weight: Fraction = 0.5
     """Loss = kl_weight * KL + (1 - kl_weight) * cross-entropy to the target's argmax."""
 
