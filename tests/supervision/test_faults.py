@@ -116,7 +116,7 @@ def test_up_killed_or_stopped_and_started_again_continues(new_platform: Any) -> 
     assert not new_platform.is_alive(child)
     new_platform.wait_for_step(run_id, STEPS)
     descendants = new_platform.descendants()
-    assert new_platform.stop() < 30
+    assert new_platform.stop() < 60
     assert not [pid for pid in descendants if new_platform.is_alive(pid)]
     run = new_platform.run(run_id)
     assert (run["state"], run["lease_expires_at"]) == ("queued", None)

@@ -17,7 +17,7 @@ from django.core.management import call_command
 from pipeline.errors import StackError
 from studio.runs.processes import ManagedProcess, stop_all
 
-READY_SECONDS = 60.0
+READY_SECONDS = 120.0
 PORT_WAIT_SECONDS = 10.0
 POLL_SECONDS = 0.1
 EXTRA_STOP_SECONDS = 10.0

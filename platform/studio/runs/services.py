@@ -81,12 +81,12 @@ def run_cancel(*, run: Run, actor: User) -> Run:
     with transaction.atomic():
         this = Run.objects.filter(pk=run.pk)
         request = {"cancel_requested_at": Now(), "cancel_requested_by": actor}
-        # First the edge that only an active run has; a run cannot become active in between without
-        # being claimed, and then the second update finds nothing and the next request works.
-        asked = move(this, RunState.CANCELLING, **request) or move(
-            this.filter(state__in=(RunState.WAITING, RunState.QUEUED)),
-            RunState.CANCELLED,
-            **request,
+        not_started = this.filter(state__in=(RunState.WAITING, RunState.QUEUED))
+        # Tried again at the end, because a worker may claim the run between the first two.
+        asked = (
+            move(this, RunState.CANCELLING, **request)
+            or move(not_started, RunState.CANCELLED, **request)
+            or move(this, RunState.CANCELLING, **request)
         )
         if asked:
             audit_record(actor=actor, action="run.cancel", target=run)
