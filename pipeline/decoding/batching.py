@@ -21,13 +21,29 @@ from pipeline.errors import DecodingError
 def check_request(
     model: PreTrainedModel, prompts: Sequence[Sequence[int]], params: SamplingParams
 ) -> None:
-    """`model` can answer each prompt with `params.max_new_tokens` tokens.
+    """`model` can answer each prompt with `params.max_new_tokens` tokens; errors as `check_fit`."""
+    config = model.config
+    check_fit(
+        prompts,
+        params,
+        vocab_size=config.vocab_size,
+        max_context=config.max_position_embeddings,
+    )
+
+
+def check_fit(
+    prompts: Sequence[Sequence[int]],
+    params: SamplingParams,
+    *,
+    vocab_size: int,
+    max_context: int,
+) -> None:
+    """Each prompt and its `params.max_new_tokens` tokens fit a model of these limits.
 
     Raises:
         DecodingError: `decode.unsupported_option` for parameters out of range, an empty prompt or
             a token id outside the vocabulary; `decode.context_too_long`.
     """
-    vocab_size, limit = model.config.vocab_size, model.config.max_position_embeddings
     check_sampling_params(params, vocab_size)
     for index, prompt in enumerate(prompts):
         if not prompt:
@@ -41,11 +57,11 @@ def check_request(
                 f"Prompt {index} has token ids from {min(prompt)} to {max(prompt)}; the model's "
                 f"vocabulary is 0 to {vocab_size - 1}. Use the tokenizer of this model.",
             )
-        if len(prompt) + params.max_new_tokens > limit:
+        if len(prompt) + params.max_new_tokens > max_context:
             raise DecodingError(
                 "decode.context_too_long",
                 f"Prompt {index} has {len(prompt)} tokens; with {params.max_new_tokens} new ones "
-                f"it passes the model's context of {limit}. Shorten the prompt or lower "
+                f"it passes the model's context of {max_context}. Shorten the prompt or lower "
                 "max_new_tokens.",
             )
 
