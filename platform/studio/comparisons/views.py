@@ -1,0 +1,150 @@
+"""Two to six evaluations side by side: summary, samples, one sample, parameters.
+
+Every page's state is its address; without enough evaluations in it, the pages offer a choice.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_safe
+
+from pipeline.errors import DataError, EvaluationError
+from studio.accounts.access import ProjectRequest, project_required
+from studio.comparisons.chosen import Comparison, read_comparison
+from studio.comparisons.comparability import run_checks, undecidable_tasks
+from studio.comparisons.parameters import parameter_rows
+from studio.comparisons.sample_views import sample_context, samples_context
+from studio.comparisons.summary import (
+    conclusions,
+    difference_chart,
+    gauge_rows,
+    retention_verdict,
+    summary_rows,
+)
+from studio.evaluations.headlines import headline
+from studio.evaluations.retention_page import Retained
+from studio.evaluations.selection import newest_evaluations, page_url, query_with
+from studio.evaluations.stored_figures import pair_figures
+from studio.pages.security import charts_page
+
+_TABS = (
+    ("index", gettext_lazy("Summary")),
+    ("samples", gettext_lazy("Samples")),
+    ("parameters", gettext_lazy("Parameters")),
+)
+ComparisonView = Callable[[ProjectRequest, Comparison], HttpResponse]
+
+
+def comparison_required(view: ComparisonView) -> Callable[[ProjectRequest], HttpResponse]:
+    """The view runs with the comparison of the address; without one, the reader chooses."""
+
+    @wraps(view)
+    def checked(request: ProjectRequest) -> HttpResponse:
+        comparison, chosen, problem = read_comparison(request)
+        if comparison is not None:
+            return view(request, comparison)
+        context = {
+            "evaluations": [headline(one) for one in newest_evaluations(request.project)],
+            "chosen": [one.id for one in chosen],
+            "problem": problem,
+        }
+        return render(request, "comparisons/choose.html", context)
+
+    return checked
+
+
+@require_safe
+@charts_page
+@project_required()
+@comparison_required
+def index(request: ProjectRequest, comparison: Comparison) -> HttpResponse:
+    """Comparability first, then differences with intervals."""
+    stored = pair_figures([(comparison.baseline, one) for one in comparison.candidates])
+    checks = run_checks(comparison, stored)
+    groups = summary_rows(comparison, stored, undecidable_tasks(checks))
+    pending = next((key for key, one in stored.items() if one.is_pending), None)
+    kept = [
+        Retained(evaluation=one, baseline=comparison.baseline, retention=retention)
+        for one in comparison.candidates
+        if (retention := retention_verdict(comparison.baseline, one))
+    ]
+    context = {
+        "checks": checks,
+        "num_agreeing": sum(not check.is_shown for check in checks),
+        "groups": groups,
+        "conclusions": conclusions(comparison, groups),
+        "kept": kept,
+        "gauge_rows": gauge_rows(comparison),
+        "charts": [difference_chart(comparison, groups)],
+        "problems": sorted({one.problem for one in stored.values() if one.problem}),
+        "pending_query": "run={}&run={}".format(*pending) if pending else "",
+    }
+    return _page(request, comparison, "index", context)
+
+
+@require_safe
+@project_required()
+@comparison_required
+def samples(request: ProjectRequest, comparison: Comparison) -> HttpResponse:
+    """The items of the baseline and one candidate, by outcome."""
+    try:
+        context = samples_context(request, comparison)
+    except (DataError, EvaluationError) as exc:
+        context = {"problem": str(exc)}
+    return _page(request, comparison, "samples", context)
+
+
+@require_safe
+@project_required()
+@comparison_required
+def sample(request: ProjectRequest, comparison: Comparison) -> HttpResponse:
+    """One item with every answer to it.
+
+    Raises:
+        Http404: none of the results has the item.
+    """
+    try:
+        context = sample_context(request, comparison)
+    except (DataError, EvaluationError) as exc:
+        context = {"problem": str(exc)}
+    return _page(request, comparison, "samples", context, template="comparisons/sample.html")
+
+
+@require_safe
+@project_required()
+@comparison_required
+def parameters(request: ProjectRequest, comparison: Comparison) -> HttpResponse:
+    """What differs between the runs; everything on request."""
+    rows = parameter_rows(comparison.evaluations)
+    differing = [row for row in rows if row.is_different]
+    shows_all = request.GET.get("show") == "all"
+    context = {
+        "parameters": rows if shows_all else differing,
+        "num_hidden": len(rows) - len(differing),
+        "shows_all": shows_all,
+        "toggle_query": query_with(request, show="" if shows_all else "all"),
+    }
+    return _page(request, comparison, "parameters", context)
+
+
+def _page(
+    request: ProjectRequest,
+    comparison: Comparison,
+    name: str,
+    context: dict[str, Any],
+    *,
+    template: str = "",
+) -> HttpResponse:
+    slug = request.project.slug
+    kept = query_with(request, item="", diff="")
+    context |= {
+        "comparison": comparison,
+        "tabs": [
+            (label, page_url(f"comparisons:{tab}", slug, kept), tab == name) for tab, label in _TABS
+        ],
+    }
+    return render(request, template or f"comparisons/{name}.html", context)

@@ -1,0 +1,76 @@
+"""Numbers as people read them; the same text in both languages."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from studio.evaluations.measures import Measure
+
+NONE = "\N{EM DASH}"
+_MINUS = "\N{MINUS SIGN}"
+_UNIT_SIGN = {"percent": "%", "points": "", "tokens": ""}
+_DIFFERENCE_SIGN = {"percent": " pp", "points": "", "tokens": ""}
+
+
+def decimal(value: float | None, digits: int = 2) -> str:
+    """`-0.123` with a real minus sign; a dash where there is no number."""
+    if value is None:
+        return NONE
+    return f"{value:.{digits}f}".replace("-", _MINUS)
+
+
+def signed(value: float | None, digits: int = 2) -> str:
+    """`+2.10`; no sign on what rounds to zero."""
+    if value is None:
+        return NONE
+    text = f"{value:+.{digits}f}"
+    return text[1:] if float(text) == 0 else text.replace("-", _MINUS)
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """`12.5%` of a share."""
+    return NONE if share is None else f"{decimal(100 * share, digits)}%"
+
+
+def p_value(value: float) -> str:
+    """`0.031`; never a zero."""
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def ratio(value: float | None) -> str:
+    """`1.042` times."""
+    return NONE if value is None else f"{value:.3f}\N{MULTIPLICATION SIGN}"
+
+
+def interval(low: float | None, high: float | None, *, scale: float = 1.0, digits: int = 2) -> str:
+    """`[26.10, 30.90]`; empty where there is no interval."""
+    if low is None or high is None:
+        return ""
+    return f"[{decimal(scale * low, digits)}, {decimal(scale * high, digits)}]"
+
+
+def bounds(stored: Mapping[str, Any] | None) -> tuple[float | None, float | None]:
+    """Low and high of a stored interval."""
+    return (None, None) if not stored else (stored.get("low"), stored.get("high"))
+
+
+def measured(measure: Measure, value: float | None) -> str:
+    """A stored figure in the measure's unit."""
+    if value is None:
+        return NONE
+    return decimal(measure.scale * value, _digits(measure)) + _UNIT_SIGN[measure.unit]
+
+
+def difference(measure: Measure, value: float | None) -> str:
+    """A stored difference in the measure's unit; shares differ by percentage points."""
+    if value is None:
+        return NONE
+    return signed(measure.scale * value, _digits(measure)) + _DIFFERENCE_SIGN[measure.unit]
+
+
+def measured_interval(measure: Measure, low: float | None, high: float | None) -> str:
+    """A stored interval in the measure's unit."""
+    return interval(low, high, scale=measure.scale, digits=_digits(measure))
+
+
+def _digits(measure: Measure) -> int:
+    return 1 if measure.unit in ("percent", "tokens") else 2

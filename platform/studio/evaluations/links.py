@@ -1,0 +1,30 @@
+"""Addresses of the rows behind a figure."""
+
+from collections.abc import Sequence
+
+from django.http import QueryDict
+from django.urls import reverse
+
+from studio.evaluations.results import Evaluation
+
+
+def compare_rows_url(evaluations: Sequence[Evaluation], **choices: str) -> str:
+    """The samples of several evaluations side by side, the baseline first."""
+    return _url("comparisons:samples", evaluations, choices)
+
+
+def compare_url(evaluations: Sequence[Evaluation]) -> str:
+    """The comparison of several evaluations, the baseline first."""
+    return _url("comparisons:index", evaluations, {})
+
+
+def rows_url(evaluation: Evaluation, **choices: str) -> str:
+    """The samples of one evaluation."""
+    return _url("evaluations:rows", [evaluation], choices)
+
+
+def _url(name: str, evaluations: Sequence[Evaluation], choices: dict[str, str]) -> str:
+    query = QueryDict(mutable=True)
+    query.setlist("run", [one.id for one in evaluations])
+    query.update(choices)
+    return f"{reverse(name, args=[evaluations[0].run.project.slug])}?{query.urlencode()}"

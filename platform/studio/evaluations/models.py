@@ -1,0 +1,61 @@
+"""Figures that take a bootstrap, kept so that no page computes one twice.
+
+Both tables are caches keyed by the digests of immutable files: a row never changes, may be deleted
+at any time, and belongs to no project. Whoever reaches one has come through a run they may see.
+"""
+
+from django.db import models
+from django.db.models.functions import Now
+
+
+class Documents(models.TextChoices):
+    """Which questions count, by whether training may have seen the document they rest on."""
+
+    ALL = "all"
+    SEEN = "seen"
+    UNSEEN = "unseen"
+
+
+class ResultSummary(models.Model):
+    """Means of one `samples.parquet` with their intervals."""
+
+    samples_digest = models.CharField(max_length=64)
+    version = models.PositiveSmallIntegerField()
+    """`resampling.VERSION` of the code that made it."""
+    figures = models.JSONField()
+    """{task: {documents: {measure: {value, low, high, level, n, num_units}}}}"""
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                fields=("samples_digest", "version"), name="result_summary_unique"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.samples_digest[:8]
+
+
+class PairComparison(models.Model):
+    """Two `samples.parquet` on the same items."""
+
+    baseline_digest = models.CharField(max_length=64)
+    candidate_digest = models.CharField(max_length=64)
+    documents = models.CharField(max_length=8, choices=Documents.choices)
+    version = models.PositiveSmallIntegerField()
+    figures = models.JSONField()
+    """{task: {"measures": {measure: asdict(PairedComparison)}, "num_baseline", "num_candidate",
+    "num_paired", "num_conflicting"}}"""
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                fields=("baseline_digest", "candidate_digest", "documents", "version"),
+                name="pair_comparison_unique",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.baseline_digest[:8]} {self.candidate_digest[:8]} {self.documents}"

@@ -1,0 +1,287 @@
+"""Comparing evaluations: comparability before numbers, direction, missing items, parameters."""
+
+import re
+from html import unescape
+
+import pytest
+from django.urls import reverse
+
+from studio.accounts.models import Role
+from studio.comparisons.summary import Status, judge_difference
+from studio.evaluations.measures import MEASURES
+from tests.web import result_factory as results
+
+
+@pytest.fixture
+def project(factories, settings, tmp_path):
+    settings.STUDIO_DATA_DIR = tmp_path
+    return factories.make_project()
+
+
+@pytest.fixture
+def engineer(factories, project, client):
+    user = factories.make_user("engineer", project=project, role=Role.ENGINEER)
+    client.force_login(user)
+    client.cookies["django_language"] = "en"
+    return user
+
+
+@pytest.fixture
+def evaluate(project, engineer):
+    """`evaluate("name", quality=0.5)` is a finished evaluation of the first questions."""
+
+    def make(name, *, quality=0.5, seed=0, items=None, accuracy=0.55, num_choices=90, **options):
+        return results.make_evaluation(
+            project,
+            engineer,
+            name=name,
+            answered=results.answers(
+                results.domain_items("zh", 30) if items is None else items,
+                quality=quality,
+                seed=seed,
+            ),
+            chosen=results.choices(num_choices, accuracy=accuracy, seed=seed),
+            **options,
+        )
+
+    return make
+
+
+@pytest.fixture
+def compare(client, project):
+    """`compare(a, b)` is the summary's text; `page=` another page, `html=True` the markup."""
+
+    def get(*runs, page="index", status=200, html=False, **query):
+        url = reverse(f"comparisons:{page}", args=[project.slug])
+        response = client.get(url, {"run": [run.pk for run in runs]} | query)
+        assert response.status_code == status
+        content = response.content.decode()
+        return content if html else text_of(content)
+
+    return get
+
+
+def text_of(html):
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", html)).split())
+
+
+def row_of(html, label):
+    """The text of a measure's row in the summary table."""
+    rows = re.findall(r"<tr>\s*<th scope=\"row\">(.*?)</tr>", html, re.S)
+    return text_of(next(row for row in rows if row.startswith(label)))
+
+
+def test_checks_come_before_numbers(evaluate, compare) -> None:
+    text = compare(evaluate("a", quality=0.4), evaluate("b", quality=0.6, seed=1))
+    assert text.index("May they be compared?") < text.index("In short") < text.index("ROUGE-1")
+    assert "questions of b paired with the baseline's : 30 of 30" in text
+
+
+def test_differences_are_those_of_the_pipeline(evaluate, compare) -> None:
+    baseline = evaluate("a", quality=0.4)
+    candidate = evaluate("b", quality=0.6, seed=1, baseline=baseline)
+    html = compare(baseline, candidate, html=True)
+    expected = candidate.report["metrics"]["text_overlap_vs_baseline"]
+    rouge = row_of(html, "ROUGE-L")
+    interval = expected["rougeL"]["difference_interval"]
+    assert f"+{expected['rougeL']['difference']:.2f}" in rouge
+    assert f"[{interval['low']:.2f}, {interval['high']:.2f}]" in rouge
+    assert f"{expected['rougeL']['improved']} better, {expected['rougeL']['regressed']}" in rouge
+    assert f"+{expected['bleu4']['difference']:.2f}" in row_of(html, "BLEU-4")
+    assert "▲ better" in rouge
+    retention = candidate.report["metrics"]["retention"]["accuracy"]
+    assert retention["verdict"] in text_of(html)
+
+
+def test_the_retention_verdict_is_only_shown_against_its_own_baseline(evaluate, compare) -> None:
+    baseline, other = evaluate("a", quality=0.4), evaluate("other", quality=0.3, seed=5)
+    candidate = evaluate("b", quality=0.6, seed=1, baseline=baseline)
+    assert "general ability kept, margin 5.0%" in compare(baseline, candidate)
+    assert "general ability kept, margin" not in compare(other, candidate)
+
+
+def test_missing_questions_are_counted_and_never_pass(evaluate, compare) -> None:
+    items = results.domain_items("zh", 30)
+    html = compare(
+        evaluate("a", quality=0.3), evaluate("b", quality=0.8, items=items[:26]), html=True
+    )
+    assert "26 of 30; 4 are missing on one side and do not pass" in text_of(html)
+    rouge = row_of(html, "ROUGE-1")
+    assert "? not decided: 4 missing" in rouge
+    assert "▲" not in rouge
+
+
+@pytest.mark.parametrize(
+    ("spec", "shown"),
+    [
+        (
+            {
+                "text_overlap": {
+                    "dataset": {"path": "/data/domain.jsonl", "kind": "domain_test"},
+                    "max_new_tokens": 512,
+                }
+            },
+            "Decoding: greedy, token limit : a: 96 tokens; b: 512 tokens",
+        ),
+    ],
+)
+def test_other_decoding_settings_leave_nothing_to_conclude(
+    evaluate, compare, spec, shown: str
+) -> None:
+    html = compare(evaluate("a", quality=0.3), evaluate("b", quality=0.8, spec=spec), html=True)
+    assert shown in text_of(html)
+    assert "not decided: the results are not comparable" in row_of(html, "ROUGE-1")
+    assert "not comparable" not in row_of(html, "Accuracy")
+
+
+def test_other_hardware_is_a_note(evaluate, compare) -> None:
+    candidate = evaluate("b", quality=0.8)
+    candidate.report["environment"]["processor"] = "Another CPU"
+    candidate.save()
+    html = compare(evaluate("a", quality=0.3), candidate, html=True)
+    assert "a: Test CPU, cpu, float32; b: Another CPU, cpu, float32" in text_of(html)
+    assert "▲ better" in row_of(html, "ROUGE-1")
+
+
+def test_evaluations_of_different_questions_share_nothing(evaluate, compare) -> None:
+    zh, en = results.domain_items("zh", 5), results.domain_items("en", 5)
+    text = compare(evaluate("a", items=zh, num_choices=0), evaluate("b", items=en, num_choices=0))
+    assert "Nothing can be compared" in text
+    assert "0 of 10; 10 are missing" in text
+
+
+def test_a_lost_file_is_said_in_place_of_numbers(evaluate, compare) -> None:
+    a, b = evaluate("a"), evaluate("b", seed=1)
+    results.samples_path(b).unlink()
+    for page in ("index", "samples", "sample"):
+        assert "are gone from the data directory" in compare(a, b, page=page, item="t1-q01-zh")
+
+
+def figure(low, high, *, num_units=100, missing=0):
+    return {
+        "difference_interval": {"low": low, "high": high, "level": 0.95},
+        "num_units": num_units,
+        "missing": missing,
+    }
+
+
+@pytest.mark.parametrize(
+    ("measure", "stored", "expected"),
+    [
+        ("rouge1", figure(0.1, 2.0), Status.IMPROVED),
+        ("rouge1", figure(-2.0, -0.1), Status.REGRESSED),
+        ("rouge1", figure(-1.0, 1.0), Status.NO_DIFFERENCE),
+        ("repeated_4gram_rate", figure(0.1, 0.2), Status.REGRESSED),
+        ("repeated_4gram_rate", figure(-0.2, -0.1), Status.IMPROVED),
+        ("rouge1", figure(0.1, 2.0, missing=1), Status.UNDECIDED),
+        ("rouge1", figure(-1.0, 1.0, missing=1), Status.UNDECIDED),
+        ("rouge1", figure(-2.0, -0.1, missing=1), Status.REGRESSED),
+        ("rouge1", figure(0.1, 2.0, num_units=19), Status.UNDECIDED),
+        ("rouge1", figure(0.1, 2.0) | {"difference_interval": None}, Status.UNDECIDED),
+        ("num_answer_tokens", figure(0.1, 2.0), Status.DESCRIBES),
+    ],
+)
+def test_status_follows_the_direction_and_never_forgives(measure, stored, expected) -> None:
+    assert judge_difference(MEASURES[measure], stored, is_undecidable=False)[0] is expected
+
+
+def test_a_status_is_a_symbol_and_a_word() -> None:
+    assert len({status.symbol for status in Status}) == len(Status)
+    assert len({str(status.label) for status in Status}) == len(Status)
+
+
+def test_the_baseline_is_leftmost_and_can_be_changed(evaluate, compare, client) -> None:
+    a, b, c = (evaluate(name, seed=index) for index, name in enumerate("abc"))
+    html = compare(c, a, b, html=True)
+    assert re.findall(r'token-letter">(\w)</span>\s*<span class="token-name">(\w)', html) == [
+        ("A", "c"),
+        ("B", "a"),
+        ("C", "b"),
+    ]
+    links = re.findall(r'href="(\?[^"]+)">[^/]*?/?.*?as baseline', html, re.S)
+    assert links
+    swapped = f"run={a.pk}&amp;run={c.pk}&amp;run={b.pk}"
+    assert f'href="?{swapped}"' in html
+
+
+def test_a_list_with_tick_boxes_takes_the_oldest_as_baseline(evaluate, compare) -> None:
+    older, newer = evaluate("older"), evaluate("newer", seed=1)
+    assert "Difference to older" in compare(newer, older, first="oldest")
+    assert "Difference to newer" in compare(newer, older)
+
+
+def test_too_few_and_too_many_are_explained(evaluate, compare) -> None:
+    runs = [
+        evaluate(f"e{index}", seed=index, num_choices=20, items=results.domain_items("zh", 2))
+        for index in range(7)
+    ]
+    assert "Choose at least one more evaluation." in compare(runs[0])
+    assert "7 are chosen; at most 6" in compare(*runs)
+    assert "Difference to e0" in compare(*runs[:6])
+    html = compare(runs[3], html=True)
+    assert re.findall(r'value="([\w-]+)" checked', html) == [str(runs[3].pk)]
+
+
+@pytest.mark.parametrize("page", ["index", "samples", "sample", "parameters"])
+def test_foreign_and_unfinished_runs_do_not_exist(
+    evaluate, compare, factories, engineer, page: str
+) -> None:
+    ours = evaluate("ours")
+    foreign = results.make_evaluation(
+        factories.make_project("foreign"),
+        engineer,
+        name="secret",
+        chosen=results.choices(20, accuracy=0.5),
+    )
+    assert "secret" not in compare(ours, foreign, page=page, status=404)
+    training = results.make_training(
+        ours.project, engineer, "continual_pretrain", "5" * 64, name="training"
+    )
+    compare(ours, training, page=page, status=404)
+
+
+def test_parameters_show_what_differs_and_count_the_rest(evaluate, compare, engineer) -> None:
+    a, b = evaluate("a", model="a" * 64), evaluate("b", seed=1, model="b" * 64)
+    for name, model in (("cpt-1", "a" * 64), ("cpt-2", "b" * 64)):
+        run = results.make_training(a.project, engineer, "continual_pretrain", model, name=name)
+        run.spec["optimizer"]["learning_rate"] = 1e-5 if name == "cpt-1" else 5e-5
+        run.save()
+    text = compare(a, b, page="parameters")
+    assert "training.optimizer.learning_rate 1e-05 5e-05" in text
+    assert "training.num_tokens" not in text
+    hidden = int(re.search(r"(\d+) equal ones are hidden", text)[1])
+    everything = compare(a, b, page="parameters", show="all", html=True)
+    assert "training.num_tokens" in everything
+    assert everything.count("<tr") - 1 == hidden + everything.count("is-different")
+
+
+def test_a_model_that_was_not_trained_here_is_one_difference(evaluate, compare, engineer) -> None:
+    base, cpt = evaluate("base", model="0" * 64), evaluate("cpt", seed=1, model="a" * 64)
+    results.make_training(base.project, engineer, "continual_pretrain", "a" * 64, name="training")
+    text = compare(base, cpt, page="parameters")
+    assert "training_run" in text
+    assert "training.num_tokens" not in text
+
+
+def test_paths_do_not_show_where_the_data_directory_is(evaluate, compare, settings) -> None:
+    a = evaluate("a")
+    b = evaluate("b", seed=1, baseline=a)
+    text = compare(a, b, page="parameters", show="all")
+    assert f"runs/{a.pk}/attempt-1/samples.parquet" in text
+    assert str(settings.STUDIO_DATA_DIR) not in text
+
+
+# Session, user, membership and project switcher are four.
+NUM_QUERIES = {"index": 7, "samples": 6, "sample": 6, "parameters": 6}
+
+
+@pytest.mark.parametrize("page", NUM_QUERIES)
+def test_number_of_queries_does_not_grow_with_the_evaluations(
+    evaluate, compare, django_assert_num_queries, page: str
+) -> None:
+    items = results.domain_items("zh", 4)
+    runs = [evaluate(f"e{index}", seed=index, items=items, num_choices=20) for index in range(6)]
+    for number in (2, 6):
+        compare(*runs[:number], page=page, item="t1-q01-zh")  # fills the cache
+        with django_assert_num_queries(NUM_QUERIES[page]):
+            compare(*runs[:number], page=page, item="t1-q01-zh")

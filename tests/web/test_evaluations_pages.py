@@ -1,0 +1,319 @@
+"""The dashboards show what the reports hold, say why something is missing, and stay cheap."""
+
+import json
+import re
+from html import unescape
+
+import pytest
+from django.urls import reverse
+
+from studio.accounts.models import Role
+from studio.evaluations import stored_figures
+from studio.evaluations.plots import plot_text
+from studio.runs.models import Plan, RunState
+from tests.web import result_factory as results
+
+PAGES = ("index", "retention", "text_overlap", "speedup", "published")
+
+
+@pytest.fixture
+def project(factories, settings, tmp_path):
+    settings.STUDIO_DATA_DIR = tmp_path
+    return factories.make_project()
+
+
+@pytest.fixture
+def engineer(factories, project, client):
+    user = factories.make_user("engineer", project=project, role=Role.ENGINEER)
+    client.force_login(user)
+    client.cookies["django_language"] = "en"
+    return user
+
+
+@pytest.fixture
+def recipe(project, engineer):
+    return results.make_recipe(project, engineer)
+
+
+@pytest.fixture
+def show(client, project):
+    """`show("retention", run=[...])` is the page's HTML."""
+
+    def get(name, status=200, **query):
+        response = client.get(reverse(f"evaluations:{name}", args=[project.slug]), query)
+        assert response.status_code == status
+        return response.content.decode()
+
+    return get
+
+
+def figure(html, key):
+    """The Plotly figure of a chart on the page."""
+    found = re.search(rf'<script id="{key}-figure" type="application/json">(.*?)</script>', html)
+    return json.loads(found[1])
+
+
+def text_of(html):
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", html)).split())
+
+
+def test_retention_is_the_reports(show, recipe) -> None:
+    html = show("retention")
+    retention = recipe["evaluate_sft_single_stage"].report["metrics"]["retention"]["accuracy"]
+    macro, flips = retention["macro"], retention["flips"]
+    text = text_of(html)
+    assert f"{macro['adjusted_ratio']:.3f}×" in text
+    assert f"[{macro['adjusted_ratio_interval']['low']:.3f}," in text
+    assert retention["verdict"] == "FAIL"
+    assert "FAIL" in text
+    ratios = figure(html, "retention-ratio")
+    assert ratios["data"][0]["x"][-1] == macro["adjusted_ratio"]
+    lost = figure(html, "retention-flips")["data"][0]["y"]
+    assert lost[-1] == -flips["regressed"]
+    assert retention["worst_category"] + " (worst)" in text
+    needed = recipe["evaluate_cpt"].report["metrics"]["retention"]["accuracy"]["items_needed"]
+    assert f"about {needed:,} questions" in text
+
+
+def test_retention_links_to_the_questions_that_were_lost(show, client, recipe) -> None:
+    html = show("retention")
+    link = next(link for link in re.findall(r'href="([^"]+)"', html) if "outcome=a" in link)
+    page = client.get(link.replace("&amp;", "&")).content.decode()
+    flips = recipe["evaluate_cpt"].report["metrics"]["retention"]["accuracy"]["flips"]
+    assert f"of {flips['regressed']}" in text_of(page)
+
+
+def test_a_baseline_outside_the_selection_still_has_links(show, recipe) -> None:
+    html = show("retention", run=[recipe["evaluate_cpt"].pk])
+    assert str(recipe["evaluate_base"].pk) in html
+
+
+def test_overlap_shows_report_values_with_intervals(show, recipe) -> None:
+    html = show("text_overlap")
+    overlap = recipe["evaluate_cpt"].report["metrics"]["text_overlap"]
+    bars = {trace["name"]: trace for trace in figure(html, "overlap")["data"]}
+    measured = [overlap[key] for key in ("rouge1", "rouge2", "rougeL", "bleu4")]
+    assert bars["evaluate_cpt"]["y"] == pytest.approx(measured)
+    assert all(length > 0 for length in bars["evaluate_cpt"]["error_y"]["array"])
+    text = text_of(html)
+    assert f"{overlap['brevity_penalty']:.3f}" in text
+    assert overlap["rouge_signature"] in text
+    change = recipe["evaluate_cpt"].report["metrics"]["text_overlap_vs_baseline"]["rouge1"]
+    assert f"+{change['difference']:.2f}" in text
+    assert f"{change['improved']} / {change['regressed']} / {change['tied']}" in text
+
+
+def test_overlap_by_document_follows_the_chosen_measure(show, recipe) -> None:
+    seen = figure(show("text_overlap", metric="bleu4"), "overlap-documents")["data"][0]["y"]
+    reports = [recipe[name].report["metrics"] for name in ("evaluate_base", "evaluate_cpt")]
+    expected = [report["text_overlap"]["documents_seen"]["bleu4"] for report in reports]
+    assert seen[:2] == pytest.approx(expected)
+
+
+def test_speedup_stands_beside_prediction_and_bound(show, recipe) -> None:
+    html = show("speedup")
+    arm = recipe["speculative_decode"].report["metrics"]["arms"]["distilled"]
+    measured, predicted, bound = figure(html, "speedup")["data"]
+    assert (measured["x"][0], predicted["x"][0], bound["x"][0]) == (
+        arm["speedup"]["value"],
+        arm["predicted_speedup"],
+        arm["oracle_bound"],
+    )
+    assert figure(html, "acceptance")["data"][0]["y"] == pytest.approx(
+        [100 * share for share in arm["acceptance_per_position"]]
+    )
+    text = text_of(html)
+    assert f"{100 * arm['break_even_acceptance']:.1f}%" in text
+    assert "Test CPU" in text
+    assert "6 × 3" in text
+    assert "NOT LOSSLESS" not in text
+
+
+def test_a_benchmark_that_is_not_lossless_says_so(show, project, engineer) -> None:
+    results.make_benchmark(project, engineer, name="bench", is_lossless=False)
+    assert "NOT LOSSLESS" in text_of(show("speedup"))
+
+
+def test_an_engine_without_costs_or_logits_is_shown(show, project, engineer) -> None:
+    """vLLM: no step costs, no losslessness gate, arms not interleaved."""
+    run = results.make_benchmark(project, engineer, name="vllm")
+    metrics = run.report["metrics"]
+    metrics |= {"losslessness": None, "interleaved": False}
+    for arm in metrics["arms"].values():
+        for name in ("costs", "predicted_speedup", "oracle_bound", "break_even_acceptance"):
+            arm.pop(name, None)
+    run.save()
+    text = text_of(show("speedup"))
+    assert "cannot be measured from outside" in text
+    assert "not interleaved" in text
+    assert "not checked" in text
+
+
+def test_published_ratios_stand_beside_ours(show, recipe) -> None:
+    html = show("published")
+    text = text_of(html)
+    assert text.count("definition not published") == 6
+    compared = recipe["evaluate_cpt"].report["metrics"]["text_overlap_vs_baseline"]
+    ours = figure(html, "published")["data"][0]["x"]
+    assert ours[1:3] == pytest.approx([compared["rouge1"]["ratio"], compared["bleu4"]["ratio"]])
+    retention = recipe["evaluate_cpt"].report["metrics"]["retention"]["accuracy"]["micro"]
+    assert ours[0] == retention["ratio"]
+    arms = recipe["speculative_decode"].report["metrics"]["arms"]
+    assert ours[5] == arms["distilled"]["speedup"]["value"]
+    progressive, single = (
+        recipe[f"evaluate_sft_{mode}"].report["metrics"]["text_overlap"]
+        for mode in ("progressive", "single_stage")
+    )
+    assert ours[3] == pytest.approx(progressive["rouge1"] / single["rouge1"])
+    assert ours[4] == pytest.approx(progressive["bleu4"] / single["bleu4"])
+    assert f"{single['bleu4']:.2f} → {progressive['bleu4']:.2f}" in text
+
+
+def test_a_plan_without_the_control_says_what_is_missing(show, recipe) -> None:
+    control = recipe["evaluate_sft_single_stage"]
+    control.plan, control.step_id = None, ""
+    control.save()
+    text = text_of(show("published"))
+    assert "not measured in this plan: an evaluation of the single-stage control" in text
+    assert text.count("not measured") == 2
+
+
+def test_published_results_come_from_the_newest_plan_that_has_any(
+    show, recipe, project, engineer
+) -> None:
+    Plan.objects.create(
+        project=project, name="empty", spec={}, spec_digest="0" * 64, created_by=engineer
+    )
+    results.make_evaluation(
+        project, engineer, name="loose", chosen=results.choices(20, accuracy=0.5)
+    )
+    assert figure(show("published"), "published")["data"][0]["x"][1] is not None
+
+
+def test_the_plan_in_the_address_decides(show, recipe, project, engineer) -> None:
+    older = recipe["evaluate_base"].plan
+    plan = Plan.objects.create(
+        project=project, name="newer", spec={}, spec_digest="0" * 64, created_by=engineer
+    )
+    chosen = results.choices(20, accuracy=0.5)
+    results.make_evaluation(project, engineer, name="only-one", plan=plan, chosen=chosen)
+    assert "only-one" in show("retention")
+    assert "only-one" not in show("retention", plan=older.pk)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_without_results_the_page_says_why(show, project, engineer, name: str) -> None:
+    text = text_of(show(name))
+    assert "No evaluation" in text or "no finished result" in text
+
+
+def test_an_empty_dashboard_counts_what_is_still_running(show, recipe) -> None:
+    for run in recipe.values():
+        run.state, run.report, run.finished_at = RunState.QUEUED, None, None
+        run.save()
+    assert "5 measurements are queued or running" in text_of(show("retention"))
+
+
+@pytest.mark.parametrize(
+    "query", [{"run": "not-an-id"}, {"plan": "x"}, {"run": "0" * 32}, {"plan": "0" * 32}]
+)
+@pytest.mark.parametrize("name", ["retention", "speedup", "rows", "prepare"])
+def test_addresses_that_name_nothing_are_not_found(show, engineer, name, query) -> None:
+    show(name, status=404 if name != "prepare" or "run" in query else 204, **query)
+
+
+def test_results_of_another_project_do_not_exist_here(show, factories, engineer, recipe) -> None:
+    foreign = results.make_evaluation(
+        factories.make_project("foreign"),
+        engineer,
+        name="secret",
+        chosen=results.choices(20, accuracy=0.5),
+    )
+    for name in ("retention", "text_overlap", "published", "rows", "prepare"):
+        assert "secret" not in show(name, status=404, run=[foreign.pk])
+    assert "secret" not in show("index")
+
+
+def test_names_that_are_markup_stay_text(show, project, engineer) -> None:
+    name = '<img src=x onerror=alert(1)>&amp;"'
+    items = results.domain_items("zh", 4)
+    hostile = [results.HOSTILE, results.HOSTILE, "", "国资委"]
+    run = results.make_evaluation(
+        project,
+        engineer,
+        name=name,
+        answered=results.answer_samples(items, hostile),
+        chosen=results.choices(20, accuracy=0.5, categories=("<b>c</b>",)),
+    )
+    for page in ("index", "retention", "text_overlap", "rows"):
+        html = show(page, run=[run.pk])
+        assert "<img" not in html
+        assert "<script>alert" not in html
+        assert "<b onmouseover" not in html
+    assert figure(show("text_overlap"), "overlap")["data"][0]["name"] == (
+        '&lt;img src=x onerror=alert(1)&gt;&amp;amp;"'
+    )
+
+
+def test_plotly_labels_are_cut_before_they_are_escaped() -> None:
+    assert plot_text("<" * 100, 10) == "&lt;" * 9 + "…"
+
+
+def test_rows_are_paged_by_item(show, recipe) -> None:
+    run = recipe["evaluate_cpt"].pk
+    first = show("rows", run=[run], task="general_ability")
+    assert "Rows 1 to 50 of 120" in text_of(first)
+    link = re.search(r'rel="next" href="\?([^"]+)"', first)[1].replace("&amp;", "&")
+    after = dict(part.split("=") for part in link.split("&"))["after"]
+    second = show("rows", run=[run], task="general_ability", after=after)
+    assert "Rows 51 to 100 of 120" in text_of(second)
+    assert after in first
+    assert f"<code>{after}</code>" not in second
+
+
+def test_rows_in_order_of_score(show, recipe) -> None:
+    html = show("rows", run=[recipe["evaluate_cpt"].pk], sort="low", metric="rouge1")
+    scores = [float(score) for score in re.findall(r'<td class="nowrap">([\d.]+)</td>', html)]
+    assert len(scores) == 40
+    assert scores == sorted(scores)
+
+
+def test_a_lost_file_leaves_the_reports_figures(show, recipe) -> None:
+    results.samples_path(recipe["evaluate_cpt"]).unlink()
+    html = show("text_overlap")
+    assert "are gone from the data directory" in text_of(html)
+    overlap = recipe["evaluate_cpt"].report["metrics"]["text_overlap"]
+    assert f"{overlap['rougeL']:.2f}" in text_of(html)
+    assert "are gone from the data directory" in text_of(
+        show("rows", run=[recipe["evaluate_cpt"].pk])
+    )
+
+
+def test_large_results_are_prepared_apart(show, client, recipe, monkeypatch) -> None:
+    monkeypatch.setattr(stored_figures, "MAX_INLINE_ITEMS", 10)
+    for _attempt in range(4):
+        html = show("text_overlap")
+        url = re.search(r'data-poll="([^"]+)"', html)[1].replace("&amp;", "&")
+        answer = client.get(url)
+        assert (answer.status_code, answer["X-Poll-Reload"]) == (204, "1")
+    assert "data-poll" not in show("text_overlap")
+
+
+# Session, user, membership and project switcher are four.
+NUM_QUERIES = {"index": 7, "retention": 9, "text_overlap": 10, "speedup": 7, "published": 11}
+
+
+@pytest.mark.parametrize("name", NUM_QUERIES)
+def test_number_of_queries_does_not_grow_with_the_results(
+    show, recipe, project, engineer, django_assert_num_queries, name: str
+) -> None:
+    show(name)  # fills the cache of bootstrapped figures
+    with django_assert_num_queries(NUM_QUERIES[name]):
+        show(name)
+    plan = recipe["evaluate_base"].plan
+    for number in range(3):
+        chosen = results.choices(20, accuracy=0.5, seed=number)
+        results.make_evaluation(project, engineer, name="more", plan=plan, chosen=chosen)
+    show(name)
+    with django_assert_num_queries(NUM_QUERIES[name]):
+        show(name)
