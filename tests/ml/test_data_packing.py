@@ -108,6 +108,13 @@ def test_order_depends_on_the_seed_alone() -> None:
     ]
 
 
+def test_each_epoch_has_an_order_of_its_own() -> None:
+    pieces = mix([source("a", 1.0, [8] * 20)], num_tokens=320, max_seq_length=8, seed=0)
+    first, second = ([p.row for p in pieces if p.epoch == epoch] for epoch in (0, 1))
+    assert sorted(first) == sorted(second) == list(range(20))
+    assert first != second
+
+
 def test_source_without_usable_rows_is_named() -> None:
     with pytest.raises(DataError, match="'a'") as caught:
         mix([source("a", 1.0, [1, 1])], num_tokens=10, max_seq_length=8, seed=0)
