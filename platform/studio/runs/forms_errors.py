@@ -35,8 +35,13 @@ def spec_problems(error: ValidationError) -> list[tuple[str, str]]:
     """
     problems = []
     items = error.errors(include_url=False)
-    for item, (path, message) in zip(items, validation_problems(error), strict=True):
+    described = validation_problems(error)
+    for item, (path, message) in zip(items, described, strict=True):
         path = "" if path.startswith("(") else path
+        if item["type"] == "too_short" and any(
+            at.startswith(f"{path}.") for at, _message in described
+        ):
+            continue  # pydantic counts only the right items; the wrong ones are named anyway
         known = _TEXTS.get(item["type"])
         if known is not None:
             problems.append((path, str(known) % item.get("ctx", {})))

@@ -159,7 +159,7 @@ def log_context(run: Run, query: Mapping[str, str]) -> dict[str, Any]:
     wanted = query.get("attempt", "")
     number = int(wanted) if wanted.isascii() and wanted.isdigit() and len(wanted) < 7 else 0
     attempt = number if 1 <= number <= run.attempt else run.attempt
-    return {"log_lines": log_lines(run.pk, attempt), "log_attempt": attempt, "run": run}
+    return {"log_text": "\n".join(log_lines(run.pk, attempt)), "log_attempt": attempt, "run": run}
 
 
 def log_lines(run_id: UUID, attempt: int) -> list[str]:

@@ -1,0 +1,247 @@
+"""Forms made from specs: what a person fills in is the spec that runs."""
+
+import json
+
+import pytest
+from django.urls import reverse
+
+from pipeline.contracts.specs import parse_run_spec
+from studio.accounts.models import Role
+from studio.runs.forms import SPEC_FORMS, SpecForm
+from studio.runs.forms_inputs import ProjectInputs
+from studio.runs.forms_labels import FIELD_LABELS
+from studio.runs.models import Plan, Run
+
+HOSTILE = "<script>alert(1)</script>"
+
+
+@pytest.fixture
+def project(factories):
+    return factories.make_project()
+
+
+@pytest.fixture
+def engineer(client, factories, project):
+    user = factories.make_user("engineer", project=project, role=Role.ENGINEER)
+    client.force_login(user)
+    client.cookies["django_language"] = "en"
+    return user
+
+
+@pytest.fixture
+def base_model(settings):
+    directory = settings.STUDIO_DATA_DIR / "models" / "tiny-base"
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "config.json").write_text("{}")
+    return directory
+
+
+def launch_address(**query):
+    return reverse("runs:launch", args=["alpha"], query=query)
+
+
+def filled(client, kind, **changes):
+    """The form's own values with the changes of a person; names have `__` for dots."""
+    form = client.get(launch_address(kind=kind)).context["form"]
+    data = {field.html_name: field.value() for field in form if field.value() is not None}
+    data = {name: value for name, value in data.items() if value is not False}
+    return data | {name.replace("__", "."): value for name, value in changes.items()}
+
+
+def cpt(client, **changes):
+    return filled(
+        client,
+        "continual_pretrain",
+        model="base:tiny-base",
+        num_tokens="5000",
+        optimizer__learning_rate="5e-5",
+        sources__0__name="domain",
+        sources__0__dataset="example:corpus_domain.zh",
+        sources__0__weight="0.8",
+        **changes,
+    )
+
+
+@pytest.mark.parametrize("kind", SPEC_FORMS)
+def test_every_field_has_a_name_for_people(kind, project) -> None:
+    form = SpecForm(kind=kind, inputs=ProjectInputs(project))
+    assert len(form.fields) > 10
+    for name in form.fields:
+        parts = [part for part in name.split(".") if not part.isdigit()]
+        is_named = parts[-1] in FIELD_LABELS or ".".join(parts[-2:]) in FIELD_LABELS
+        assert is_named or name == "idempotency_key", name
+
+
+def test_filled_form_is_the_spec_that_runs(client, engineer, project, base_model) -> None:
+    data = cpt(
+        client,
+        # Row 1 stays empty: row 2 of the form is the second source of the spec.
+        sources__2__name="replay",
+        sources__2__dataset="example:corpus_general.zh",
+        sources__2__weight="0.2",
+        **{
+            "sources.2.dataset.limit": "7",
+            "sources.2.dataset.where.0.field": "meta.topic_group",
+            "sources.2.dataset.where.0.values": "science, 3",
+            "sources.2.dataset.where.0.keep": "drop",
+            "batch.max_seq_length": "256",
+        },
+    )
+    response = client.post(launch_address(kind="continual_pretrain"), data)
+    run = Run.objects.get()
+    assert response["Location"] == reverse("runs:detail", args=["alpha", run.pk])
+    spec = parse_run_spec(json.dumps(run.spec))
+    assert spec.model.path == str(base_model)
+    assert (spec.num_tokens, spec.optimizer.learning_rate) == (5000, 5e-5)
+    assert spec.batch.max_seq_length == 256
+    assert spec.optimizer.beta2 == 0.95  # a default
+    domain, replay = spec.sources
+    assert (domain.name, domain.weight, domain.dataset.where) == ("domain", 0.8, ())
+    assert domain.dataset.path.endswith("examples/soae_demo/corpus_domain.zh.jsonl")
+    assert domain.dataset.digest is not None
+    assert (replay.dataset.limit, replay.dataset.kind) == (7, "corpus")
+    (where,) = replay.dataset.where
+    assert (where.field, where.values, where.keep) == ("meta.topic_group", ("science", 3), False)
+
+
+def test_form_sent_twice_is_one_run(client, engineer, project, base_model) -> None:
+    data = cpt(client)
+    first, second = (client.post(launch_address(kind="continual_pretrain"), data) for _ in "12")
+    assert first["Location"] == second["Location"]
+    assert Run.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "words"),
+    [
+        ({"num_tokens": "0"}, "num_tokens", "1 or more"),
+        ({"num_tokens": "many"}, "num_tokens", "whole number"),
+        ({"optimizer.learning_rate": ""}, "optimizer.learning_rate", "required"),
+        ({"optimizer.warmup_fraction": "0.9"}, "optimizer.warmup_fraction", "must not exceed 1"),
+        ({"sources.0.name": "Domain"}, "sources.0.name", "lower-case"),
+        ({"sources.0.weight": ""}, "sources.0.weight", "needed"),
+        ({"sources.0.dataset": "version:999999"}, "sources.0.dataset", "valid choice"),
+        ({"sources.0.dataset": "example:sft_weak.zh"}, "sources.0.dataset", "valid choice"),
+        ({"model": "/etc/passwd"}, "model", "valid choice"),
+    ],
+)
+def test_error_stands_at_its_field(
+    client, engineer, project, base_model, changes, field, words
+) -> None:
+    response = client.post(launch_address(kind="continual_pretrain"), cpt(client) | changes)
+    assert response.status_code == 400
+    form = response.context["form"]
+    assert words in " ".join(form.errors[field])
+    assert list(form.errors) == [field]
+    assert Run.objects.count() == 0
+    html = response.content.decode()
+    assert f'id="id_{field}_error"' in html
+    assert f'href="#id_{field}"' in html
+
+
+def test_row_numbers_of_errors_are_those_of_the_form(client, engineer, project, base_model) -> None:
+    data = cpt(client) | {"sources.2.name": "x y", "sources.2.weight": "1"}
+    form = client.post(launch_address(kind="continual_pretrain"), data).context["form"]
+    assert set(form.errors) == {"sources.2.name", "sources.2.dataset"}
+
+
+def test_no_source_at_all_is_said_at_the_first_row(client, engineer, project, base_model) -> None:
+    data = cpt(client) | dict.fromkeys(("sources.0.name", "sources.0.dataset"), "")
+    data["sources.0.weight"] = ""
+    form = client.post(launch_address(kind="continual_pretrain"), data).context["form"]
+    assert list(form.errors) == ["sources.0.name"]
+
+
+def test_errors_are_chinese_for_chinese_readers(client, engineer, project, base_model) -> None:
+    data = cpt(client) | {"num_tokens": "0"}
+    client.cookies["django_language"] = "zh-hans"
+    form = client.post(launch_address(kind="continual_pretrain"), data).context["form"]
+    assert form.errors["num_tokens"] == ["不能小于 1。"]
+
+
+def test_optional_measure_is_left_out_when_its_choice_is_empty(
+    client, engineer, project, base_model
+) -> None:
+    both = {"model": "base:tiny-base", "base": "base:tiny-base"}
+    empty = client.post(launch_address(kind="evaluate"), filled(client, "evaluate", **both))
+    assert "at least one" in str(empty.context["form"].errors)
+    data = filled(client, "evaluate", gauge__prompts="example:corpus_general.en", **both)
+    assert client.post(launch_address(kind="evaluate"), data).status_code == 302
+    spec = Run.objects.get().spec
+    assert spec["text_overlap"] is None
+    assert spec["gauge"]["num_samples"] == 8
+
+
+def test_form_filled_from_a_run_gives_the_same_spec(
+    client, factories, engineer, project, base_model
+) -> None:
+    client.post(
+        launch_address(kind="continual_pretrain"),
+        cpt(client) | {"sources.0.dataset.where.0.field": "id"}
+        | {"sources.0.dataset.where.0.values": '"3",true'},
+    )  # fmt: skip
+    original = Run.objects.get()
+    page = client.get(launch_address(**{"from": original.pk}))
+    form = page.context["form"]
+    data = {f.html_name: f.value() for f in form if f.value() not in (None, False)}
+    client.post(launch_address(**{"from": original.pk}), data)
+    copy = Run.objects.get(cloned_from=original)
+    assert copy.spec == original.spec
+    assert copy.spec["sources"][0]["dataset"]["where"][0]["values"] == ["3", True]
+    kept = factories.make_run(project, engineer)  # its model is none of the choices
+    form = client.get(launch_address(**{"from": kept.pk})).context["form"]
+    assert form["model"].value().startswith("kept:")
+
+
+def test_inputs_of_other_projects_are_no_choices(factories, engineer, project) -> None:
+    other = factories.make_project("other", "Other")
+    admin = factories.make_user("a", project=other, role=Role.ADMIN)
+    version = factories.make_import(other, admin).run.dataset_version
+    token = f"version:{version.pk}"
+    assert token in {c.token for c in ProjectInputs(other).datasets(("domain_test",))}
+    assert token not in {c.token for c in ProjectInputs(project).datasets(("domain_test",))}
+
+
+def test_foreign_run_is_no_template(client, factories, engineer, project) -> None:
+    other = factories.make_project("other", "Other")
+    run = factories.make_run(other, factories.make_user("a", project=other, role=Role.ADMIN))
+    assert client.get(launch_address(**{"from": run.pk})).status_code == 404
+    assert client.get(launch_address(**{"from": "x"})).status_code == 404
+
+
+def test_json_is_the_second_way_and_keeps_what_was_written(
+    client, factories, engineer, project
+) -> None:
+    address = launch_address(kind="evaluate")
+    broken = client.post(address, {"document": f'{{"a": "{HOSTILE}"}}', "document_key": "k"})
+    assert broken.status_code == 400
+    assert HOSTILE not in broken.content.decode()
+    outside = factories.evaluation_spec(model={"path": "/etc"})
+    refused = client.post(address, {"document": json.dumps(outside), "document_key": "k"})
+    assert "outside the folders" in refused.content.decode()
+    good = json.dumps(factories.evaluation_spec())
+    assert client.post(address, {"document": good, "document_key": "k"}).status_code == 302
+
+
+def test_recipe_is_one_plan_made_by_the_program(
+    client, factories, engineer, project, base_model, settings
+) -> None:
+    content = (settings.ROOT / "examples/soae_demo/domain_test.en.jsonl").read_text()
+    started = factories.start_import(project, engineer, content, "domain_test.en.jsonl")
+    factories.execute(started.run)
+    data = {"base": "base:tiny-base", "lang": "en", "idempotency_key": "once"}
+    address = reverse("runs:recipe", args=["alpha"])
+    first = client.post(address, data)
+    plan = Plan.objects.get()
+    assert first["Location"] == client.post(address, data)["Location"]
+    assert Plan.objects.count() == 1
+    steps = {step["id"]: step["spec"] for step in plan.spec["steps"]}
+    assert steps["cpt"]["model"]["path"] == str(base_model)
+    # The version that was made from this very file stands for it, with the same filters.
+    version = started.run.dataset_version
+    overlap = steps["evaluate_base"]["text_overlap"]["dataset"]
+    assert (overlap["path"], overlap["digest"]) == (str(version.rows_path), version.digest)
+    prompts = steps["speculative_decode"]["prompts"]
+    assert prompts["path"] == str(version.rows_path)
+    assert prompts["where"][0]["field"] == "meta.doc_id"
+    assert plan.runs.filter(state="queued").exists()
