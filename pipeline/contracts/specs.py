@@ -76,7 +76,7 @@ class ContinualPretrainSpec(TrainingSpecBase):
     model: Reference
     sources: tuple[MixtureSource, ...] = Field(min_length=1)
     heldout: tuple[DatasetRef, ...] = ()
-    """Corpora whose loss is measured before, during and after, never trained on."""
+    """Corpora whose loss is measured before and after, never trained on."""
     num_tokens: int = Field(ge=1)
     """Budget of non-padding training tokens."""
 
