@@ -11,8 +11,9 @@ from studio.accounts.attention import attention_rows as accounts_rows
 from studio.accounts.models import Project
 from studio.accounts.preferences import remember_preferences
 from studio.pages.attention import AttentionSource
+from studio.runs.attention import attention_rows as runs_rows
 
-SOURCES: tuple[AttentionSource, ...] = (accounts_rows,)
+SOURCES: tuple[AttentionSource, ...] = (runs_rows, accounts_rows)
 
 
 @require_safe
