@@ -23,6 +23,7 @@ from pipeline.contracts.events import (
     Progress,
     RunWarning,
 )
+from pipeline.errors import StoppedAtCheckpoint
 
 PROGRESS_INTERVAL_SECONDS = 1.0
 
@@ -141,6 +142,15 @@ class RunContext:
     def artifact_written(self, output: str, path: Path) -> None:
         """Later steps may name `output`."""
         self.events.emit(ArtifactWritten(output=output, path=self.relative(path)))
+
+    def raise_if_stopped(self, message: str) -> None:
+        """No stop was requested.
+
+        Raises:
+            StoppedAtCheckpoint: one was, and nothing more needs to be saved.
+        """
+        if self.stop:
+            raise StoppedAtCheckpoint(message)
 
     def progress(self, stage: str, total: float, unit: str, *, done: float = 0) -> "StageProgress":
         """A reporter for one stage; the first event is written now."""

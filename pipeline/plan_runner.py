@@ -47,6 +47,7 @@ def run(spec: PlanSpec, context: RunContext) -> RecipeResult:
     outputs: Outputs = {}
     steps: dict[str, Any] = {}
     for index, step in enumerate(order):
+        context.raise_if_stopped("stopped between two steps; run the same command again to go on")
         resolved = resolve_references(step.spec, outputs)
         step_dir = context.run_dir / "steps" / step.id
         report = _finished_report(step_dir, resolved)

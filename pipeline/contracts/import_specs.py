@@ -49,3 +49,5 @@ class ImportCheckpointSpec(SpecBase):
 
     kind: Literal["import_checkpoint"] = "import_checkpoint"
     source: Reference
+    license_note: str = Field(default="", max_length=500)
+    """Under which terms the model may be used; shown with it, without effect on the result."""

@@ -10,8 +10,10 @@ from pipeline.data.records import DomainItem, Message
 from pipeline.data.tokenize import ChatFormat, stop_token_ids
 from pipeline.decoding.base import Completion, Engine, SamplingParams
 from pipeline.evaluation.samples import AnswerSample
-from pipeline.execution import StageProgress
+from pipeline.execution import RunContext
 from pipeline.metrics.text_overlap import repeated_4gram_rate, score_samples, summarize
+
+STARTS_OVER = "stopped; an evaluation keeps no checkpoint, so it starts over when run again"
 
 
 def answer_items(
@@ -19,7 +21,7 @@ def answer_items(
     tokenizer: PreTrainedTokenizerBase,
     items: Sequence[DomainItem],
     settings: TextOverlapSettings,
-    progress: StageProgress,
+    context: RunContext,
 ) -> list[AnswerSample]:
     """One greedy answer for each item, in the items' order, scored in profile `canonical`."""
     chat = ChatFormat(tokenizer)
@@ -28,10 +30,12 @@ def answer_items(
         max_new_tokens=settings.max_new_tokens, stop_token_ids=stop_token_ids(tokenizer)
     )
     completions: list[Completion] = []
+    progress = context.progress("answers", total=len(items), unit="answers")
     for start in range(0, len(items), settings.batch_size):
         batch = prompts[start : start + settings.batch_size]
         completions += engine.generate(batch, params)
         progress.advance(len(batch))
+        context.raise_if_stopped(STARTS_OVER)
     answers = [
         tokenizer.decode(completion.token_ids, skip_special_tokens=True).strip()
         for completion in completions

@@ -25,7 +25,7 @@ from pipeline.data.records import Document, DomainItem, MultipleChoiceItem
 from pipeline.decoding.engines import choose_device, choose_engine, open_engine
 from pipeline.evaluation import general_ability, language_modeling
 from pipeline.evaluation.general_ability import ChoiceResult, evaluate_choices
-from pipeline.evaluation.generation import answer_items, text_overlap_metrics
+from pipeline.evaluation.generation import STARTS_OVER, answer_items, text_overlap_metrics
 from pipeline.evaluation.language_modeling import (
     GaugeText,
     read_gauge_texts,
@@ -60,14 +60,15 @@ def run(spec: EvaluateSpec, context: RunContext) -> RecipeResult:
         items = [
             row for row in read_dataset(spec.text_overlap.dataset) if isinstance(row, DomainItem)
         ]
-        progress = context.progress("answers", total=len(items), unit="answers")
         with open_engine(spec.engine, model_path, device=device, dtype=spec.dtype) as engine:
-            answers = answer_items(engine, tokenizer, items, spec.text_overlap, progress)
+            answers = answer_items(engine, tokenizer, items, spec.text_overlap, context)
         metrics["text_overlap"] = text_overlap_metrics(answers)
     model = load_model(model_path, dtype=getattr(torch, spec.dtype), device=device)
+    context.raise_if_stopped(STARTS_OVER)
     if spec.general_ability is not None:
         choices = _answer_choices(spec, model, tokenizer, context)
         metrics["general_ability"] = _choice_metrics(choices)
+    context.raise_if_stopped(STARTS_OVER)
     if spec.gauge is not None:
         outputs["gauge_texts"] = context.run_dir / "gauge_texts.jsonl"
         metrics["gauge"] = _gauge(spec, spec.gauge, model, outputs["gauge_texts"], device, context)

@@ -28,7 +28,7 @@ from pipeline.decoding.losslessness import check_greedy_losslessness
 from pipeline.decoding.proposers import DraftModelProposer, NGramProposer, Proposer
 from pipeline.decoding.speculative import SpeculativeEngine
 from pipeline.decoding.vllm_engine import VllmEngine
-from pipeline.errors import DataError, StoppedAtCheckpoint
+from pipeline.errors import DataError
 from pipeline.evaluation.decoding_figures import Arm, Measurement, arm_figures, survival_of
 from pipeline.execution import RecipeResult, RunContext
 from pipeline.modeling.loading import load_model, load_tokenizer, require_same_vocabulary
@@ -39,6 +39,7 @@ NGRAM = "ngram"
 MAX_PROBED_TOKENS = 8
 PROBE_PROMPTS = 2
 PROBE_NEW_TOKENS = 48
+STARTS_OVER = "stopped; a benchmark keeps no checkpoint, so it starts over when run again"
 DEFAULT_VLLM_DRAFT_LENGTH = 3
 """Where the engine's step costs cannot be probed from outside."""
 
@@ -151,7 +152,7 @@ def _probe_arms(
             num_parameters=draft.num_parameters() if draft is not None else None,
         )
         progress.advance()
-        _stop_if_asked(context)
+        context.raise_if_stopped(STARTS_OVER)
     return arms
 
 
@@ -177,7 +178,7 @@ def _measure_interleaved(
                 (completion,) = _engine(arms[name]).generate([prompt], params)
                 completions[name][index].append(completion)
                 progress.advance()
-                _stop_if_asked(context)
+                context.raise_if_stopped(STARTS_OVER)
     return {name: Measurement(completions=completions[name]) for name in names}
 
 
@@ -213,7 +214,7 @@ def _measure_vllm(
         arms[name] = Arm(num_speculative_tokens=None if draft_path is None else length)
         measured[name] = Measurement(completions=completions)
         progress.advance()
-        _stop_if_asked(context)
+        context.raise_if_stopped(STARTS_OVER)
     return arms, measured
 
 
@@ -250,10 +251,3 @@ def _gate(
 def _engine(arm: Arm) -> Engine:
     assert arm.engine is not None  # noqa: S101 (only vLLM's arms are closed before they are reported)
     return arm.engine
-
-
-def _stop_if_asked(context: RunContext) -> None:
-    if context.stop:
-        raise StoppedAtCheckpoint(
-            "stopped; a benchmark keeps no checkpoint, so it starts over when run again"
-        )

@@ -24,7 +24,7 @@ from pipeline.evaluation.language_modeling import (
 )
 from pipeline.evaluation.overlap_comparison import compare_overlap
 from pipeline.evaluation.samples import read_samples, write_samples
-from pipeline.execution import StageProgress
+from pipeline.execution import RunContext
 from pipeline.modeling.tiny import tiny_llama, tiny_tokenizer
 
 TOPICS = {"topic_group": 2, "subject": "optics"}
@@ -135,9 +135,7 @@ def test_the_same_seed_samples_the_same_gauge_texts(model, tokenizer, tmp_path: 
     documents = [Document(id="d", lang="en", text="state assets are supervised")]
     settings = {"num_samples": 1, "num_prompt_tokens": 4, "max_new_tokens": 8}
     first, again, other = (
-        sample_gauge_texts(
-            AutoregressiveEngine(model), tokenizer, documents, seed=seed, **settings
-        )
+        sample_gauge_texts(AutoregressiveEngine(model), tokenizer, documents, seed=seed, **settings)
         for seed in (1, 1, 2)
     )
     assert first == again
@@ -180,8 +178,8 @@ def answers(model, tokenizer, items):
         batch_size=2,
         unseen_documents=("b",),
     )
-    progress = StageProgress(Silent(), stage="answers", total=len(items), unit="answers")
-    return answer_items(AutoregressiveEngine(model), tokenizer, items, settings, progress)
+    context = RunContext(run_dir=Path(), events=Silent())
+    return answer_items(AutoregressiveEngine(model), tokenizer, items, settings, context)
 
 
 def test_answers_are_scored_in_order_and_apart_for_unseen_documents(model, tokenizer) -> None:
