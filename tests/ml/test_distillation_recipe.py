@@ -1,8 +1,10 @@
 """A draft trained by the program: three objectives, resume by real signals, and what it refuses."""
 
 import json
-import subprocess
-import sys
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +23,25 @@ from pipeline.training.distillation_batches import DistillationBatches
 from pipeline.training.distillation_losses import TeacherTargets
 from pipeline.training.teacher_cache import TeacherAnswer, open_teacher_cache, read_manifest
 
-INTERRUPTED_RUN = Path(__file__).with_name("interrupted_run.py")
+# One server imports torch once; every interrupted run is forked from it.
+PROCESSES = multiprocessing.get_context("forkserver")
 SIGKILL_STATUS = -9
 OBJECTIVES = ("forward_kl", "ce_target_text", "ce_gold")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """One thread here and in the processes: bits depend on their number, and forking on one."""
+    here = str(Path(__file__).parent)
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        patch.setenv("PYTHONPATH", os.pathsep.join([here, str(Path(__file__).parents[2])]))
+        patch.syspath_prepend(here)
+        PROCESSES.set_forkserver_preload(["interrupted_run"])
+        yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -78,8 +96,6 @@ def write_spec(
 
 
 def run_here(spec: Path, run_dir: Path, *arguments: str) -> int:
-    import signal
-
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         return main(["run", str(spec), "--run-dir", str(run_dir), *arguments])
@@ -89,8 +105,16 @@ def run_here(spec: Path, run_dir: Path, *arguments: str) -> int:
 
 
 def interrupt(spec: Path, run_dir: Path, signal_name: str, moment: str, count: int) -> int:
-    command = [sys.executable, INTERRUPTED_RUN, signal_name, moment, str(count), spec, run_dir]
-    return subprocess.run(command, capture_output=True, timeout=120, check=False).returncode
+    """Exit status of the run in a process of its own that gets the signal."""
+    from interrupted_run import run_interrupted
+
+    process = PROCESSES.Process(
+        target=run_interrupted, args=(signal_name, moment, count, spec, run_dir)
+    )
+    process.start()
+    process.join(timeout=300)
+    assert process.exitcode is not None, "the run hangs"
+    return process.exitcode
 
 
 def report(run_dir: Path) -> dict:
