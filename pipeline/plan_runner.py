@@ -101,6 +101,8 @@ def _run_step(step: PlanStep, spec: RunSpec, step_dir: Path, context: RunContext
                 child.send_signal(signal.SIGTERM)
                 forwarded = True
             time.sleep(POLL_SECONDS)
+    if forwarded and status == -signal.SIGTERM:
+        status = STOPPED  # it had not yet begun to listen, so there is nothing to save
     outcome = {0: "done", STOPPED: "stopped"}.get(status, "FAILED")
     follower.close(f"{outcome} in {duration(time.monotonic() - started)}")
     if status == STOPPED:
