@@ -1,6 +1,8 @@
 """The platform's environment variables: read here and nowhere else.
 
 STUDIO_DATA_DIR        all files the platform writes (default: var/ in the checkout)
+STUDIO_IMPORT_DIRS     folders with models that may be imported, colon separated (default:
+                       imports/ in the data directory)
 STUDIO_ALLOWED_HOSTS   host names, comma separated (default: this machine only)
 STUDIO_HTTPS           1 when a proxy terminates TLS: secure cookies, redirect, HSTS
 STUDIO_DEBUG           1 for tracebacks in the browser; refused with other hosts than loopback
@@ -30,6 +32,7 @@ class Environment:
     """What the process was told from outside."""
 
     data_dir: Path
+    import_dirs: tuple[Path, ...]
     allowed_hosts: tuple[str, ...]
     is_https: bool
     is_debug: bool
@@ -63,8 +66,15 @@ def read_environment(default_data_dir: Path) -> Environment:
             f"STUDIO_DEBUG=1 shows source and settings to visitors of {', '.join(foreign_hosts)}: "
             "unset one of STUDIO_DEBUG and STUDIO_ALLOWED_HOSTS"
         )
+    data_dir = Path(os.environ.get("STUDIO_DATA_DIR") or default_data_dir).absolute()
     return Environment(
-        data_dir=Path(os.environ.get("STUDIO_DATA_DIR") or default_data_dir).absolute(),
+        data_dir=data_dir,
+        import_dirs=tuple(
+            Path(folder).absolute()
+            for folder in os.environ.get("STUDIO_IMPORT_DIRS", "").split(os.pathsep)
+            if folder
+        )
+        or (data_dir / "imports",),
         allowed_hosts=hosts or LOOPBACK_HOSTS,
         is_https=_flag("STUDIO_HTTPS"),
         is_debug=is_debug,

@@ -33,18 +33,23 @@ STUDIO_STOP_GRACE_SECONDS = _environment.stop_grace_seconds
 STUDIO_DEADLINE_SECONDS = {"compute": 30 * 24 * 3600.0, "interactive": 1800.0}
 STUDIO_COMPUTE_THREADS = _environment.num_compute_threads
 STUDIO_PIPELINE_COMMAND = _environment.pipeline_command
+# Folders from which models may be imported: whoever may write there decides what is offered.
+STUDIO_IMPORT_DIRS = list(_environment.import_dirs)
 # Folders whose files a spec may name. The data directory itself holds keys and the database.
 STUDIO_INPUT_ROOTS = [
     *(STUDIO_DATA_DIR / name for name in ("runs", "datasets", "models", "registry", "uploads")),
     ROOT / "examples",
+    *STUDIO_IMPORT_DIRS,
 ]
 # Called with (run, report) in the transaction in which a run succeeds.
 STUDIO_RUN_PUBLISHERS = [
     "studio.datasets.publishing.publish_version",
+    "studio.registry.publishing.register_outputs",
 ]
 # Called with (project, spec) before a run is queued; they refuse what it must not read.
 STUDIO_RUN_CHECKS = [
     "studio.datasets.inputs.refuse_missing_data",
+    "studio.registry.inputs.refuse_deleted_checkpoints",
 ]
 
 DEBUG = _environment.is_debug

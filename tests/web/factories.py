@@ -16,7 +16,7 @@ from django.conf import settings
 from django.core.files.uploadedfile import TemporaryUploadedFile
 
 from pipeline.__main__ import main
-from pipeline.contracts.reports import Report
+from pipeline.contracts.reports import Output, Report
 from studio.accounts.links import link_create
 from studio.accounts.models import Membership, OneTimeLink, Project, Role, User
 from studio.datasets import services as dataset_services
@@ -160,6 +160,22 @@ def make_plan(project, user, name="plan"):
     return run_services.plan_create(project=project, actor=user, spec=json.dumps(document))
 
 
+def make_checkpoint(project, user, name="model"):
+    """An imported checkpoint without files, and the run that imported it."""
+    source = {"path": str(settings.STUDIO_DATA_DIR / "models" / name)}
+    spec = {"kind": "import_checkpoint", "name": name, "source": source}
+    run = run_services.run_create(project=project, actor=user, spec=json.dumps(spec))
+    claim = lifecycle.claim(run.pk, slot=f"test/{uuid.uuid4()}", queue="interactive")
+    output = Output(path="model", digest=uuid.uuid4().hex * 2, facts={"num_parameters": 1000})
+    table_report = Report.parse((_imported_table() / "report.json").read_bytes())
+    report = table_report.model_copy(
+        update={"kind": run.kind, "outputs": {"model": output}, "metrics": {}}
+    )
+    assert lifecycle.finish_succeeded(run.pk, claim.attempt, report)
+    run.refresh_from_db()
+    return run.checkpoints.get(), run
+
+
 def samples(project):
     """Values for the arguments of addresses: things of `project`, keyed by argument name."""
     admin = make_user(f"{project.slug}-sample-admin", project=project, role=Role.ADMIN)
@@ -168,12 +184,15 @@ def samples(project):
         purpose=OneTimeLink.Purpose.INVITE, created_by=admin, project=project, role=Role.EXPERT
     )
     started = make_import(project, admin)
+    checkpoint, import_run = make_checkpoint(project, admin)
     return {
         "project": project.slug,
         "dataset_id": started.dataset_id,
         "import_id": started.pk,
         "version_id": started.run.dataset_version.pk,
         "index": 0,
+        "checkpoint_id": checkpoint.pk,
+        "import_run_id": import_run.pk,
         "run_id": make_run(project, admin).pk,
         "plan_id": make_plan(project, admin).pk,
         "membership_id": member.memberships.get().pk,

@@ -1,0 +1,82 @@
+"""What the card of a checkpoint shows besides the checkpoint."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Q
+
+from studio.datasets.models import DatasetVersion
+from studio.registry.models import Checkpoint
+from studio.runs.inputs import spec_paths
+from studio.runs.models import Run
+
+MAX_RESULTS = 50
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Input:
+    """A file that the run of a checkpoint has read."""
+
+    location: str
+    label: str
+    version: DatasetVersion | None
+    digest: str
+
+
+def checkpoint_inputs(found: Checkpoint) -> list[Input]:
+    """What the checkpoint's run has read besides models."""
+    if found.run is None:
+        return []
+    paths = [
+        (location, Path(path))
+        for location, path in spec_paths(found.run.spec)
+        if location.split(".")[0] not in {"model", "target", "source"}
+    ]
+    data_dir = Path(settings.STUDIO_DATA_DIR)
+    stored = [
+        path.relative_to(data_dir).as_posix() for _l, path in paths if path.is_relative_to(data_dir)
+    ]
+    versions = {
+        version.rows_path: version
+        for version in DatasetVersion.objects.filter(
+            path__in=stored, dataset__project=found.project
+        )
+        .select_related("dataset")
+        .defer("manifest")
+    }
+    digests = (found.run.report or {}).get("inputs", {})
+    inputs = []
+    for location, path in paths:
+        version = versions.get(path)
+        name = location.removesuffix(".path")
+        inputs.append(
+            Input(
+                location=name,
+                label=str(version) if version else path.name,
+                version=version,
+                digest=version.digest if version else digests.get(name, ""),
+            )
+        )
+    return inputs
+
+
+def report_figures(metrics: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """The single figures of a training report."""
+    return [
+        (name, value)
+        for name, value in metrics.items()
+        if isinstance(value, int | float | str) and not isinstance(value, bool)
+    ]
+
+
+def measurements(found: Checkpoint) -> list[Run]:
+    """Runs that measured the checkpoint, newest first."""
+    path = str(found.model_path)
+    measured = Q(kind="evaluate", spec__model__path=path) | Q(
+        kind="speculative_decode", spec__target__path=path
+    )
+    runs = Run.objects.filter(measured, project=found.project).for_list()
+    return list(runs.order_by("-created_at")[:MAX_RESULTS])

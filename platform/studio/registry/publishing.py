@@ -1,0 +1,92 @@
+"""A succeeded run's model becomes a checkpoint, in the transaction in which the run succeeds."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from django.db.models import Q
+
+from pipeline.contracts.reports import Report
+from studio.accounts.audit import audit_record
+from studio.registry.models import Checkpoint, CheckpointKind, CheckpointParent, stored_path
+from studio.runs.models import Run
+from studio.runs.paths import attempt_dir
+
+KINDS = {
+    "continual_pretrain": CheckpointKind.CONTINUAL_PRETRAIN,
+    "curriculum_sft": CheckpointKind.CURRICULUM_SFT,
+    "logit_distill": CheckpointKind.DRAFT,
+    "import_checkpoint": CheckpointKind.IMPORTED,
+}
+PARENT_FIELDS = ("model", "target")
+"""Fields of a spec that name the model a new one is made from."""
+
+
+def register_outputs(run: Run, report: Report) -> None:
+    """The project has one more checkpoint, if `run` made a model, linked to those it came from.
+
+    A parent that the registry does not know yet is a base model that the installation prepared; it
+    is registered too, so that no lineage begins in the middle.
+    """
+    output = report.outputs.get("model")
+    if output is None or run.kind not in KINDS:
+        return
+    # Parents first: a parent's id is always below its child's.
+    parents = [
+        (role, _known_checkpoint(run, reference) or _register_base(run, reference))
+        for role, reference in _parent_references(run.spec)
+    ]
+    facts = output.facts or {}
+    path = attempt_dir(run.pk, run.attempt) / output.path
+    checkpoint = Checkpoint.objects.create(
+        project_id=run.project_id,
+        name=run.name,
+        kind=KINDS[run.kind],
+        path=stored_path(path),
+        digest=output.digest or "",
+        facts=facts,
+        num_parameters=facts.get("num_parameters"),
+        run=run,
+        attempt=run.attempt,
+        created_by_id=run.created_by_id,
+        license_note=run.spec.get("license_note", ""),
+    )
+    audit_record(
+        actor=run.created_by,
+        action="checkpoint.register",
+        target=checkpoint,
+        details={"digest": checkpoint.digest},
+    )
+    for role, parent in parents:
+        CheckpointParent.objects.create(child=checkpoint, parent=parent, role=role)
+
+
+def _parent_references(spec: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for role in PARENT_FIELDS:
+        reference = spec.get(role)
+        if isinstance(reference, Mapping) and reference.get("path"):
+            yield role, reference
+
+
+def _known_checkpoint(run: Run, reference: Mapping[str, Any]) -> Checkpoint | None:
+    """By its path, else by its digest: the same content may have been imported twice."""
+    same = Q(path=stored_path(Path(reference["path"])))
+    if reference.get("digest"):
+        same |= Q(digest=reference["digest"])
+    found = list(Checkpoint.objects.filter(same, project_id=run.project_id).order_by("pk"))
+    by_path = [one for one in found if one.path == stored_path(Path(reference["path"]))]
+    return next(iter(by_path or found), None)
+
+
+def _register_base(run: Run, reference: Mapping[str, Any]) -> Checkpoint:
+    path = Path(reference["path"])
+    checkpoint = Checkpoint.objects.create(
+        project_id=run.project_id,
+        name=path.name,
+        kind=CheckpointKind.BASE,
+        path=stored_path(path),
+        digest=reference.get("digest") or "",
+        created_by_id=run.created_by_id,
+    )
+    audit_record(actor=run.created_by, action="checkpoint.register", target=checkpoint)
+    return checkpoint
