@@ -290,22 +290,23 @@ def _token_logprobs(
 def _speculation_stats(
     metrics: "vllm.v1.metrics.stats.RequestSpecDecodeMetrics", num_tokens: int
 ) -> SpeculationStats:
-    """Counts of one request, as vLLM counts them.
+    """Counts of one request, in the seam's terms.
 
-    The last round counts whole, also what it accepted behind the answer's end. A round without a
-    draft leaves no trace in vLLM's metrics but the one token it made.
+    vLLM counts what the last round accepted behind the answer's end, which is never put out; we do
+    not. Every round makes one token besides those it accepts, and the prefill makes the first. So
+    rounds without a draft count as well, which leave no other trace.
     """
-    accepted = metrics.per_step_accepted
-    num_drafts = sum(drafted > 0 for drafted in metrics.per_step_drafted)
-    num_drafted_rounds = len(accepted)
-    tokens_of_drafted_rounds = sum(accepted) + num_drafted_rounds
+    accepted = list(metrics.per_step_accepted)
+    surplus = sum(accepted) + len(accepted) - (num_tokens - 1)
+    if surplus > 0:
+        accepted[-1] -= surplus
     return SpeculationStats(
-        num_drafts=num_drafts,
+        num_drafts=sum(drafted > 0 for drafted in metrics.per_step_drafted),
         num_draft_tokens=metrics.num_draft_tokens,
         num_accepted_tokens=sum(accepted),
         accepted_per_position=tuple(
             sum(count > position for count in accepted)
             for position in range(metrics.num_spec_tokens)
         ),
-        num_target_steps=num_drafted_rounds + max(0, num_tokens - 1 - tokens_of_drafted_rounds),
+        num_target_steps=num_tokens - 1 - sum(accepted),
     )

@@ -39,7 +39,7 @@ def draft_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for parameter in draft.parameters():
-            parameter += 0.03 * torch.randn(parameter.shape, generator=generator)
+            parameter += 0.006 * torch.randn(parameter.shape, generator=generator)
     return save(draft, tmp_path_factory.mktemp("draft"))
 
 

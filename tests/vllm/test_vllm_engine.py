@@ -174,19 +174,22 @@ def test_speculation_is_counted_per_answer(speculative_engine: VllmEngine) -> No
         name: [after - then for after, then in zip(values, before[name], strict=True)]
         for name, values in spec_decode_counters().items()
     }
-    assert summed_stats(completions) == difference
+    totals = summed_stats(completions)
+    for name in ("num_drafts", "num_draft_tokens"):
+        assert totals[name] == difference[name]
+    # vLLM counts what the last round accepts behind the end of an answer, too.
+    surplus = difference["num_accepted_tokens"][0] - totals["num_accepted_tokens"][0]
+    assert 0 <= surplus <= NUM_SPECULATIVE_TOKENS * len(PROMPTS)
     for completion in completions:
         stats = completion.speculation
         per_position = stats.accepted_per_position
         assert len(per_position) == NUM_SPECULATIVE_TOKENS
         assert sum(per_position) == stats.num_accepted_tokens
         assert all(a >= b for a, b in itertools.pairwise((stats.num_drafts, *per_position)))
-        # Each round makes what it accepts and one token; the first token is the prefill's.
-        made = stats.num_accepted_tokens + stats.num_target_steps
-        num_decoded = len(completion.token_ids) - 1
-        assert num_decoded <= made <= num_decoded + NUM_SPECULATIVE_TOKENS
-    accepted, drafted = difference["num_accepted_tokens"][0], difference["num_draft_tokens"][0]
-    assert 0.1 < accepted / drafted < 0.9, "both acceptance and rejection must occur"
+        assert stats.num_drafts <= stats.num_target_steps
+        assert len(completion.token_ids) == 1 + stats.num_target_steps + stats.num_accepted_tokens
+    share = totals["num_accepted_tokens"][0] / totals["num_draft_tokens"][0]
+    assert 0.1 < share < 0.9, "both acceptance and rejection must occur"
 
 
 def test_without_a_draft_there_is_no_speculation(engine: VllmEngine) -> None:
@@ -268,10 +271,11 @@ def perfect_engine(target_path: Path) -> Iterator[VllmEngine]:
 
 
 def test_nearly_every_token_of_a_perfect_draft_is_accepted(perfect_engine: VllmEngine) -> None:
-    totals = summed_stats(perfect_engine.generate(PROMPTS, GREEDY))
+    # 30 tokens behind the first are ten rounds of three.
+    completions = perfect_engine.generate(PROMPTS, SamplingParams(max_new_tokens=31))
+    totals = summed_stats(completions)
     assert totals["num_accepted_tokens"][0] > 0.95 * totals["num_draft_tokens"][0]
-    # 31 tokens behind the first, three a round.
-    assert totals["num_drafts"][0] <= 11 * len(PROMPTS) + 2
+    assert totals["num_drafts"][0] <= 10 * len(PROMPTS) + 2
 
 
 def test_a_killed_engine_is_an_error_and_closes(perfect_engine: VllmEngine) -> None:
