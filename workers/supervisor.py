@@ -33,6 +33,8 @@ from workers.event_tail import EventTail
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.25
+LOOK_SECONDS = 1.0
+"""A person who cancels a run watches; the heartbeat would let them wait for ten seconds."""
 LOCK_WAIT_SECONDS = 3.0
 """A supervisor that just died may take its child with it only a moment later."""
 LOG_TAIL_BYTES = 4000
@@ -94,7 +96,7 @@ class _Supervision:
         self._should_drain = should_drain
         self._run_id, self._attempt = claim.run_id, claim.attempt
         self._directory = attempt_dir(claim.run_id, claim.attempt)
-        self._started = self._renewed = self._beaten = time.monotonic()
+        self._started = self._renewed = self._beaten = self._looked = time.monotonic()
         self._is_cancelled = self._is_overdue = False
         self._failure: RunFailed | None = None
 
@@ -218,24 +220,24 @@ class _Supervision:
         self._store(lambda: lifecycle.ingest_events(self._run_id, self._attempt, lines))
 
     def _beat(self) -> None:
-        """The lease was renewed within the heartbeat.
+        """The lease was renewed within the heartbeat, and a cancel request is known soon.
 
         Raises:
             Fenced: another attempt holds the run, or nobody confirmed that we do for too long.
         """
         now = time.monotonic()
-        if now - self._beaten >= settings.STUDIO_HEARTBEAT_SECONDS:
-            self._beaten = now
-            try:
-                renewal = lifecycle.renew(self._run_id, self._attempt)
-            except (OperationalError, InterfaceError):
-                logger.exception("run %s: no heartbeat", self._run_id)
-                connection.close()
-            else:
-                if renewal is None:
+        try:
+            if now - self._beaten >= settings.STUDIO_HEARTBEAT_SECONDS:
+                self._beaten = now
+                if not lifecycle.renew(self._run_id, self._attempt):
                     raise Fenced("another attempt holds the run")
                 self._renewed = now
-                self._is_cancelled = renewal.is_cancel_requested
+            if now - self._looked >= LOOK_SECONDS:
+                self._looked = now
+                self._is_cancelled = lifecycle.is_cancel_requested(self._run_id, self._attempt)
+        except (OperationalError, InterfaceError):
+            logger.exception("run %s: the database does not answer", self._run_id)
+            connection.close()
         if time.monotonic() - self._renewed > settings.STUDIO_SELF_KILL_SECONDS:
             raise Fenced("the lease could not be renewed")
 

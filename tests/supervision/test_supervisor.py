@@ -154,7 +154,7 @@ def test_a_plan_hands_each_step_the_output_of_the_one_before(platform: Any) -> N
 
 def test_a_paused_supervisor_is_fenced_when_it_wakes(platform: Any) -> None:
     """Its lease ran out, but its child still had the device: the next attempt had to wait."""
-    run_id = platform.start_run("steps=200 pause=0.05")
+    run_id = platform.start_run("steps=400 pause=0.05")
     platform.wait_for_step(run_id, 6)
     child = platform.pid_of_child(run_id)
     supervisor = platform.parent(child)
@@ -168,4 +168,4 @@ def test_a_paused_supervisor_is_fenced_when_it_wakes(platform: Any) -> None:
     platform.wait(lambda: not platform.is_alive(child))
     platform.wait(lambda: platform.run(run_id)["attempt"] == 2)
     platform.wait_for_state(run_id, "succeeded")
-    assert platform.state(run_id) == platform.expected_state(200)
+    assert platform.state(run_id) == platform.expected_state(400)

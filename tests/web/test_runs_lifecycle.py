@@ -187,7 +187,7 @@ def test_every_write_of_a_stale_attempt_is_rejected(run: Run) -> None:
     fresh = claimed(run, OTHER_SLOT).attempt
     line = event_line(run, stale, 1, Progress(stage="train", done=1, total=2, unit="tokens"))
 
-    assert lifecycle.renew(run.pk, stale) is None
+    assert not lifecycle.renew(run.pk, stale)
     assert not lifecycle.attempt_started(run.pk, stale, pid=1, resumed_from="")
     assert not lifecycle.ingest_events(run.pk, stale, [line])
     assert not lifecycle.finish_succeeded(run.pk, stale, report(run))
@@ -315,7 +315,8 @@ def test_a_run_that_keeps_dying_ends_as_worker_lost(run: Run) -> None:
 def test_a_renewed_lease_is_not_reaped(run: Run) -> None:
     attempt = claimed(run).attempt
     expire(run)
-    assert lifecycle.renew(run.pk, attempt) == lifecycle.Renewal(is_cancel_requested=False)
+    assert lifecycle.renew(run.pk, attempt)
+    assert not lifecycle.is_cancel_requested(run.pk, attempt)
     assert lifecycle.reap_expired() == []
     assert not lifecycle.attempt_expired(run.pk, attempt), "renewed after the reaper had looked"
 
@@ -349,7 +350,8 @@ def test_a_queued_run_is_cancelled_at_once(run: Run, engineer: User) -> None:
 def test_a_running_run_is_cancelled_when_its_child_has_stopped(run: Run, engineer: User) -> None:
     attempt = claimed(run).attempt
     assert services.run_cancel(run=run, actor=engineer).state == RunState.CANCELLING
-    assert lifecycle.renew(run.pk, attempt) == lifecycle.Renewal(is_cancel_requested=True)
+    assert lifecycle.renew(run.pk, attempt), "the child may still save under its lease"
+    assert lifecycle.is_cancel_requested(run.pk, attempt)
     assert lifecycle.finish_stopped(run.pk, attempt, exit_status=75)
     run.refresh_from_db()
     assert run.state == RunState.CANCELLED

@@ -1,6 +1,6 @@
 """What a supervisor may do to a run: claim, renew, ingest, finish; and the reaper.
 
-Every function after `claim` names the attempt it speaks for and returns False (or None) when that
+Every function after `claim` names the attempt it speaks for and returns False when that
 attempt no longer holds the run: the caller is fenced and must stop its child. All times are the
 database's. `docs/run_lifecycle.md` tells the whole story.
 """
@@ -102,21 +102,15 @@ def attempt_started(run_id: UUID, attempt: int, *, pid: int, resumed_from: str) 
     return updated == 1
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Renewal:
-    """The lease was extended."""
+def renew(run_id: UUID, attempt: int) -> bool:
+    """The lease ends one full term from now; False when fenced."""
+    lease_expires_at = db_time_after(settings.STUDIO_LEASE_SECONDS)
+    return _held(run_id, attempt).update(lease_expires_at=lease_expires_at) == 1
 
-    is_cancel_requested: bool
 
-
-def renew(run_id: UUID, attempt: int) -> Renewal | None:
-    """The lease ends one full term from now; None when fenced."""
-    with transaction.atomic():
-        runs = _held(run_id, attempt)
-        if not runs.update(lease_expires_at=db_time_after(settings.STUDIO_LEASE_SECONDS)):
-            return None
-        state = runs.values_list("state", flat=True).get()
-        return Renewal(is_cancel_requested=state == RunState.CANCELLING)
+def is_cancel_requested(run_id: UUID, attempt: int) -> bool:
+    """A person asked for the end of the run that the attempt holds."""
+    return _held(run_id, attempt).filter(state=RunState.CANCELLING).exists()
 
 
 def ingest_events(run_id: UUID, attempt: int, lines: Sequence[bytes]) -> bool:
