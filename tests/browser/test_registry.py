@@ -22,7 +22,7 @@ def family(transactional_db, factories):
 
 
 def test_the_lineage_is_walked_by_keyboard(page: Page, family, sign_in) -> None:
-    engineer, made = family
+    engineer, _ = family
     sign_in(engineer)
     page.goto("/p/alpha/registry/lineage/")
     page.get_by_role("group", name="谱系图").first.focus()

@@ -22,6 +22,7 @@ from studio.runs.paths import log_tail
 from studio.runs.presentation import event_text, state_reason
 from studio.runs.presentation_list import run_row
 from studio.runs.presentation_metrics import default_metrics, metrics_chart, run_curves
+from studio.runs.querysets import RunQuerySet
 
 LOG_LINES = 200
 LOG_BYTES = 64_000
@@ -38,7 +39,7 @@ EVENT_KINDS = (
 """Worth a line in the list; the others are shown as a bar and as curves."""
 
 
-def project_runs(request: ProjectRequest) -> QuerySet[Run]:
+def project_runs(request: ProjectRequest) -> RunQuerySet:
     """Runs that the page's project has and its reader may see."""
     return Run.objects.for_user(request.user).filter(project=request.project)
 
@@ -67,7 +68,8 @@ def metrics(request: ProjectRequest, run_id: UUID) -> HttpResponse:
     """The chart and its table."""
     run = get_object_or_404(with_num_metrics(project_runs(request)), pk=run_id)
     chosen = request.GET.getlist("metric")
-    etag = f'"{run.num_metrics}-{run.newest_metrics or 0}"'
+    # Both are annotations of `with_num_metrics`, which the model's type does not have.
+    etag = f'"{run.num_metrics}-{run.newest_metrics or 0}"'  # type: ignore[attr-defined]
     return _unchanged(request, etag) or HttpResponse(
         render_to_string("runs/_metrics.html", metrics_context(run, chosen), request),
         headers={"ETag": etag},
@@ -119,7 +121,8 @@ def status_context(run: Run) -> dict[str, Any]:
 
 def metrics_context(run: Run, chosen: list[str]) -> dict[str, Any]:
     """What `_metrics.html` shows; `run` comes from `with_num_metrics`."""
-    curves = run_curves(run, num_events=run.num_metrics) if run.num_metrics else {}
+    num_events: int = run.num_metrics  # type: ignore[attr-defined]  # an annotation
+    curves = run_curves(run, num_events=num_events) if num_events else {}
     names = [name for name in chosen if name in curves] or default_metrics(list(curves))
     return {
         "chart": metrics_chart(curves, names, is_terminal=run.is_terminal),

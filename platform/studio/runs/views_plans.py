@@ -12,7 +12,7 @@ from pipeline.errors import PipelineError
 from studio.accounts.access import ProjectRequest, project_required
 from studio.accounts.models import Role
 from studio.runs import live, services
-from studio.runs.models import Plan
+from studio.runs.models import Plan, Run
 from studio.runs.presentation_list import newest_first
 from studio.runs.presentation_plan import plan_steps
 from studio.runs.views import can_launch, newest_plans
@@ -32,12 +32,13 @@ def plan(request: ProjectRequest, plan_id: UUID) -> HttpResponse:
     """The steps of a plan in order, with what each waits for."""
     plans = Plan.objects.for_user(request.user).filter(project=request.project)
     found = get_object_or_404(plans.with_progress().select_related("created_by"), pk=plan_id)
-    runs = found.runs.current_steps().defer("spec", "report")
+    runs = Run.objects.filter(plan=found).current_steps().defer("spec", "report")
     context = {
         "plan": found,
         "steps": plan_steps(found, runs),
         "can_act": can_launch(request),
-        "is_resumable": found.num_failed + found.num_cancelled > 0,
+        # Annotations of `with_progress`, which the model's type does not have.
+        "is_resumable": found.num_failed + found.num_cancelled > 0,  # type: ignore[attr-defined]
     }
     return render(request, "runs/plan.html", context)
 
@@ -53,9 +54,10 @@ def plan_status(request: ProjectRequest, plan_id: UUID) -> HttpResponse:
         .defer("spec", "report")
         .select_related("plan")
     )
-    if not runs:
+    plan_of_runs = runs[0].plan if runs else None
+    if plan_of_runs is None:
         raise Http404(f"no plan {plan_id} in {request.project}")
-    steps = plan_steps(runs[0].plan, runs)
+    steps = plan_steps(plan_of_runs, runs)
     response = live.fragment_response(request, "runs/_steps.html", {"steps": steps})
     if all(run.is_terminal for run in runs):
         response["X-Poll-Reload"] = "1"
