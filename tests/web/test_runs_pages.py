@@ -7,6 +7,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from studio.accounts.models import Role
+from studio.registry.models import Checkpoint
 from studio.runs import lifecycle, presentation_metrics, services
 from studio.runs.models import Run, RunEvent, RunState
 from studio.runs.paths import attempt_dir
@@ -239,6 +240,32 @@ def test_finished_import_links_to_its_version(client, factories, project, engine
     html = client.get(address("detail", started.run_id)).content.decode()
     version = started.run.dataset_version
     assert reverse("datasets:version", args=["alpha", version.pk]) in html
+
+
+def test_model_of_a_finished_run_links_to_its_checkpoint(
+    client, factories, project, engineer
+) -> None:
+    run = start(factories.make_run(project, engineer))
+    Run.objects.filter(pk=run.pk).update(
+        state=RunState.SUCCEEDED, finished_at=timezone.now(), lease_expires_at=None, owner="",
+        report={"outputs": {"model": {"path": "checkpoints/final", "digest": "a" * 64}}},
+    )  # fmt: skip
+    checkpoint = Checkpoint.objects.create(
+        project=project, name="trained", kind="curriculum_sft", run=run, attempt=1,
+        path=f"runs/{run.pk}/attempt-1/checkpoints/final", created_by=engineer,
+    )  # fmt: skip
+    html = client.get(address("detail", run.pk)).content.decode()
+    assert reverse("registry:checkpoint", args=["alpha", checkpoint.pk]) in html
+
+
+def test_home_counts_runs_for_those_who_start_them(client, factories, project, engineer) -> None:
+    factories.make_run(project, engineer)
+    fail(factories.make_run(project, engineer, seed=1))
+    html = client.get("/p/alpha/").content.decode()
+    for state in ("queued", "failed"):
+        assert f'href="{address("index")}?state={state}"' in html
+    client.force_login(factories.make_user("expert", project=project, role=Role.EXPERT))
+    assert "?state=" not in client.get("/p/alpha/").content.decode()
 
 
 # Live parts

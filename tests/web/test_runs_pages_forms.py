@@ -4,9 +4,11 @@ import json
 
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
 from pipeline.contracts.specs import parse_run_spec
 from studio.accounts.models import Role
+from studio.registry.models import Checkpoint
 from studio.runs.forms import SPEC_FORMS, SpecForm
 from studio.runs.forms_inputs import ProjectInputs
 from studio.runs.forms_labels import FIELD_LABELS
@@ -200,6 +202,23 @@ def test_inputs_of_other_projects_are_no_choices(factories, engineer, project) -
     token = f"version:{version.pk}"
     assert token in {c.token for c in ProjectInputs(other).datasets(("domain_test",))}
     assert token not in {c.token for c in ProjectInputs(project).datasets(("domain_test",))}
+
+
+def test_checkpoints_of_the_project_are_the_models_to_choose(factories, engineer, project) -> None:
+    def register(owner, name, **columns):
+        return Checkpoint.objects.create(
+            project=owner, name=name, path=f"models/{name}", digest="b" * 64, kind="imported",
+            created_by=engineer, **columns,
+        )  # fmt: skip
+
+    mine = register(project, "mine")
+    register(factories.make_project("other", "Other"), "theirs")
+    gone = {"deleted_at": timezone.now(), "deleted_by": engineer}
+    register(project, "gone", **gone)
+    choices = ProjectInputs(project).outputs("model")
+    (choice,) = (choice for choice in choices if choice.token.startswith("checkpoint:"))
+    assert choice.token == f"checkpoint:{mine.pk}"
+    assert choice.reference() == mine.reference()
 
 
 def test_foreign_run_is_no_template(client, factories, engineer, project) -> None:

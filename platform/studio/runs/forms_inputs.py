@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from pipeline.contracts.manifest import file_sha256
 from studio.accounts.models import Project
 from studio.datasets.models import DatasetVersion
+from studio.registry.models import Checkpoint
 from studio.runs.models import Run, RunState
 from studio.runs.paths import attempt_dir
 from studio.runs.presentation import kind_label
@@ -69,13 +70,17 @@ class ProjectInputs:
         return [choice for choice in self._datasets if choice.kind in kinds]
 
     def outputs(self, name: str) -> list[InputChoice]:
-        """What finished runs left under this name; for `model` also the prepared base models."""
-        found = [choice for output, choice in self._outputs if output == name]
-        kept = [choice for choice in self._kept if not choice.kind]
+        """What finished runs left under this name; for `model` the project's checkpoints."""
+        if name == "model":
+            found = self._checkpoints
+        else:
+            found = [choice for output, choice in self._outputs if output == name]
         known = {choice.path for choice in found}
         if name == "model":
-            found += self._base_models
-            known |= {choice.path for choice in self._base_models}
+            prepared = [choice for choice in self._base_models if choice.path not in known]
+            found = found + prepared
+            known |= {choice.path for choice in prepared}
+        kept = [choice for choice in self._kept if not choice.kind]
         return found + [choice for choice in kept if choice.path not in known]
 
     @cached_property
@@ -122,6 +127,19 @@ class ProjectInputs:
             )
             for pk, attempt, run_name, kind, outputs in runs
             for name, output in (outputs or {}).items()
+        ]
+
+    @cached_property
+    def _checkpoints(self) -> list[InputChoice]:
+        checkpoints = Checkpoint.objects.live().filter(project=self._project)
+        return [
+            InputChoice(
+                token=f"checkpoint:{checkpoint.pk}",
+                label=f"{checkpoint.name} ({checkpoint.get_kind_display()}, #{checkpoint.pk})",
+                path=checkpoint.model_path,
+                digest=checkpoint.digest or None,
+            )
+            for checkpoint in checkpoints.defer("facts").order_by("-pk")[:MAX_CHOICES]
         ]
 
     @cached_property

@@ -45,21 +45,33 @@ def document_changes(
     ]
 
 
-def output_rows(run: Run, *, project_slug: str) -> list[OutputRow]:
-    """The outputs of the run's report, with a link where a page shows one."""
+def output_rows(
+    run: Run, *, project_slug: str, checkpoint_ids: Mapping[str, int]
+) -> list[OutputRow]:
+    """The outputs of the run's report, with a link where a page shows one.
+
+    Args:
+        run: with `dataset_version` selected.
+        project_slug: for the links.
+        checkpoint_ids: path of the output, below the attempt's directory -> its checkpoint.
+    """
     outputs = (run.report or {}).get("outputs", {})
     return [
         OutputRow(
             name=name,
             path=output["path"],
             digest=output.get("digest") or "",
-            url=_output_url(run, name, project_slug),
+            url=_output_url(run, name, output["path"], project_slug, checkpoint_ids),
         )
         for name, output in outputs.items()
     ]
 
 
-def _output_url(run: Run, name: str, project_slug: str) -> str:
+def _output_url(
+    run: Run, name: str, path: str, project_slug: str, checkpoint_ids: Mapping[str, int]
+) -> str:
+    if path in checkpoint_ids:
+        return reverse("registry:checkpoint", args=[project_slug, checkpoint_ids[path]])
     version = getattr(run, "dataset_version", None) if name == "dataset" else None
     if version is not None:
         return reverse("datasets:version", args=[project_slug, version.pk])

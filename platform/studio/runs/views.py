@@ -13,9 +13,11 @@ from pipeline.errors import PipelineError
 from studio.accounts.access import ProjectRequest, project_required
 from studio.accounts.models import Role
 from studio.pages.security import charts_page
+from studio.registry.models import Checkpoint
 from studio.runs import live, services
 from studio.runs.forms import SPEC_FORMS, new_key
 from studio.runs.models import Plan, Run, RunState
+from studio.runs.paths import attempt_dir
 from studio.runs.presentation import KIND_LABELS, elapsed_text, kind_label
 from studio.runs.presentation_list import UNFINISHED, in_state, newest_first, run_row
 from studio.runs.presentation_report import document_changes, document_rows, output_rows
@@ -49,8 +51,8 @@ def index(request: ProjectRequest) -> HttpResponse:
 
 
 @require_safe
-@project_required()
 @charts_page
+@project_required()
 def detail(request: ProjectRequest, run_id: UUID) -> HttpResponse:
     """Everything about one run; what changes while it works is polled."""
     run = get_object_or_404(
@@ -83,7 +85,9 @@ def detail(request: ProjectRequest, run_id: UUID) -> HttpResponse:
         "template": template,
         "figures": document_rows((run.report or {}).get("metrics")),
         "environment": document_rows((run.report or {}).get("environment")),
-        "outputs": output_rows(run, project_slug=request.project.slug),
+        "outputs": output_rows(
+            run, project_slug=request.project.slug, checkpoint_ids=_checkpoint_ids(run)
+        ),
         "can_act": can_launch(request),
         "can_edit": run.kind in SPEC_FORMS and run.state != RunState.WAITING,
         "clone_key": new_key(),
@@ -139,3 +143,16 @@ def newest_plans(request: ProjectRequest) -> PlanQuerySet:
 
 def _run(request: ProjectRequest, run_id: UUID) -> Run:
     return get_object_or_404(live.project_runs(request).select_related("project"), pk=run_id)
+
+
+def _checkpoint_ids(run: Run) -> dict[str, int]:
+    """Path below the attempt's directory -> the checkpoint that was published from it."""
+    if not run.report:
+        return {}
+    prefix = attempt_dir(run.pk, run.attempt)
+    published = Checkpoint.objects.live().filter(run=run, attempt=run.attempt)
+    return {
+        checkpoint.model_path.relative_to(prefix).as_posix(): checkpoint.pk
+        for checkpoint in published.defer("facts")
+        if checkpoint.model_path.is_relative_to(prefix)
+    }
