@@ -17,6 +17,7 @@ from uuid import UUID
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+EXEC_CHILD = ROOT / "workers" / "exec_child.py"
 COUNTING_PROGRAM = Path(__file__).with_name("counting_program.py")
 LEASE_SECONDS = 12
 PATIENCE_SECONDS = 90.0
@@ -139,9 +140,11 @@ class Platform:
 
     def start(self) -> None:
         """`manage.py up` runs and says where."""
+        # Ends with the tests, even when they are killed.
+        guard = [sys.executable, str(EXEC_CHILD), str(os.getpid()), "15", "0", "0"]
         with (self.data_dir / "up.log").open("ab") as log:
             self.up = subprocess.Popen(
-                [sys.executable, "manage.py", "up", "--port", str(self.port)],
+                [*guard, sys.executable, "manage.py", "up", "--port", str(self.port)],
                 cwd=ROOT, env=self.environment, stdout=log, stderr=subprocess.STDOUT,
                 start_new_session=True,
             )  # fmt: skip
@@ -346,15 +349,19 @@ def new_platform(tmp_path: Path) -> Iterator[Platform]:
 def training_platform(tmp_path: Path) -> Iterator[Platform]:
     """A running platform whose runs are executed by the real pipeline, on one thread."""
     platform = Platform(tmp_path / "data", STUDIO_PIPELINE_COMMAND="", STUDIO_COMPUTE_THREADS="1")
-    platform.start()
-    yield platform
-    platform.close()
+    try:
+        platform.start()
+        yield platform
+    finally:
+        platform.close()
 
 
 @pytest.fixture(scope="session")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """A running platform, shared by all tests."""
     platform = Platform(tmp_path_factory.mktemp("studio") / "data")
-    platform.start()
-    yield platform
-    platform.close()
+    try:
+        platform.start()
+        yield platform
+    finally:
+        platform.close()

@@ -51,7 +51,7 @@ def test_of_many_claimants_one_wins_each_run(new_platform: Any) -> None:
     ]  # fmt: skip
     won: list[str] = []
     for racer in racers:
-        output, errors = racer.communicate(timeout=60)
+        output, errors = racer.communicate(timeout=120)
         assert racer.returncode == 0, errors
         won += json.loads(output)
     assert sorted(won) == sorted(map(str, runs))

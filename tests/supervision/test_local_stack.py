@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_only_one_up_for_a_data_directory(platform: Any) -> None:
     second = subprocess.run(
         [sys.executable, "manage.py", "up", "--port", "1"], cwd=ROOT, env=platform.environment,
-        capture_output=True, text=True, check=False, timeout=30,
+        capture_output=True, text=True, check=False, timeout=90,
     )  # fmt: skip
     assert second.returncode == 1
     assert "already runs" in second.stderr
@@ -81,7 +81,7 @@ def test_an_orphaned_broker_is_replaced_and_keeps_its_messages(
     assert stat.S_IMODE(mode) == 0o700
 
     successor, client = broker()
-    assert orphan.wait(timeout=5) == 0
+    assert orphan.wait(timeout=30) == 0
     assert client.get("message") == "kept"
     successor.kill()
     successor.wait()
