@@ -135,7 +135,6 @@ def _drafts(data: "_DataFiles", target: Any, budget: Budget, seed: int) -> dict[
     draft = {
         "kind": "logit_distill",
         "target": target,
-        "optimizer": {"learning_rate": 1e-3},
         "answers": {
             "prompts": data.seen("sft_expert", "domain_test", "meta.doc_id"),
             "num_tokens": budget.target_answer_tokens,
