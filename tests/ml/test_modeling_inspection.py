@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import ModelError
-from pipeline.modeling.gguf_header import TENSOR_TYPES, read_gguf_header
+from pipeline.modeling.gguf_header import MAX_ARRAY_ITEMS, TENSOR_TYPES, read_gguf_header
 from pipeline.modeling.inspection import inspect_model_directory
 from pipeline.modeling.loading import load_model, load_tokenizer
 from pipeline.modeling.safetensors_header import read_safetensors_header
@@ -390,6 +390,14 @@ def test_hostile_gguf_headers_are_refused(tmp_path, content, code):
     error = refusal(path)
     assert error.code == code
     assert "model.gguf" in str(error)
+
+
+def test_counts_are_capped_even_when_the_file_holds_that_much(tmp_path):
+    path = tmp_path / "model.gguf"
+    array = struct.pack("<IQ", 0, MAX_ARRAY_ITEMS + 1) + bytes(MAX_ARRAY_ITEMS + 1)
+    path.write_bytes(gguf_bytes(num_keys=1, body=gguf_key(b"k", 9, array)))
+    with pytest.raises(ModelError, match="length of an array is 2000001"):
+        inspect_model_directory(path)
 
 
 def test_our_table_of_ggml_types_is_the_librarys():
