@@ -11,6 +11,7 @@ from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 
+from django.db import transaction
 from django.utils import timezone
 
 from pipeline.contracts.codec import canonical_json, digest
@@ -28,6 +29,7 @@ from pipeline.evaluation.overlap_comparison import compare_overlap
 from pipeline.evaluation.samples import AnswerSample, read_samples, write_samples
 from pipeline.metrics.retention import RetentionItem, measure_retention
 from pipeline.metrics.text_overlap import repeated_4gram_rate, score_samples, tokenize
+from studio.registry.publishing import register_outputs
 from studio.runs.models import Plan, Queue, Run, RunState
 from studio.runs.paths import attempt_dir
 
@@ -164,9 +166,12 @@ def make_training(project, user, kind, model_digest, *, mode="progressive", **wh
         stage = {"name": "expert", "num_tokens": 1000, "datasets": [data]}
         own = {"mode": mode, "stages": [stage]}
     output = {"model": Output(path="checkpoints/step-10", digest=model_digest)}
-    return make_run(
+    run = make_run(
         project, user, common | own | {"kind": kind}, {}, outputs=lambda _: output, **where
     )
+    with transaction.atomic():
+        register_outputs(run, Report.parse(json.dumps(run.report)))
+    return run
 
 
 def make_evaluation(

@@ -93,8 +93,8 @@ def test_overlap_shows_report_values_with_intervals(show, recipe) -> None:
     overlap = recipe["evaluate_cpt"].report["metrics"]["text_overlap"]
     bars = {trace["name"]: trace for trace in figure(html, "overlap")["data"]}
     measured = [overlap[key] for key in ("rouge1", "rouge2", "rougeL", "bleu4")]
-    assert bars["evaluate_cpt"]["y"] == pytest.approx(measured)
-    assert all(length > 0 for length in bars["evaluate_cpt"]["error_y"]["array"])
+    assert bars["cpt"]["y"] == pytest.approx(measured)
+    assert all(length > 0 for length in bars["cpt"]["error_y"]["array"])
     text = text_of(html)
     assert f"{overlap['brevity_penalty']:.3f}" in text
     assert overlap["rouge_signature"] in text
@@ -196,7 +196,9 @@ def test_the_plan_in_the_address_decides(show, recipe, project, engineer) -> Non
         project=project, name="newer", spec={}, spec_digest="0" * 64, created_by=engineer
     )
     chosen = results.choices(20, accuracy=0.5)
-    results.make_evaluation(project, engineer, name="only-one", plan=plan, chosen=chosen)
+    results.make_evaluation(
+        project, engineer, name="only-one", plan=plan, chosen=chosen, model="7" * 64
+    )
     assert "only-one" in show("retention")
     assert "only-one" not in show("retention", plan=older.pk)
 

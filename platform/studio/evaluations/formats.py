@@ -7,23 +7,36 @@ from studio.evaluations.measures import Measure
 
 NONE = "\N{EM DASH}"
 _MINUS = "\N{MINUS SIGN}"
+# Rounding of sums, not a difference.
+_ZERO = 1e-9
 _UNIT_SIGN = {"percent": "%", "points": "", "tokens": ""}
 _DIFFERENCE_SIGN = {"percent": " pp", "points": "", "tokens": ""}
 
 
 def decimal(value: float | None, digits: int = 2) -> str:
-    """`-0.123` with a real minus sign; a dash where there is no number."""
+    """`-0.12` with a real minus sign; more digits for what would look like zero and is not."""
     if value is None:
         return NONE
-    return f"{value:.{digits}f}".replace("-", _MINUS)
+    return _fixed(value, digits).replace("-", _MINUS)
 
 
 def signed(value: float | None, digits: int = 2) -> str:
-    """`+2.10`; no sign on what rounds to zero."""
+    """`+2.10`; no sign on zero."""
     if value is None:
         return NONE
-    text = f"{value:+.{digits}f}"
-    return text[1:] if float(text) == 0 else text.replace("-", _MINUS)
+    text = _fixed(value, digits)
+    if float(text) > 0:
+        return f"+{text}"
+    return text.replace("-", _MINUS)
+
+
+def _fixed(value: float, digits: int) -> str:
+    if abs(value) < _ZERO:
+        value = 0.0
+    # An interval beside zero must not read as one that reaches it.
+    while value and not float(f"{value:.{digits}f}"):
+        digits += 1
+    return f"{value:.{digits}f}"
 
 
 def percent(share: float | None, digits: int = 1) -> str:

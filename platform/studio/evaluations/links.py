@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from django.http import QueryDict
 from django.urls import reverse
 
-from studio.evaluations.results import Evaluation
+from studio.evaluations.results import Evaluation, Result
 
 
 def compare_rows_url(evaluations: Sequence[Evaluation], **choices: str) -> str:
@@ -21,6 +21,11 @@ def compare_url(evaluations: Sequence[Evaluation]) -> str:
 def rows_url(evaluation: Evaluation, **choices: str) -> str:
     """The samples of one evaluation."""
     return _url("evaluations:rows", [evaluation], choices)
+
+
+def run_url(result: Result) -> str:
+    """The run that measured."""
+    return reverse("runs:detail", args=[result.run.project.slug, result.run.pk])
 
 
 def _url(name: str, evaluations: Sequence[Evaluation], choices: dict[str, str]) -> str:

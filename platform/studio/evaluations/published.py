@@ -22,7 +22,7 @@ from studio.evaluations.formats import (
     percent,
     ratio,
 )
-from studio.evaluations.links import compare_rows_url
+from studio.evaluations.links import compare_rows_url, run_url
 from studio.evaluations.measures import MEASURES
 from studio.evaluations.models import Documents
 from studio.evaluations.plots import Point, Series, forest
@@ -34,6 +34,7 @@ from studio.evaluations.results import (
     Benchmark,
     Evaluation,
 )
+from studio.evaluations.retention_page import VERDICTS
 from studio.evaluations.speedup_page import arm_label
 from studio.evaluations.stored_figures import PairKey, StoredFigures
 from studio.pages.charts import Chart
@@ -55,6 +56,8 @@ class Published:
 
     key: str
     title: Promise
+    short: Promise
+    """For the axis of the chart."""
     text: str
     low: float
     high: float
@@ -66,6 +69,7 @@ CLAIMS: Mapping[str, Published] = {
         Published(
             key="retention",
             title=gettext_lazy("General ability kept by continual pre-training"),
+            short=gettext_lazy("General ability"),
             text="99.8%",
             low=0.998,
             high=0.998,
@@ -73,6 +77,7 @@ CLAIMS: Mapping[str, Published] = {
         Published(
             key="cpt_rouge1",
             title=gettext_lazy("Continual pre-training over the base, ROUGE-1"),
+            short=gettext_lazy("CPT, ROUGE-1"),
             text="1.08\N{MULTIPLICATION SIGN}",
             low=1.08,
             high=1.08,
@@ -80,6 +85,7 @@ CLAIMS: Mapping[str, Published] = {
         Published(
             key="cpt_bleu4",
             title=gettext_lazy("Continual pre-training over the base, BLEU-4"),
+            short=gettext_lazy("CPT, BLEU-4"),
             text="1.17\N{MULTIPLICATION SIGN}",
             low=1.17,
             high=1.17,
@@ -87,6 +93,7 @@ CLAIMS: Mapping[str, Published] = {
         Published(
             key="sft_rouge1",
             title=gettext_lazy("Progressive over single-stage fine-tuning, ROUGE-1"),
+            short=gettext_lazy("SFT, ROUGE-1"),
             text="1.02\N{MULTIPLICATION SIGN}",
             low=1.02,
             high=1.02,
@@ -94,6 +101,7 @@ CLAIMS: Mapping[str, Published] = {
         Published(
             key="sft_bleu4",
             title=gettext_lazy("Progressive over single-stage fine-tuning, BLEU-4"),
+            short=gettext_lazy("SFT, BLEU-4"),
             text="1.06\N{MULTIPLICATION SIGN}",
             low=1.06,
             high=1.06,
@@ -101,6 +109,7 @@ CLAIMS: Mapping[str, Published] = {
         Published(
             key="speedup",
             title=gettext_lazy("Speculative decoding with a distilled draft"),
+            short=gettext_lazy("Decoding speed"),
             text="1.39\N{EN DASH}1.52\N{MULTIPLICATION SIGN}",
             low=1.39,
             high=1.52,
@@ -143,7 +152,7 @@ def claim_rows(
     """The claims in the paper's order; `stored` has the comparisons of `pairs_to_compare`."""
     by_role = {one.role: one for one in evaluations}
     return [
-        _retention_row(by_role.get(CPT)),
+        _retention_row(by_role.get(BASE), by_role.get(CPT)),
         *(
             _overlap_row(CLAIMS[key], by_role, baseline, candidate, measure, stored)
             for key, baseline, candidate, measure in (
@@ -181,7 +190,7 @@ def claims_chart(rows: Sequence[ClaimRow]) -> Chart:
         key="published",
         title=_("Our ratios with their intervals beside the published ones"),
         figure=forest(
-            [str(row.published.title) for row in rows],
+            [str(row.published.short) for row in rows],
             [
                 Series(
                     name=_("Ours"),
@@ -204,7 +213,7 @@ def claims_chart(rows: Sequence[ClaimRow]) -> Chart:
     )
 
 
-def _retention_row(cpt: Evaluation | None) -> ClaimRow:
+def _retention_row(base: Evaluation | None, cpt: Evaluation | None) -> ClaimRow:
     claim = CLAIMS["retention"]
     retention = cpt.figure("retention.accuracy") if cpt else None
     if cpt is None or not retention:
@@ -227,7 +236,12 @@ def _retention_row(cpt: Evaluation | None) -> ClaimRow:
             _seed(cpt),
         ],
         definition=cpt.definitions.get("general_ability", ""),
-        verdict=retention["verdict"],
+        verdict=str(VERDICTS[retention["verdict"]][1]),
+        rows_url=(
+            compare_rows_url([base, cpt], task="general_ability", metric="is_correct")
+            if base is not None
+            else ""
+        ),
     )
 
 
@@ -334,6 +348,7 @@ def _speedup_row(benchmark: Benchmark | None) -> ClaimRow:
         ],
         definition=benchmark.definitions.get("speedup", ""),
         verdict=verdicts[lossless],
+        rows_url=run_url(benchmark),
     )
 
 

@@ -5,7 +5,7 @@ measured it, and a page must say so instead of failing.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from django.db.models import QuerySet
 from pipeline.contracts.plans import metric_at
 from studio.accounts.models import Project
 from studio.evaluations.sample_files import SamplesFile
+from studio.registry.models import Checkpoint
 from studio.runs.models import Run, RunState
 from studio.runs.paths import attempt_dir
 
@@ -25,10 +26,8 @@ class Result:
     """A finished run whose report holds figures about a checkpoint."""
 
     run: Run
-    checkpoint_name: str = ""
-    """The registry's name of the checkpoint; empty when the registry does not know it."""
-    source: Run | None = None
-    """The run that made the checkpoint; None for an imported one."""
+    checkpoint: Checkpoint | None = None
+    """What was measured; None when the registry does not know its digest."""
     is_name_shared: bool = False
     """Another result on the page would be called the same."""
 
@@ -42,10 +41,19 @@ class Result:
         return self.id[:8]
 
     @property
+    def name(self) -> str:
+        """The checkpoint's name where the registry has one, else the run's."""
+        return self.checkpoint.name if self.checkpoint is not None else self.run.name
+
+    @property
     def label(self) -> str:
-        """The checkpoint's name where it has one, else the run's; with a short id if need be."""
-        name = self.checkpoint_name or self.run.name
-        return f"{name} #{self.short_id}" if self.is_name_shared else name
+        """The name, with a short id where another result on the page has the same."""
+        return f"{self.name} #{self.short_id}" if self.is_name_shared else self.name
+
+    @property
+    def source(self) -> Run | None:
+        """The run that made the checkpoint; None where none of this project did."""
+        return self.checkpoint.run if self.checkpoint is not None else None
 
     @property
     def report(self) -> Mapping[str, Any]:
@@ -111,33 +119,19 @@ class Benchmark(Result):
 
 
 def evaluations_of(project: Project, runs: Iterable[Run]) -> list[Evaluation]:
-    """The runs with their checkpoints' names and origins, in the order given; one query."""
-    finished = list(runs)
-    digests = {str((run.report or {}).get("inputs", {}).get("model", "")) for run in finished}
-    sources = _training_runs(project, digests - {""})
-    return mark_shared_names(
-        [
-            Evaluation(
-                run=run,
-                source=sources.get(str((run.report or {}).get("inputs", {}).get("model", ""))),
-            )
-            for run in finished
-        ]
-    )
-
-
-def mark_shared_names(results: Sequence[Evaluation]) -> list[Evaluation]:
-    """The same results; those of one name carry a short id."""
-    names = [result.checkpoint_name or result.run.name for result in results]
-    return [
-        Evaluation(
-            run=result.run,
-            checkpoint_name=result.checkpoint_name,
-            source=result.source,
-            is_name_shared=names.count(name) > 1,
+    """The runs with the checkpoints they measured, in the order given; one query."""
+    found = [Evaluation(run=run) for run in runs]
+    checkpoints = {
+        checkpoint.digest: checkpoint
+        for checkpoint in Checkpoint.objects.filter(
+            project=project, digest__in={one.model_digest for one in found} - {""}
         )
-        for result, name in zip(results, names, strict=True)
-    ]
+        .select_related("run")
+        .order_by("pk")
+    }
+    named = [replace(one, checkpoint=checkpoints.get(one.model_digest)) for one in found]
+    names = [one.name for one in named]
+    return [replace(one, is_name_shared=names.count(one.name) > 1) for one in named]
 
 
 def succeeded(project: Project, kind: str) -> QuerySet[Run]:
@@ -157,7 +151,9 @@ def baselines_of(project: Project, evaluations: Sequence[Evaluation]) -> dict[st
             {digest for digest in digests.values() if digest}
         )
     )
-    by_digest = {_output_digest(run, "samples"): Evaluation(run=run) for run in runs}
+    by_digest = {
+        one.samples.digest: one for one in (Evaluation(run=run) for run in runs) if one.samples
+    }
     return {run_id: by_digest[digest] for run_id, digest in digests.items() if digest in by_digest}
 
 
@@ -168,18 +164,3 @@ def run_ids(values: Iterable[str]) -> list[UUID]:
         ValueError: one is no run id.
     """
     return list(dict.fromkeys(UUID(value) for value in values))
-
-
-def _training_runs(project: Project, digests: set[str]) -> dict[str, Run]:
-    made = Run.objects.filter(
-        project=project,
-        state=RunState.SUCCEEDED,
-        kind__in=("continual_pretrain", "curriculum_sft", "logit_distill"),
-        report__outputs__model__digest__in=sorted(digests),
-    ).order_by("finished_at")
-    return {_output_digest(run, "model"): run for run in made}
-
-
-def _output_digest(run: Run, name: str) -> str:
-    """For runs that were found by it."""
-    return str((run.report or {})["outputs"][name]["digest"])
