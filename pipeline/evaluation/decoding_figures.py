@@ -125,26 +125,29 @@ def _speculation_figures(
     accepted = [
         sum(counts) for counts in zip(*(s.accepted_per_position for s in stats), strict=True)
     ]
+    num_steps = sum(one.num_target_steps for one in stats)
+    num_drafted = sum(one.num_draft_tokens for one in stats)
     length = arm.num_speculative_tokens or 0
     figures: dict[str, Any] = {
         "num_speculative_tokens": length,
         "num_parameters": arm.num_parameters,
         "mean_acceptance_length": formulas.mean_acceptance_length(num_drafts, num_accepted),
-        "draft_acceptance_rate": formulas.draft_acceptance_rate(
-            sum(one.num_draft_tokens for one in stats), num_accepted
-        ),
+        "draft_acceptance_rate": formulas.draft_acceptance_rate(num_drafted, num_accepted),
         "acceptance_per_position": formulas.position_acceptance(accepted, num_drafts),
         "block_efficiency": formulas.block_efficiency(
             sum(len(one.token_ids) for one in completions),
             len(completions),
-            sum(one.num_target_steps for one in stats),
+            num_steps,
         ),
     }
     if arm.costs is None:
         return figures
     c, v, h = arm.costs.c, arm.costs.v, arm.costs.h
-    survival = formulas.position_acceptance(accepted, num_drafts) or [0.0] * length
-    predicted = formulas.predicted_speedup(survival, c, v, h, length)
+    # Over all rounds, not only those with a draft: a lookup finds nothing in many.
+    survival = formulas.position_acceptance(accepted, num_steps) or [0.0] * length
+    predicted = formulas.speedup_of_rounds(
+        1.0 + sum(survival), num_drafted / max(1, num_steps), c, v, h
+    )
     bound = formulas.oracle_bound(survival, c, v, h)
     return figures | {
         "costs": asdict(arm.costs),

@@ -6,6 +6,7 @@ c, one draft step; v(g), the target's pass over g + 1 tokens, so v(0) = 1; h, wh
 beyond that (sampling, bookkeeping). `survival[i - 1]` is S_i; `v[g]` is v(g).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -35,8 +36,8 @@ def mean_acceptance_length(num_drafts: int, num_accepted_tokens: int) -> float |
     """Returns tokens per verified round, the target's own token included; None without a draft.
 
     Definition: 1 + accepted / drafts.
-    Direction: higher is better, at most g + 1. Tokens accepted behind a stop token count (vLLM does
-        the same), so short answers read too high; `block_efficiency` does not.
+    Direction: higher is better, at most g + 1. vLLM's counters include tokens accepted behind a
+        stop token, so its short answers read too high; our engine's do not.
     Source: vLLM `SpecDecodingLogging`; Leviathan et al. 2023 (arXiv 2211.17192).
 
     Raises:
@@ -150,8 +151,29 @@ def predicted_speedup(
         h: overhead of a round in target steps.
         g: drafted tokens per round.
     """
-    _check_costs(c, v, h, g)
-    return expected_tokens_per_round(survival, g) / (g * c + v[g] + h)
+    return speedup_of_rounds(expected_tokens_per_round(survival, g), g, c, v, h)
+
+
+def speedup_of_rounds(
+    tokens_per_round: float, drafted_per_round: float, c: float, v: Sequence[float], h: float
+) -> float:
+    """Returns the speedup of rounds that draft and yield these many tokens on average.
+
+    Definition: tokens per round / (d c + v(d) + h), d being the drafted tokens per round.
+    Direction: higher is better. For drafts of varying length (n-gram lookup finds nothing in many
+        rounds), with v(d) interpolated; `predicted_speedup` where every round drafts g.
+    Source: as `predicted_speedup`, over the rounds that took place.
+
+    Args:
+        tokens_per_round: block efficiency, rounds without a draft included.
+        drafted_per_round: drafted tokens / target steps, at most G.
+        c: draft step in target steps.
+        v: v(0) .. v(G), in target steps.
+        h: overhead of a round in target steps.
+    """
+    _check_costs(c, v, h, math.ceil(drafted_per_round))
+    verification = float(np.interp(drafted_per_round, np.arange(len(v)), v))
+    return tokens_per_round / (drafted_per_round * c + verification + h)
 
 
 def break_even_acceptance(c: float, v1: float) -> float:
@@ -176,7 +198,7 @@ def oracle_bound(survival: Sequence[float], c: float, v: Sequence[float], h: flo
     Source: the oracle of arXiv 2601.11580, for measured costs.
 
     Args:
-        survival: S_1 .. S_G.
+        survival: S_1 .. S_G over all rounds; a round without a draft accepted nothing.
         c: draft step in target steps.
         v: v(0) .. v(G), in target steps.
         h: overhead of a round in target steps.

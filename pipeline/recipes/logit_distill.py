@@ -8,7 +8,8 @@ Report metrics:
     objective, parameters                  parameters of the draft
     steps tokens trained_tokens loss_first loss_last seconds ...   as every training reports
     answers      n, tokens; n_trained, tokens_trained (the others are held back); tail_mass_p95
-    acceptance   greedy_agreement, tokens_per_round for draft lengths 1..6, over n answers, tokens
+    acceptance   greedy_agreement (share of positions at which the draft's argmax is the target's),
+                 block_efficiency for draft lengths 1..6, over n answers, tokens
 
 Outputs: `model` (a complete checkpoint with the target's tokenizer) and `teacher_cache`.
 """
@@ -36,9 +37,9 @@ from pipeline.data.tokenize import (
     tokenize_conversations,
 )
 from pipeline.decoding.engines import choose_device, open_engine
+from pipeline.decoding.simulator import simulate_rounds
 from pipeline.errors import DataError, TrainingError
 from pipeline.execution import RecipeResult, RunContext
-from pipeline.metrics.acceptance import greedy_agreement, tokens_per_round
 from pipeline.modeling.draft import build_draft
 from pipeline.modeling.loading import load_tokenizer
 from pipeline.provenance import path_digest
@@ -298,13 +299,17 @@ def _acceptance(
     for answer in answers:
         agreements.append(_agreement(model, answer))
         progress.advance()
+    after_first = [agreement[1:] for agreement in agreements]  # prefill gives the first token
     return {
         "n": len(answers),
         "tokens": sum(len(agreement) for agreement in agreements),
-        "greedy_agreement": greedy_agreement(agreements),
-        "tokens_per_round": {
-            str(length): tokens_per_round(agreements, num_speculative_tokens=length)
+        "greedy_agreement": float(np.concatenate(agreements).mean()),
+        "block_efficiency": {
+            str(length): simulate_rounds(
+                after_first, num_speculative_tokens=length
+            ).block_efficiency
             for length in DRAFT_LENGTHS
+            if any(len(flags) for flags in after_first)
         },
     }
 

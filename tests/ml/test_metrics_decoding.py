@@ -18,6 +18,7 @@ from pipeline.metrics.decoding import (
     position_acceptance,
     predicted_speedup,
     speedup_interval,
+    speedup_of_rounds,
 )
 
 MAX_DRAFT = 400  # long enough that the tail of any acceptance below is nothing
@@ -76,6 +77,18 @@ def test_counters_that_cannot_be_right_are_a_failed_run(call, message: str):
 def test_tokens_per_round_equal_the_closed_form(acceptance: float, g: int):
     closed_form = (1 - acceptance ** (g + 1)) / (1 - acceptance)
     assert expected_tokens_per_round(_iid(acceptance), g) == pytest.approx(closed_form)
+
+
+def test_rounds_without_a_draft_cost_one_plain_step_and_yield_one_token():
+    """Ten rounds: four draft 5 tokens and get 3 of them, six find nothing; c = 0, v(2) = 1.1."""
+    v = [1.0, 1.05, 1.1, 1.2, 1.3, 1.4]
+    assert speedup_of_rounds(22 / 10, 20 / 10, 0.0, v, 0.1) == pytest.approx(2.2 / 1.2)
+    # Between two lengths the cost is interpolated.
+    assert speedup_of_rounds(2.0, 2.5, 0.1, v, 0.0) == pytest.approx(2.0 / (0.25 + 1.15))
+    survival = (0.8, 0.5, 0.1)
+    assert speedup_of_rounds(2.4, 3, 0.2, v, 0.1) == pytest.approx(
+        predicted_speedup(survival, 0.2, v, 0.1, 3)
+    )
 
 
 # (c, growth of v): for each acceptance the best speedup, its g, and the oracle bound; h = 0.05.
