@@ -18,7 +18,9 @@ $(VENV)/.complete: requirements.txt $(wildcard requirements/*.txt)
 	touch $@
 
 demo: setup
-	$(BIN)/python -m pipeline.demo $(if $(DEMO_LANG),--lang $(DEMO_LANG)) $(if $(DEMO_BASE),--base $(DEMO_BASE))
+	$(BIN)/python manage.py demo $(if $(DEMO_LANG),--lang $(DEMO_LANG)) \
+		$(if $(DEMO_BASE),--base $(DEMO_BASE)) $(if $(DEMO_PORT),--port $(DEMO_PORT)) \
+		$(if $(filter 1,$(DEMO_EXIT)),--no-stay)
 
 test: setup
 	$(BIN)/python -m pytest

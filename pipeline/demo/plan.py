@@ -22,7 +22,7 @@ from pipeline.contracts.specs import DraftArchitecture, PlanSpec, parse_spec
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Budget:
-    """How much of everything; the default fits 30 minutes on two cores with SmolLM2-135M."""
+    """How much of everything; as it stands it fits 30 minutes on two cores with SmolLM2-135M."""
 
     cpt_tokens: int = 12_000
     sft_stage_tokens: int = 10_000
@@ -38,12 +38,27 @@ class Budget:
     bench_repeats: int = 3
 
 
-DEMONSTRATION = Budget()
+BUDGETS = {
+    "demonstration": Budget(),
+    # Every step with a model of a few thousand parameters: shows that all parts work together.
+    "smoke": Budget(
+        cpt_tokens=1024,
+        sft_stage_tokens=1024,
+        max_seq_length=1024,
+        num_answers=4,
+        max_new_tokens=8,
+        num_questions=8,
+        num_gauge_texts=2,
+        target_answer_tokens=64,
+        draft_hidden_size=32,
+        bench_prompts=2,
+        bench_new_tokens=8,
+        bench_repeats=2,
+    ),
+}
 
 
-def build_plan(
-    *, base: Path, data_dir: Path, lang: str, budget: Budget = DEMONSTRATION, seed: int = 0
-) -> PlanSpec:
+def build_plan(*, base: Path, data_dir: Path, lang: str, budget: Budget, seed: int = 0) -> PlanSpec:
     """The plan for one language of the demonstration data and one base model."""
     splits = json.loads((data_dir / "splits.json").read_text(encoding="utf-8"))
     unseen = [f"{stem}-{lang}" for stem in splits["unseen_documents"]]

@@ -5,12 +5,14 @@ count. The demonstration shows that the machinery works: its budgets are far too
 refute a published ratio.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from pipeline.contracts.plans import metric_at
 from pipeline.contracts.reports import Report
+from pipeline.errors import StepError
 from pipeline.evaluation.overlap_comparison import compare_overlap
 from pipeline.evaluation.samples import read_samples
 
@@ -34,26 +36,36 @@ class ResultRow:
     verdict: str = ""
 
 
-def summarize(plan_dir: Path) -> dict[str, Any]:
-    """`summary.json` of a finished demonstration: rows, seconds of each step, reports by step."""
-    reports = {
-        path.parent.name: Report.parse(path.read_bytes())
-        for path in sorted(plan_dir.glob("steps/*/report.json"))
-    }
-    plan_report = Report.parse((plan_dir / "report.json").read_bytes())
-    steps = plan_report.metrics["steps"]
+def summarize(step_dirs: Mapping[str, Path]) -> dict[str, Any]:
+    """`summary.json` of a finished demonstration: rows, seconds of each step, reports by step.
+
+    Args:
+        step_dirs: the run directory of each step of `build_plan`, in the order to be listed.
+
+    Raises:
+        StepError: `run.no_report`, a step has not finished.
+    """
+    reports = {step_id: _report(step_id, path) for step_id, path in step_dirs.items()}
+    first = reports["evaluate_base"]
     return {
         "v": 1,
         "published_source": PUBLISHED_SOURCE,
-        "rows": [asdict(row) for row in _rows(plan_dir, reports)],
-        "seconds": {step_id: steps[step_id]["seconds"] for step_id in steps},
-        "code_version": plan_report.code_version,
-        "environment": reports["evaluate_base"].environment.model_dump(),
-        "reports": {step_id: reports[step_id].metrics for step_id in steps},
+        "rows": [asdict(row) for row in _rows(step_dirs, reports)],
+        "seconds": {step_id: report.seconds for step_id, report in reports.items()},
+        "code_version": first.code_version,
+        "environment": first.environment.model_dump(),
+        "reports": {step_id: report.metrics for step_id, report in reports.items()},
     }
 
 
-def _rows(plan_dir: Path, reports: dict[str, Report]) -> list[ResultRow]:
+def _report(step_id: str, directory: Path) -> Report:
+    path = directory / "report.json"
+    if not path.exists():
+        raise StepError(step_id, "run.no_report", f"there is no {path}; has the step finished?", 1)
+    return Report.parse(path.read_bytes())
+
+
+def _rows(step_dirs: Mapping[str, Path], reports: Mapping[str, Report]) -> list[ResultRow]:
     cpt, base = reports["evaluate_cpt"].metrics, reports["evaluate_base"].metrics
     progressive = reports["evaluate_sft_progressive"].metrics
     single = reports["evaluate_sft_single_stage"].metrics
@@ -65,7 +77,7 @@ def _rows(plan_dir: Path, reports: dict[str, Report]) -> list[ResultRow]:
         _overlap_row(
             "cpt_bleu4", "1.17x", cpt["text_overlap_vs_baseline"]["bleu4"], "bleu4", base, cpt
         ),
-        *_sft_rows(plan_dir, single, progressive),
+        *_sft_rows(step_dirs, single, progressive),
         _speedup_row(reports["speculative_decode"].metrics),
     ]
 
@@ -131,14 +143,14 @@ def _overlap_row(
 
 
 def _sft_rows(
-    plan_dir: Path, single: dict[str, Any], progressive: dict[str, Any]
+    step_dirs: Mapping[str, Path], single: dict[str, Any], progressive: dict[str, Any]
 ) -> tuple[ResultRow, ResultRow]:
     """Progressive over single-stage, paired on the same questions."""
     rows = {
         name: {
             str(row["item_id"]): row
             for row in read_samples(
-                plan_dir / f"steps/evaluate_{name}/samples.parquet", "text_overlap"
+                step_dirs[f"evaluate_{name}"] / "samples.parquet", "text_overlap"
             )
         }
         for name in ("sft_single_stage", "sft_progressive")

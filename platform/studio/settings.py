@@ -74,6 +74,7 @@ INSTALLED_APPS = [
     "studio.runs",
     "studio.evaluations",
     "studio.comparisons",
+    "studio.demonstration",
 ]
 
 MIDDLEWARE = [

@@ -13,8 +13,9 @@ import pytest
 from pipeline.__main__ import main
 from pipeline.contracts.codec import canonical_json
 from pipeline.contracts.plans import execution_order
-from pipeline.demo.base_model import prepare_base_model
-from pipeline.demo.plan import Budget, build_plan
+from pipeline.contracts.specs import parse_spec
+from pipeline.demo.base_model import kept_in, prepare_base_model
+from pipeline.demo.plan import BUDGETS, build_plan
 from pipeline.demo.report_html import write_report
 from pipeline.demo.summary import as_table, summarize
 from pipeline.errors import ModelError
@@ -22,25 +23,13 @@ from pipeline.modeling.tiny import save_tiny_model
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA_DIR = ROOT / "examples/soae_demo"
-TINY = Budget(
-    cpt_tokens=1024,
-    sft_stage_tokens=1024,
-    max_seq_length=1024,
-    num_answers=4,
-    max_new_tokens=8,
-    num_questions=8,
-    num_gauge_texts=2,
-    target_answer_tokens=64,
-    draft_hidden_size=32,
-    bench_prompts=2,
-    bench_new_tokens=8,
-    bench_repeats=2,
-)
 
 
 @pytest.mark.parametrize("lang", ["en", "zh"])
 def test_the_plan_keeps_unseen_documents_and_judged_topics_out_of_training(lang: str) -> None:
-    plan = build_plan(base=Path("base"), data_dir=DATA_DIR, lang=lang)
+    plan = build_plan(
+        base=Path("base"), data_dir=DATA_DIR, lang=lang, budget=BUDGETS["demonstration"]
+    )
     specs = {step.id: step.spec for step in execution_order(plan)}
     splits = json.loads((DATA_DIR / "splits.json").read_text(encoding="utf-8"))
     unseen = {f"{stem}-{lang}" for stem in splits["unseen_documents"]}
@@ -64,7 +53,7 @@ def finished(tmp_path_factory) -> Path:
     config = json.loads((base / "config.json").read_text())
     # Byte-level tokens make the real questions long.
     (base / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 4096}))
-    plan = build_plan(base=base, data_dir=DATA_DIR, lang="en", budget=TINY)
+    plan = build_plan(base=base, data_dir=DATA_DIR, lang="en", budget=BUDGETS["smoke"])
     (directory / "plan.json").write_bytes(canonical_json(plan))
     command = [sys.executable, "-m", "pipeline", "run", str(directory / "plan.json")]
     result = subprocess.run(
@@ -81,7 +70,8 @@ def finished(tmp_path_factory) -> Path:
 
 @pytest.mark.slow
 def test_the_recipe_ends_in_figures_beside_the_papers(finished: Path, tmp_path: Path) -> None:
-    summary = summarize(finished)
+    plan = parse_spec((finished.parent / "plan.json").read_bytes())
+    summary = summarize({step.id: finished / "steps" / step.id for step in plan.steps})
     assert [row["published"] for row in summary["rows"]] == [
         "99.8%", "1.08x", "1.17x", "1.02x", "1.06x", "1.39-1.52x",
     ]  # fmt: skip
@@ -124,6 +114,22 @@ def test_a_base_model_that_is_already_there_is_used_as_it_is(tmp_path: Path) -> 
     directory.mkdir(parents=True)
     assert prepare_base_model("smollm2-135m-instruct", tmp_path / "models") == directory
     assert prepare_base_model(str(tmp_path / "own"), tmp_path / "models") == tmp_path / "own"
+
+
+def test_a_persons_model_is_copied_once_and_never_mixed_up(tmp_path: Path) -> None:
+    own = save_tiny_model(tmp_path / "own/base")
+    copy = kept_in(tmp_path / "models", own)
+    assert copy == tmp_path / "models/base"
+    assert kept_in(tmp_path / "models", copy) == copy
+    assert kept_in(tmp_path / "models", own) == copy
+    other = save_tiny_model(tmp_path / "other/base", seed=1)
+    with pytest.raises(ModelError, match="another model") as caught:
+        kept_in(tmp_path / "models", other)
+    assert caught.value.code == "model.digest_mismatch"
+    (own / "modeling.py").write_text("print('run me')")
+    with pytest.raises(ModelError):
+        kept_in(tmp_path / "elsewhere", own)
+    assert not (tmp_path / "elsewhere/base").exists()
 
 
 def test_a_wheel_whose_weights_differ_is_refused(tmp_path: Path, monkeypatch) -> None:

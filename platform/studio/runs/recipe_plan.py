@@ -20,7 +20,9 @@ from studio.datasets.models import DatasetVersion
 TIMEOUT_SECONDS = 60.0
 
 
-def recipe_document(project: Project, *, base_path: str, lang: str) -> str:
+def recipe_document(
+    project: Project, *, base_path: str, lang: str, budget: str = "demonstration"
+) -> str:
     """The plan's JSON; where the project has a version of a data file, the plan reads that.
 
     A version stands for a file of the demonstration when it was made from exactly that file.
@@ -28,7 +30,8 @@ def recipe_document(project: Project, *, base_path: str, lang: str) -> str:
     Raises:
         SpecError: the child could not make a plan; its own words are in the message.
     """
-    command = [sys.executable, "-m", "pipeline.demo", "plan", "--base", base_path, "--lang", lang]
+    command = [sys.executable, "-m", "pipeline.demo", "plan"]
+    command += ["--base", base_path, "--lang", lang, "--budget", budget]
     try:
         child = subprocess.run(  # noqa: S603 (fixed program; the path is one of our choices)
             command,
