@@ -8,9 +8,12 @@ from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import ConsoleMessage, Page, Route
+from playwright.sync_api import ConsoleMessage, Page, Route, expect
 
 CHROMIUM = Path(os.environ.get("STUDIO_TEST_CHROMIUM", "/usr/bin/chromium"))
+
+# What should take a second takes longer on a busy CI machine.
+expect.set_options(timeout=60_000)
 
 # Playwright's synchronous interface runs an event loop in this thread, which Django takes for
 # asynchronous code; the tests use the database from no other thread.

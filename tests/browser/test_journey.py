@@ -80,7 +80,7 @@ def test_from_the_first_account_to_a_finished_training(
     _watch(page)
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_role("status").get_by_text("Cancelled")).to_be_visible()
-    expect(page.get_by_text("Stopped at a checkpoint").first).to_be_visible()
+    expect(page.get_by_text("Stopped:").first).to_be_visible()
     page.get_by_role("button", name="Resume").click()
     expect(page.get_by_text("Attempt 1 started from a checkpoint")).to_be_visible()
     expect(page.get_by_role("status").get_by_text("Succeeded")).to_be_visible(timeout=180 * SECONDS)
@@ -124,19 +124,19 @@ def _upload(page: Page, corpus: Path) -> None:
 
 def _launch_after_an_error(page: Page) -> None:
     page.goto("/p/reports/runs/launch/?kind=continual_pretrain")
-    page.get_by_label("Name", exact=True).first.fill("First training")
+    page.locator("[name=name]").fill("First training")
     page.locator("[name=model]").select_option(label="tiny")
     page.locator("[name='sources.0.name']").fill("reports")
     page.locator("[name='sources.0.dataset']").select_option(index=1)
     page.locator("[name='sources.0.weight']").fill("1")
     page.locator("[name='optimizer.learning_rate']").fill("0.001")
     page.locator("[name='batch.max_seq_length']").fill("64")
-    page.locator("[name=checkpoint_every_steps]").fill("20")
+    page.locator("[name=checkpoint_every_steps]").fill("200")
     page.locator("[name=num_tokens]").fill("-5")
     page.get_by_role("button", name="Start the run").click()
     expect(page.locator("[name=num_tokens]")).to_have_attribute("aria-invalid", "true")
     expect(page.locator("[name='sources.0.name']")).to_have_value("reports")
-    page.locator("[name=num_tokens]").fill("60000")
+    page.locator("[name=num_tokens]").fill("400000")
     page.get_by_role("button", name="Start the run").click()
 
 
@@ -150,5 +150,5 @@ def _watch(page: Page) -> None:
     before = progress.get_attribute("value")
     expect(progress).not_to_have_attribute("value", before or "")
     expect(page.locator("figure[data-chart] .main-svg").first).to_be_visible()
-    expect(page.get_by_text("Checkpoint saved at step 20", exact=True)).to_be_visible()
+    expect(page.get_by_text("Checkpoint saved at step 200").first).to_be_visible()
     assert page.evaluate("window.isSamePage")
