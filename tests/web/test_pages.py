@@ -214,7 +214,7 @@ def test_page_is_in_the_chosen_language_without_inline_code(
 
 # Session, user, membership and project switcher are four; the rest is the page's own.
 NUM_QUERIES = {
-    "pages:home": 6,
+    "pages:home": 8,
     "accounts:members": 7,
     "accounts:audit": 5,
     "datasets:index": 5,

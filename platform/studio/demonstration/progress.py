@@ -43,7 +43,7 @@ class PlanFollower:
             if run.state != RunState.SUCCEEDED:
                 outcome += f"  [{run.error_code}] {run.error_message}"
             self._write(f"{run.step_id:<28} {outcome}")
-        elif run.is_active and run.attempt != self._attempts.get(run.pk, run.attempt):
+        elif run.is_active and run.attempt > max(1, self._attempts.get(run.pk, run.attempt)):
             self._write(f"{run.step_id:<28} goes on as attempt {run.attempt}")
         self._attempts[run.pk] = run.attempt
 

@@ -10,10 +10,12 @@ from studio.accounts.access import ProjectRequest, UserRequest, project_required
 from studio.accounts.attention import attention_rows as accounts_rows
 from studio.accounts.models import Project
 from studio.accounts.preferences import remember_preferences
+from studio.datasets.attention import attention_rows as datasets_rows
+from studio.evaluations.recent_checkpoints import recent_checkpoints
 from studio.pages.attention import AttentionSource
 from studio.runs.attention import attention_rows as runs_rows
 
-SOURCES: tuple[AttentionSource, ...] = (runs_rows, accounts_rows)
+SOURCES: tuple[AttentionSource, ...] = (runs_rows, datasets_rows, accounts_rows)
 
 
 @require_safe
@@ -28,14 +30,15 @@ def projects(request: UserRequest) -> HttpResponse:
 @require_safe
 @project_required()
 def home(request: ProjectRequest) -> HttpResponse:
-    """What waits for the sender in the project."""
+    """What waits for the sender in the project, and its newest checkpoints."""
     rows = [
         row
         for source in SOURCES
         for row in source(request.project, request.user, request.role)
         if row.count
     ]
-    return render(request, "pages/home.html", {"attention": rows})
+    context = {"attention": rows, "checkpoints": recent_checkpoints(request.project)}
+    return render(request, "pages/home.html", context)
 
 
 @require_POST

@@ -39,6 +39,31 @@ KIND_DESCRIPTIONS: dict[str, Promise] = {
         "Measures answers, general ability and drift of a model, beside its base."
     ),
 }
+# Stages and units as the recipes report them; a stage of a curriculum has a person's own name.
+_STAGE_LABELS: dict[str, Promise] = {
+    "continual_pretrain": gettext_lazy("Continual pre-training"),
+    "train": gettext_lazy("training"),
+    "single_stage": gettext_lazy("single stage"),
+    "weakly_relevant": gettext_lazy("weakly relevant"),
+    "expert": gettext_lazy("expert"),
+    "answers": gettext_lazy("answers"),
+    "questions": gettext_lazy("questions"),
+    "gauge": gettext_lazy("gauge"),
+    "acceptance": gettext_lazy("acceptance"),
+    "probe": gettext_lazy("costs"),
+    "bench": gettext_lazy("benchmark"),
+    "copy": gettext_lazy("copying"),
+    "validate": gettext_lazy("checking"),
+}
+_UNIT_LABELS: dict[str, Promise] = {
+    "tokens": gettext_lazy("tokens"),
+    "answers": gettext_lazy("answers"),
+    "questions": gettext_lazy("questions"),
+    "texts": gettext_lazy("texts"),
+    "arms": gettext_lazy("arms"),
+    "rows": gettext_lazy("rows"),
+    "bytes": gettext_lazy("bytes"),
+}
 _STATE_REASONS: dict[str, Promise] = {
     RunState.WAITING: gettext_lazy("It starts when the steps before it have succeeded."),
     RunState.QUEUED: gettext_lazy("It starts when a worker of its queue is free."),
@@ -75,9 +100,10 @@ def run_progress(run: Run) -> Progress | None:
     if run.is_terminal or run.progress_done is None:
         return None
     total = run.progress_total or 0
+    unit = _UNIT_LABELS.get(run.progress_unit, run.progress_unit)
     return Progress(
-        stage=run.progress_stage,
-        amount=f"{run.progress_done:g} / {total:g} {run.progress_unit}".strip(),
+        stage=str(_STAGE_LABELS.get(run.progress_stage, run.progress_stage)),
+        amount=f"{run.progress_done:,.0f} / {total:,.0f} {unit}".strip(),
         percent=round(min(100.0, 100 * run.progress_done / total), 1) if total > 0 else None,
         time_left=(
             "" if run.progress_eta_seconds is None else duration_text(run.progress_eta_seconds)
