@@ -36,7 +36,7 @@ def test_the_report_of_an_upload_appears_by_itself(
     expect(page.get_by_text("正在等待空闲的工作进程")).to_be_visible()
     factories.execute(Import.objects.get().run)
     expect(page.get_by_role("heading", name="2 行已成为 基金问答 的第 1 版")).to_be_visible()
-    expect(page.get_by_role("row", name=re.compile("3 output output 为空"))).to_be_visible()
+    expect(page.get_by_role("row", name=re.compile("3 答案 答案 为空"))).to_be_visible()
     page.get_by_role("link", name="打开该版本").click()
     page.get_by_role("link", name="line-2").click()
     expect(page.get_by_text("Q1")).to_be_visible()

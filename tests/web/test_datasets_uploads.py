@@ -67,10 +67,10 @@ def test_an_upload_becomes_a_version(client, factories, project, expert) -> None
     assert version.note == "first"
     page = report_page(client, started)
     assert "2 rows are Funds version 1" in page
-    assert "output is empty" in page
+    assert "答案 is empty" in page
     assert "fill it in, or remove the row" in page
     page = report_page(client, started, "zh-hans")
-    assert "output 为空" in page
+    assert "答案 为空" in page
     actions = ["dataset.upload", "run.create", "dataset.import", "dataset.publish"]
     assert list(AuditEvent.objects.order_by("pk").values_list("action", flat=True)) == actions
 
@@ -241,7 +241,7 @@ def test_the_wrong_rows_come_back_with_their_columns(client, factories, project,
     rows = list(csv.DictReader(io.StringIO(text.removeprefix("\ufeff"))))
     assert [row["__line"] for row in rows] == ["2", "5", "6"]
     assert rows[0]["问题"] == "'=cmd()"
-    assert rows[0]["__message"] == "output 为空"
+    assert rows[0]["__message"] == "答案 为空"
     assert rows[1]["__message"] == "id “1”已在第 3 行使用"
     assert (rows[2]["问题"], rows[2]["__row"]) == ("", "2,Q,A,too many")
 

@@ -202,7 +202,7 @@ def test_every_row_error_has_words(code, language) -> None:
             return f"<{key}>"
 
     with translation.override(language):
-        message, hint = describe(code, {"value": "v"})
+        message, hint = describe(code, {"value": "v"}, {})
         if message == code:  # needs params: the words are there all the same
             texts = ROW_ERROR_TEXTS[code]
             message = translation.gettext(texts.message).format_map(Params())
@@ -214,11 +214,11 @@ def test_every_row_error_has_words(code, language) -> None:
 
 
 def test_a_code_of_another_version_of_the_pipeline_is_shown_as_it_is() -> None:
-    assert describe("row.unheard_of", {}) == ("row.unheard_of", "")
+    assert describe("row.unheard_of", {}, {}) == ("row.unheard_of", "")
 
 
 def test_words_inside_an_error_are_translated() -> None:
     params = {"field": "answer", "found": "a list", "expected": "text", "value": "x"}
     with translation.override("zh-hans"):
-        message, _hint = describe("row.type", params)
+        message, _hint = describe("row.type", params, {})
     assert message == "answer 是列表，应为文本"

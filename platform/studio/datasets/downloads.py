@@ -29,14 +29,14 @@ EXAMPLE_FORMATS = ("jsonl", "csv", "xlsx")
 NUM_EXAMPLE_ROWS = 3
 
 
-def rejects_csv(path: Path, columns: Sequence[str]) -> Iterator[str]:
+def rejects_csv(path: Path, columns: Sequence[str], headers: Mapping[str, str]) -> Iterator[str]:
     """`errors.parquet` as CSV in the reader's language: the file's own columns, then the report's.
 
     Rows that could not be split into columns stand in `__row`.
     """
     yield BOM + _csv_line((*columns, *REPORT_COLUMNS))
     for row in iter_rows(path):
-        error = shown_error(row)
+        error = shown_error(row, headers)
         cells = error.cells if error.cells is not None else ("",) * len(columns)
         text = "" if error.cells is not None else error.text
         line = "" if error.line is None else str(error.line)

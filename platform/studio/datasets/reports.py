@@ -38,6 +38,8 @@ class ImportReport:
     code: str
     """Only errors of this code are on the page; "" for all."""
     errors: tuple[ShownError, ...]
+    headers: Mapping[str, str]
+    """The file's own name of each field."""
     previous_start: int | None
     next_start: int | None
 
@@ -60,7 +62,8 @@ def read_report(started: Import, *, code: str = "", start: int = 0) -> ImportRep
     if document is None:
         raise TypeError(f"run {started.run_id} has no report")
     metrics = document["metrics"]
-    groups = tuple(_group(entry) for entry in metrics["errors_by_code"])
+    headers = {column["field"]: column["name"] for column in metrics["source"]["columns"]}
+    groups = tuple(_group(entry, headers) for entry in metrics["errors_by_code"])
     path = None
     errors: tuple[ShownError, ...] = ()
     previous_start = next_start = None
@@ -72,7 +75,7 @@ def read_report(started: Import, *, code: str = "", start: int = 0) -> ImportRep
         else:
             code = ""
             page = read_page(path, start=start, size=PAGE_SIZE)
-        errors = tuple(shown_error(row) for _index, row in page.rows)
+        errors = tuple(shown_error(row, headers) for _index, row in page.rows)
         previous_start, next_start = page.previous_start, page.next_start
     return ImportReport(
         num_rows=metrics["num_rows"],
@@ -84,15 +87,16 @@ def read_report(started: Import, *, code: str = "", start: int = 0) -> ImportRep
         errors_path=path,
         code=code,
         errors=errors,
+        headers=headers,
         previous_start=previous_start,
         next_start=next_start,
     )
 
 
-def _group(entry: Mapping[str, Any]) -> ErrorGroup:
+def _group(entry: Mapping[str, Any], headers: Mapping[str, str]) -> ErrorGroup:
     example = entry["example"]
     params = {**example["params"], "value": example["value_excerpt"]}
-    message, hint = describe(entry["code"], params)
+    message, hint = describe(entry["code"], params, headers)
     return ErrorGroup(
         code=entry["code"],
         count=entry["count"],

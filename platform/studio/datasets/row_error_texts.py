@@ -24,14 +24,15 @@ class ShownError:
     """The row as it was written, on one line; empty when nothing could be read of it."""
 
 
-def shown_error(row: Mapping[str, Any]) -> ShownError:
-    """A row of `errors.parquet` for a page or a download."""
+def shown_error(row: Mapping[str, Any], headers: Mapping[str, str]) -> ShownError:
+    """A row of `errors.parquet` for a page or a download; `headers` as for `describe`."""
     params = {**json.loads(row["params"]), "value": row["value_excerpt"] or ""}
-    message, hint = describe(row["code"], params)
+    message, hint = describe(row["code"], params, headers)
+    field = row["column"] or ""
     cells = None if row["cells"] is None else tuple(row["cells"])
     return ShownError(
         line=row["line"],
-        column=row["column"] or "",
+        column=headers.get(field, field),
         code=row["code"],
         message=message,
         hint=hint,
@@ -40,10 +41,17 @@ def shown_error(row: Mapping[str, Any]) -> ShownError:
     )
 
 
-def describe(code: str, params: Mapping[str, str | int]) -> tuple[str, str]:
+def describe(
+    code: str, params: Mapping[str, str | int], headers: Mapping[str, str]
+) -> tuple[str, str]:
     """What was wrong and what to do; the code alone when it is of another version of the pipeline.
 
     The templates are ours, the params may hold anything.
+
+    Args:
+        code: of the row error.
+        params: what its text is filled with.
+        headers: the file's own name of each field, by which its author knows it.
     """
     texts = ROW_ERROR_TEXTS.get(code)
     if texts is None:
@@ -52,6 +60,8 @@ def describe(code: str, params: Mapping[str, str | int]) -> tuple[str, str]:
         name: gettext(str(value)) if name in PHRASE_PARAMS and value in ROW_ERROR_PHRASES else value
         for name, value in params.items()
     }
+    if "field" in words:
+        words["field"] = headers.get(str(words["field"]), words["field"])
     try:
         return (
             gettext(texts.message).format_map(words),

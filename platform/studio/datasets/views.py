@@ -178,7 +178,7 @@ def rejects(request: ProjectRequest, import_id: int) -> StreamingHttpResponse:
     found = _report(started)
     if found.errors_path is None:
         raise Http404("no row was rejected")
-    lines = rejects_csv(found.errors_path, found.table_columns)
+    lines = rejects_csv(found.errors_path, found.table_columns, found.headers)
     response = StreamingHttpResponse(
         (line.encode() for line in lines), content_type="text/csv; charset=utf-8"
     )
