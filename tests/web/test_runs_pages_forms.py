@@ -242,6 +242,30 @@ def test_json_is_the_second_way_and_keeps_what_was_written(
     assert client.post(address, {"document": good, "document_key": "k"}).status_code == 302
 
 
+@pytest.mark.parametrize(
+    ("document", "chinese", "english"),
+    [
+        ('{"kind": "evaluate", "speling": 1}', "speling: 没有这个设置项", "no such setting"),
+        ('{"kind": "evaluate"}', "model: 此项必填。", "model: This is needed."),
+        ('{"kind": "evaluate", "seed": "x"}', "seed: 必须是整数。", "seed: It must be a whole"),
+        ('{"kind": "bake"}', "没有类型 bake", "There is no kind bake"),
+        ("{}", "请写明类型（kind）。", "The document must name its kind."),
+        ('{"kind": ', "不是有效的 JSON", "This is not JSON"),
+    ],
+)
+def test_what_is_wrong_with_json_is_said_in_both_languages(
+    client, engineer, project, document, chinese, english
+) -> None:
+    client.force_login(engineer)
+    address = "/p/alpha/runs/launch/?kind=evaluate"
+    for language, words in (("zh-hans", chinese), ("en", english)):
+        client.cookies["django_language"] = language
+        response = client.post(address, {"document": document, "document_key": "k"})
+        assert response.status_code == 400
+        assert words in response.content.decode()
+    assert not Run.objects.exists()
+
+
 def test_recipe_is_one_plan_made_by_the_program(
     client, factories, engineer, project, base_model, settings
 ) -> None:

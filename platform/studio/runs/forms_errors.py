@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy
 from pydantic import ValidationError
 
 from pipeline.contracts.base import validation_problems
+from pipeline.errors import SpecError
 
 # Kinds of pydantic errors; the keys of the error's context fill the placeholders.
 _TEXTS: dict[str, Promise] = {
@@ -24,6 +25,17 @@ _TEXTS: dict[str, Promise] = {
     "string_too_short": gettext_lazy("At least %(min_length)s characters."),
     "too_short": gettext_lazy("At least %(min_length)s is needed."),
     "finite_number": gettext_lazy("It must be a finite number."),
+    "extra_forbidden": gettext_lazy("There is no such setting; remove it or correct its name."),
+    "json_invalid": gettext_lazy("This is not JSON: %(error)s."),
+    "union_tag_invalid": gettext_lazy("There is no kind %(tag)s; the kinds are %(expected_tags)s."),
+    "union_tag_not_found": gettext_lazy("The document must name its kind."),
+    "literal_error": gettext_lazy("It must be %(expected)s."),
+    "string_type": gettext_lazy("It must be text."),
+    "int_type": gettext_lazy("It must be a whole number."),
+    "float_type": gettext_lazy("It must be a number."),
+    "bool_type": gettext_lazy("It must be true or false."),
+    "tuple_type": gettext_lazy("It must be a list."),
+    "model_type": gettext_lazy("It must be an object."),
 }
 
 
@@ -50,6 +62,14 @@ def spec_problems(error: ValidationError) -> list[tuple[str, str]]:
         else:
             problems.append((path, message))
     return problems
+
+
+def document_problems(error: SpecError) -> list[str]:
+    """One line for each problem of a document that a person wrote as JSON."""
+    cause = error.__cause__
+    if not isinstance(cause, ValidationError):
+        return [str(error)]
+    return [f"{path}: {message}" if path else message for path, message in spec_problems(cause)]
 
 
 def field_of(path: str, locations: Mapping[str, str]) -> str | None:

@@ -11,6 +11,7 @@ from studio.accounts.access import ProjectRequest, project_required
 from studio.accounts.models import Role
 from studio.runs import live, services
 from studio.runs.forms import SPEC_FORMS, DocumentForm, RecipeForm, SpecForm
+from studio.runs.forms_errors import document_problems
 from studio.runs.forms_inputs import ProjectInputs
 from studio.runs.models import Run
 from studio.runs.presentation import KIND_DESCRIPTIONS, KIND_LABELS
@@ -106,7 +107,8 @@ def _start_document(
             cloned_from=template,
         )
     except SpecError as error:
-        form.add_error("document", str(error))
+        for line in document_problems(error):
+            form.add_error("document", line)
         return None
 
 
