@@ -1,6 +1,7 @@
 """Forms that start runs and plans."""
 
 import json
+import re
 import uuid
 from collections.abc import Mapping
 from typing import Any
@@ -77,7 +78,7 @@ class SpecForm(forms.Form):
 
     def add_spec_error(self, error: SpecError) -> None:
         """What the service refused stands at the input it names first."""
-        path = str(error).partition(":")[0]
+        path = re.split("[:\N{FULLWIDTH COLON}]", str(error), maxsplit=1)[0]
         self._add_problem(path if " " not in path else "", str(error))
 
     def _add_problem(self, path: str, message: str) -> None:

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 from django.utils.module_loading import import_string
+from django.utils.translation import gettext as _
 
 from pipeline.contracts.codec import canonical_json, digest
 from pipeline.contracts.plans import execution_order, step_dependencies
@@ -122,7 +123,8 @@ def run_resume(*, run: Run, actor: User) -> Run:
         if not run.is_resumable:
             raise RunStateError(
                 "run.not_resumable",
-                f"run {run.name!r} is {run.state}; only a failed or cancelled run can be resumed",
+                _("%(run)s has not failed or been cancelled, so there is nothing to resume.")
+                % {"run": run.name},
             )
         continuation = Run.objects.filter(continues=run).first()
         if continuation is not None:
@@ -248,8 +250,8 @@ def _keyed(
     if existing is not None and existing.spec_digest != spec_digest:
         raise SpecError(
             "spec.invalid",
-            f"the request key {key!r} already belongs to {existing.name!r} with another spec; "
-            "open the form anew",
+            _("The same form has already started %(name)s with other settings; open it anew.")
+            % {"name": existing.name},
         )
     return existing
 
@@ -272,8 +274,11 @@ def _checked(spec: RunSpec, project: Project) -> RunSpec:
         if not any(resolved.is_relative_to(root) for root in roots):
             raise SpecError(
                 "spec.path_not_allowed",
-                f"{location}: {path!r} is outside the folders a run may read; "
-                "choose a data set or checkpoint of the project",
+                _(
+                    "%(location)s: the path is outside the folders a run may read; choose a data "
+                    "set or checkpoint of the project"
+                )
+                % {"location": location},
             )
     refuse_foreign_runs(project, document)
     for dotted in settings.STUDIO_RUN_CHECKS:
