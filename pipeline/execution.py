@@ -8,7 +8,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -81,6 +82,7 @@ class StopFlag:
 
     def __init__(self) -> None:
         self._event = threading.Event()
+        self._raised_message: str | None = None
 
     def set(self) -> None:
         """A stop is requested."""
@@ -94,9 +96,26 @@ class StopFlag:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
 
+    @contextmanager
+    def raising(self, message: str) -> Iterator[None]:
+        """A signal inside raises at once, for work that has nothing to save and long steps.
+
+        Raises:
+            StoppedAtCheckpoint: with `message`, wherever the program is.
+        """
+        self._raised_message = message
+        try:
+            if self:
+                raise StoppedAtCheckpoint(message)
+            yield
+        finally:
+            self._raised_message = None
+
     def _on_signal(self, number: int, _frame: object) -> None:
         self.set()
         signal.signal(number, signal.SIG_DFL)
+        if self._raised_message is not None:
+            raise StoppedAtCheckpoint(self._raised_message)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

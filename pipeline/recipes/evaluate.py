@@ -46,6 +46,11 @@ Rows = dict[str, dict[str, Any]]
 
 def run(spec: EvaluateSpec, context: RunContext) -> RecipeResult:
     """The model's figures; a stop request ends the run, which then starts over."""
+    with context.stop.raising(STARTS_OVER):
+        return _run(spec, context)
+
+
+def _run(spec: EvaluateSpec, context: RunContext) -> RecipeResult:
     model_path, model_digest = checked_model(spec.model)
     base_path, base_digest = checked_model(spec.base)
     require_same_vocabulary(base_path, model_path)

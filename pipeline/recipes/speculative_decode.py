@@ -48,6 +48,11 @@ Prompt = tuple[int, ...]
 
 def run(spec: SpeculativeDecodeSpec, context: RunContext) -> RecipeResult:
     """Every arm was timed on the same prompts; a stop request ends the run, which starts over."""
+    with context.stop.raising(STARTS_OVER):
+        return _run(spec, context)
+
+
+def _run(spec: SpeculativeDecodeSpec, context: RunContext) -> RecipeResult:
     device = choose_device(spec.device)
     engine_name = choose_engine(spec.engine, device)
     target_path, target_digest = checked_model(spec.target)
@@ -135,14 +140,17 @@ def _probe_arms(
     progress = context.progress("probe", total=len(proposers), unit="arms")
     context_length = max(len(prompt) for prompt in prompts) + spec.max_new_tokens // 2
     short = replace(params, max_new_tokens=min(PROBE_NEW_TOKENS, spec.max_new_tokens))
+    probed = probe_costs(
+        target,
+        {name: draft for name, (_proposer, draft) in proposers.items()},
+        context_length=context_length,
+        max_draft=MAX_PROBED_TOKENS,
+    )
     for name, (proposer, draft) in proposers.items():
-        costs = probe_costs(
-            target, draft, context_length=context_length, max_draft=MAX_PROBED_TOKENS
-        )
         longest = SpeculativeEngine(target, proposer, num_speculative_tokens=MAX_PROBED_TOKENS)
         completions = longest.generate(prompts, short)
         survival = survival_of(completions) or (0.0,) * MAX_PROBED_TOKENS
-        costs = with_overhead(costs, completions)
+        costs = with_overhead(probed[name], completions)
         length = spec.num_speculative_tokens or choose_draft_length(survival, costs)
         arms[name] = Arm(
             engine=SpeculativeEngine(target, proposer, num_speculative_tokens=length),
