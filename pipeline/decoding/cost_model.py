@@ -5,10 +5,9 @@ length. `pipeline.metrics.decoding` has the formulas that use them.
 """
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from transformers import PreTrainedModel
 
@@ -16,9 +15,9 @@ from pipeline.decoding.base import Completion
 from pipeline.decoding.batching import read_clock
 from pipeline.decoding.kv_cache import CachedModel
 from pipeline.decoding.linear import fast_small_batch_linear
-from pipeline.metrics.decoding import predicted_speedup
+from pipeline.metrics.decoding import mean_round_cost, predicted_speedup
 
-NUM_TIMINGS = 9
+NUM_TIMINGS = 25
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,34 +34,36 @@ class DecodingCosts:
 
 def probe_costs(
     target: PreTrainedModel,
-    draft: PreTrainedModel | None,
+    drafts: Mapping[str, PreTrainedModel | None],
     *,
     context_length: int,
     max_draft: int,
-) -> DecodingCosts:
+) -> dict[str, DecodingCosts]:
     """Medians of interleaved timings at one context length; `h` is 0 until `with_overhead`.
 
-    The models run as the engines run them: same cache, same linear layers, argmax included.
+    The models run as the engines run them: same cache, same linear layers, argmax included. The
+    target is timed once for all drafts, so that they differ by c alone.
 
     Args:
         target: The model whose output is wanted.
-        draft: The draft model; None for a draft that costs nothing to speak of (n-gram lookup).
+        drafts: Draft models by name; None for a draft that costs nothing to speak of (n-gram
+            lookup).
         context_length: Tokens in the caches while timing, at least 1.
         max_draft: Longest draft, the G of v(0) .. v(G).
     """
     prompt = [token % target.config.vocab_size for token in range(context_length)]
     capacity = context_length + max_draft + 1
-    models = (target,) if draft is None else (target, draft)
+    models = {name: draft for name, draft in drafts.items() if draft is not None}
     timers: dict[tuple[str, int], Callable[[], float]] = {}
-    with torch.inference_mode(), fast_small_batch_linear(*models):
+    with torch.inference_mode(), fast_small_batch_linear(target, *models.values()):
         runner = CachedModel(target, batch_size=1, capacity=capacity)
         runner.prefill([prompt])
         for num_rows in range(1, max_draft + 2):
-            timers["target", num_rows] = _step_timer(runner, num_rows)
-        if draft is not None:
+            timers["", num_rows] = _step_timer(runner, num_rows)
+        for name, draft in models.items():
             drafter = CachedModel(draft, batch_size=1, capacity=capacity)
             drafter.prefill([prompt])
-            timers["draft", 1] = _step_timer(drafter, 1)
+            timers[name, 1] = _step_timer(drafter, 1)
         seconds: dict[tuple[str, int], list[float]] = {key: [] for key in timers}
         for timing in range(NUM_TIMINGS + 1):
             for key, time_step in timers.items():
@@ -70,28 +71,35 @@ def probe_costs(
                 if timing > 0:  # the first one warms caches and kernels
                     seconds[key].append(elapsed)
     medians = {key: statistics.median(values) for key, values in seconds.items()}
-    step = medians["target", 1]
-    return DecodingCosts(
-        c=medians.get(("draft", 1), 0.0) / step,
-        v=tuple(medians["target", num_rows] / step for num_rows in range(1, max_draft + 2)),
-        h=0.0,
-        target_step_seconds=step,
-    )
+    step = medians["", 1]
+    return {
+        name: DecodingCosts(
+            c=medians[name, 1] / step if name in models else 0.0,
+            v=tuple(medians["", num_rows] / step for num_rows in range(1, max_draft + 2)),
+            h=0.0,
+            target_step_seconds=step,
+        )
+        for name in drafts
+    }
 
 
 def with_overhead(costs: DecodingCosts, completions: Sequence[Completion]) -> DecodingCosts:
-    """`costs` with the h that the rounds of these answers took beyond g c + v(g).
+    """`costs` with the h that the rounds of these answers took beyond their `mean_round_cost`.
 
-    g is the mean number of tokens drafted in a round: rounds at the end of an answer, or of a
-    lookup that found nothing, draft fewer than asked. Never negative; without a round h stays.
+    Never negative; without a round h stays.
     """
     stats = [one.speculation for one in completions if one.speculation is not None]
     num_rounds = sum(one.num_target_steps for one in stats)
     if not num_rounds:
         return costs
     round_seconds = sum(one.decode_seconds for one in completions) / num_rounds
-    g = sum(one.num_draft_tokens for one in stats) / num_rounds
-    modelled = g * costs.c + float(np.interp(g, np.arange(len(costs.v)), costs.v))
+    modelled = mean_round_cost(
+        num_rounds,
+        sum(one.num_drafts for one in stats),
+        sum(one.num_draft_tokens for one in stats),
+        costs.c,
+        costs.v,
+    )
     return replace(costs, h=max(0.0, round_seconds / costs.target_step_seconds - modelled))
 
 

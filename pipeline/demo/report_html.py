@@ -10,7 +10,7 @@ from typing import Any
 import jinja2
 import plotly.graph_objects as go
 
-from pipeline.demo.summary import PUBLISHED_SOURCE, format_interval, format_ratio
+from pipeline.demo.summary import PUBLISHED_SOURCE, VERDICTS, format_interval, format_ratio
 from pipeline.terminal import duration
 
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
@@ -55,6 +55,7 @@ def write_report(summary: dict[str, Any], path: Path) -> None:
         interval=format_interval,
         duration=duration,
         source=PUBLISHED_SOURCE,
+        verdicts=VERDICTS,
         plotly_js=_plotly_js(),
     )
     partial = path.with_suffix(".partial")

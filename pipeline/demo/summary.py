@@ -17,6 +17,8 @@ from pipeline.evaluation.overlap_comparison import compare_overlap
 from pipeline.evaluation.samples import read_samples
 
 PUBLISHED_SOURCE = "arXiv 2505.04723, abstract"
+VERDICTS = {"PASS": "保持", "FAIL": "未保持", "INCONCLUSIVE": "无法定论"}
+"""The verdicts on retention, in Chinese."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,7 +35,8 @@ class ResultRow:
     """What was counted and resampled, such as `questions`."""
     detail: dict[str, str]
     """Absolute values behind the ratio, in `zh` and `en`."""
-    verdict: str = ""
+    verdict: dict[str, str] | None = None
+    """In `zh` and `en`; None for a figure that nothing is judged by."""
 
 
 def summarize(step_dirs: Mapping[str, Path]) -> dict[str, Any]:
@@ -106,7 +109,10 @@ def _retention_row(cpt: dict[str, Any]) -> ResultRow:
             probability["new"],
             cpt["gauge"]["kl_nats_per_token"],
         ),
-        verdict=f"{retention['verdict']} at a {retention['margin']:.0%} margin",
+        verdict={
+            "en": f"{retention['verdict']} at a {retention['margin']:.0%} margin",
+            "zh": f"{VERDICTS[retention['verdict']]}（容许损失 {retention['margin']:.0%}）",
+        },
     )
 
 
@@ -187,7 +193,7 @@ def _speedup_row(bench: dict[str, Any]) -> ResultRow:
             arm["costs"]["c"],
             arm["fraction_of_oracle_bound"],
         ),
-        verdict="lossless" if lossless else "NOT LOSSLESS",
+        verdict=_both("lossless", "无损") if lossless else _both("NOT LOSSLESS", "有损"),
     )
 
 
@@ -211,7 +217,7 @@ def as_table(summary: dict[str, Any]) -> str:
     for row in summary["rows"]:
         lines.append(
             f"{TITLES[row['key']]:<44} {row['published']:>10}  {format_ratio(row['value']):>7}  "
-            f"{format_interval(row):<16} {row['n']:>4}  {row['verdict']}"
+            f"{format_interval(row):<16} {row['n']:>4}  {(row['verdict'] or {}).get('en', '')}"
         )
     total = sum(summary["seconds"].values())
     lines.append("")

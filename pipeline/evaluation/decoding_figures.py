@@ -145,9 +145,8 @@ def _speculation_figures(
     c, v, h = arm.costs.c, arm.costs.v, arm.costs.h
     # Over all rounds, not only those with a draft: a lookup finds nothing in many.
     survival = formulas.position_acceptance(accepted, num_steps) or [0.0] * length
-    predicted = formulas.speedup_of_rounds(
-        1.0 + sum(survival), num_drafted / max(1, num_steps), c, v, h
-    )
+    cost = formulas.mean_round_cost(max(1, num_steps), num_drafts, num_drafted, c, v) + h
+    predicted = (1.0 + sum(survival)) / cost
     bound = formulas.oracle_bound(survival, c, v, h)
     return figures | {
         "costs": asdict(arm.costs),

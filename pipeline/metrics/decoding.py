@@ -151,29 +151,38 @@ def predicted_speedup(
         h: overhead of a round in target steps.
         g: drafted tokens per round.
     """
-    return speedup_of_rounds(expected_tokens_per_round(survival, g), g, c, v, h)
+    _check_costs(c, v, h, g)
+    return expected_tokens_per_round(survival, g) / (g * c + v[g] + h)
 
 
-def speedup_of_rounds(
-    tokens_per_round: float, drafted_per_round: float, c: float, v: Sequence[float], h: float
+def mean_round_cost(
+    num_target_steps: int, num_drafts: int, num_draft_tokens: int, c: float, v: Sequence[float]
 ) -> float:
-    """Returns the speedup of rounds that draft and yield these many tokens on average.
+    """Returns what rounds cost on average, in target steps and without h.
 
-    Definition: tokens per round / (d c + v(d) + h), d being the drafted tokens per round.
-    Direction: higher is better. For drafts of varying length (n-gram lookup finds nothing in many
-        rounds), with v(d) interpolated; `predicted_speedup` where every round drafts g.
-    Source: as `predicted_speedup`, over the rounds that took place.
+    Definition: s (d c + v(d)) + (1 - s) v(0), s being the share of rounds with a draft and d the
+        tokens of a draft; v is interpolated.
+    Direction: lower is better. For drafts that are not there in every round (n-gram lookup); with
+        a draft of g tokens in each it is g c + v(g).
+    Source: the cost in `predicted_speedup`, over the rounds that took place.
 
     Args:
-        tokens_per_round: block efficiency, rounds without a draft included.
-        drafted_per_round: drafted tokens / target steps, at most G.
+        num_target_steps: rounds, at least 1.
+        num_drafts: rounds with at least one drafted token.
+        num_draft_tokens: drafted tokens of all rounds.
         c: draft step in target steps.
         v: v(0) .. v(G), in target steps.
-        h: overhead of a round in target steps.
+
+    Raises:
+        DecodingError: `decode.engine_failed`, a count is negative or drafts exceed rounds.
     """
-    _check_costs(c, v, h, math.ceil(drafted_per_round))
-    verification = float(np.interp(drafted_per_round, np.arange(len(v)), v))
-    return tokens_per_round / (drafted_per_round * c + verification + h)
+    _check_counts(num_drafts=num_drafts, num_draft_tokens=num_draft_tokens)
+    _check_at_most("num_drafts", num_drafts, "num_target_steps", num_target_steps)
+    length = num_draft_tokens / num_drafts if num_drafts else 0.0
+    _check_costs(c, v, 0.0, math.ceil(length))
+    drafted = length * c + float(np.interp(length, np.arange(len(v)), v))
+    share = num_drafts / num_target_steps
+    return share * drafted + (1.0 - share) * v[0]
 
 
 def break_even_acceptance(c: float, v1: float) -> float:

@@ -74,10 +74,12 @@ def test_overhead_is_what_the_rounds_took_beyond_the_model():
 def test_probe_measures_a_small_draft_as_cheaper_than_its_target():
     target = tiny_llama(hidden_size=256, num_layers=8)
     draft = tiny_llama(hidden_size=32, num_layers=1)
-    measured = probe_costs(target, draft, context_length=64, max_draft=5)
+    probed = probe_costs(target, {"small": draft, "lookup": None}, context_length=64, max_draft=5)
+    measured = probed["small"]
     assert measured.v[0] == 1.0
     assert len(measured.v) == 6
     assert 0 < measured.c < 0.6
     assert measured.h == 0.0
     assert measured.target_step_seconds > 0
-    assert probe_costs(target, None, context_length=8, max_draft=2).c == 0.0
+    assert probed["lookup"].c == 0.0
+    assert probed["lookup"].v == measured.v

@@ -14,11 +14,11 @@ from pipeline.metrics.decoding import (
     draft_acceptance_rate,
     expected_tokens_per_round,
     mean_acceptance_length,
+    mean_round_cost,
     oracle_bound,
     position_acceptance,
     predicted_speedup,
     speedup_interval,
-    speedup_of_rounds,
 )
 
 MAX_DRAFT = 400  # long enough that the tail of any acceptance below is nothing
@@ -79,16 +79,19 @@ def test_tokens_per_round_equal_the_closed_form(acceptance: float, g: int):
     assert expected_tokens_per_round(_iid(acceptance), g) == pytest.approx(closed_form)
 
 
-def test_rounds_without_a_draft_cost_one_plain_step_and_yield_one_token():
-    """Ten rounds: four draft 5 tokens and get 3 of them, six find nothing; c = 0, v(2) = 1.1."""
+def test_rounds_without_a_draft_cost_one_plain_step():
+    """Ten rounds: four draft 5 tokens each, six find nothing."""
     v = [1.0, 1.05, 1.1, 1.2, 1.3, 1.4]
-    assert speedup_of_rounds(22 / 10, 20 / 10, 0.0, v, 0.1) == pytest.approx(2.2 / 1.2)
-    # Between two lengths the cost is interpolated.
-    assert speedup_of_rounds(2.0, 2.5, 0.1, v, 0.0) == pytest.approx(2.0 / (0.25 + 1.15))
+    assert mean_round_cost(10, 4, 20, 0.0, v) == pytest.approx(0.4 * 1.4 + 0.6)
+    # Between two lengths the cost is interpolated: drafts of 2.5 tokens.
+    assert mean_round_cost(4, 4, 10, 0.1, v) == pytest.approx(0.25 + 1.15)
+    assert mean_round_cost(7, 0, 0, 0.1, v) == 1.0
     survival = (0.8, 0.5, 0.1)
-    assert speedup_of_rounds(2.4, 3, 0.2, v, 0.1) == pytest.approx(
+    assert 2.4 / (mean_round_cost(3, 3, 9, 0.2, v) + 0.1) == pytest.approx(
         predicted_speedup(survival, 0.2, v, 0.1, 3)
     )
+    with pytest.raises(DecodingError, match="num_drafts is 5, more than num_target_steps 4"):
+        mean_round_cost(4, 5, 5, 0.1, v)
 
 
 # (c, growth of v): for each acceptance the best speedup, its g, and the oracle bound; h = 0.05.

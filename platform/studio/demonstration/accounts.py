@@ -74,7 +74,8 @@ def _member(project: Project, admin: User, username: str, password: str) -> User
 
 
 def _account(username: str) -> User | None:
-    return User.objects.filter(username=username).first()
+    user: User | None = User.objects.filter(username=username).first()
+    return user
 
 
 def _stored_password() -> str | None:

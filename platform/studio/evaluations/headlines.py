@@ -1,6 +1,10 @@
 """One evaluation in one row of a list: what it found, in a few figures with their intervals."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from django.utils.translation import gettext as _
 
 from studio.evaluations.formats import bounds, decimal, interval, measured, percent, ratio
 from studio.evaluations.measures import MEASURES
@@ -23,14 +27,22 @@ class Headline:
     bits_per_byte: str
 
 
+def _kept(retention: Mapping[str, Any]) -> str:
+    """The chance-adjusted ratio, or the raw one where the base is too near chance for it."""
+    macro, micro = retention["macro"], retention["micro"]
+    if macro["adjusted_ratio"] is not None:
+        spread = interval(*bounds(macro["adjusted_ratio_interval"]), digits=3)
+        return f"{ratio(macro['adjusted_ratio'])} {spread}".strip()
+    spread = interval(*bounds(micro["ratio_interval"]), digits=3)
+    return _("raw %(ratio)s %(interval)s") % {"ratio": ratio(micro["ratio"]), "interval": spread}
+
+
 def headline(evaluation: Evaluation) -> Headline:
     """The figures of the run's report."""
     retention = evaluation.figure("retention.accuracy")
     shown = ""
     if retention:
-        macro = retention["macro"]
-        spread = interval(*bounds(macro["adjusted_ratio_interval"]), digits=3)
-        shown = f"{ratio(macro['adjusted_ratio'])} {spread}".strip()
+        shown = _kept(retention)
     return Headline(
         evaluation=evaluation,
         retained=(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from studio.accounts.models import Project
 from studio.evaluations.formats import interval, ratio
 from studio.evaluations.headlines import Headline, headline
-from studio.evaluations.results import Benchmark, Evaluation, succeeded
+from studio.evaluations.results import Benchmark, Evaluation, Result, succeeded
 from studio.registry.models import Checkpoint
 from studio.runs.models import Run
 
@@ -55,7 +55,8 @@ def recent_checkpoints(project: Project) -> list[RecentCheckpoint]:
 def _newest(project: Project, kind: str, role: str, digests: Iterable[str]) -> Mapping[str, Run]:
     """By digest of the model that was measured, the newest run of a kind."""
     runs = succeeded(project, kind).filter(**{f"report__inputs__{role}__in": list(digests)})
-    return {run.report["inputs"][role]: run for run in reversed(runs[:NUM_RESULTS])}
+    found = [Result(run=run) for run in runs[:NUM_RESULTS]]
+    return {one.report["inputs"][role]: one.run for one in reversed(found)}
 
 
 def _speedup(benchmark: Benchmark | None) -> str:

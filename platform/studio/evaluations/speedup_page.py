@@ -4,12 +4,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from studio.evaluations.formats import NONE, decimal, interval, percent, ratio
 from studio.evaluations.plots import Point, Series, forest, lines, size_for
 from studio.evaluations.results import Benchmark
 from studio.pages.charts import Chart
+
+_COUNT_LABELS: Mapping[str, Promise] = {
+    "is_lossless": gettext_lazy("Lossless"),
+    "num_prompts": gettext_lazy("Prompts"),
+    "num_identical": gettext_lazy("Identical"),
+    "num_near_ties": gettext_lazy("Near ties"),
+    "largest_gap": gettext_lazy("Largest logit gap"),
+}
 
 
 def arm_label(name: str) -> str:
@@ -237,7 +247,7 @@ def throughput_rows(benchmark: Benchmark) -> list[Sequence[object]]:
 def losslessness_rows(benchmark: Benchmark) -> tuple[list[str], list[Sequence[object]]]:
     """Columns and rows of the counts behind the losslessness verdict.
 
-    The names of the counts are the report's own, so that nothing is lost between the two.
+    A count that has no words here stands under the report's own name: nothing is lost.
     """
     checked = benchmark.figure("losslessness") or {}
     counted = {arm_label(name): counts for name, counts in (checked.get("arms") or {}).items()}
@@ -251,7 +261,7 @@ def losslessness_rows(benchmark: Benchmark) -> tuple[list[str], list[Sequence[ob
     rows: list[Sequence[object]] = [
         (label, *(_count(counts.get(name)) for name in names)) for label, counts in counted.items()
     ]
-    return names, rows
+    return [str(_COUNT_LABELS.get(name, name)) for name in names], rows
 
 
 def _count(value: float | bool | None) -> str:

@@ -9,7 +9,7 @@ from studio.registry.models import Checkpoint, CheckpointParent
 NODE_WIDTH, NODE_HEIGHT = 208, 60
 GAP_X, GAP_Y = 72, 20
 MARGIN = 8
-MAX_LABEL_UNITS = 25
+MAX_LABEL_UNITS = 21
 """Width of a name in the drawing; a Chinese character takes two units."""
 
 

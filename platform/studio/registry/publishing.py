@@ -34,7 +34,7 @@ def register_outputs(run: Run, report: Report) -> None:
     # Parents first: a parent's id is always below its child's.
     parents = [
         (role, _known_checkpoint(run, reference) or _register_base(run, reference))
-        for role, reference in _parent_references(run.spec)
+        for role, reference in _parent_references(run.spec, report)
     ]
     facts = output.facts or {}
     path = attempt_dir(run.pk, run.attempt) / output.path
@@ -61,11 +61,15 @@ def register_outputs(run: Run, report: Report) -> None:
         CheckpointParent.objects.create(child=checkpoint, parent=parent, role=role)
 
 
-def _parent_references(spec: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _parent_references(
+    spec: Mapping[str, Any], report: Report
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Each parent with the digest that the spec asked for, or that the run found."""
     for role in PARENT_FIELDS:
         reference = spec.get(role)
         if isinstance(reference, Mapping) and reference.get("path"):
-            yield role, reference
+            digest = reference.get("digest") or report.inputs.get(role)
+            yield role, {"path": reference["path"], "digest": digest}
 
 
 def _known_checkpoint(run: Run, reference: Mapping[str, Any]) -> Checkpoint | None:

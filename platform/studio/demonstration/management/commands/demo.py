@@ -22,6 +22,7 @@ from studio.demonstration.progress import PlanFollower
 from studio.runs.local_stack import LocalStack
 from studio.runs.models import Plan, Run, RunState
 from studio.runs.paths import attempt_dir
+from studio.runs.plans import plan_spec
 from studio.runs.querysets import RunQuerySet
 from studio.runs.recipe_plan import recipe_document
 from studio.runs.services import plan_create, plan_restart
@@ -96,7 +97,8 @@ class Command(BaseCommand):
 
     def _conclude(self, plan: Plan, url: str) -> bool:
         """The results stand in the terminal and in `<data dir>/demo/`; False if a step failed."""
-        steps = {run.step_id: run for run in plan.runs.current_steps().defer("spec", "report")}
+        runs = {run.step_id: run for run in plan.runs.current_steps().defer("spec", "report")}
+        steps = {step.id: runs[step.id] for step in plan_spec(plan).steps}
         failed = [step_id for step_id, run in steps.items() if run.state != RunState.SUCCEEDED]
         if failed:
             self._say(f"Not succeeded: {', '.join(failed)}. Started again, these go on.")
