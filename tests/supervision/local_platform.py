@@ -258,20 +258,15 @@ class Platform:
         """Program and arguments of a process."""
         return _command_line(pid)
 
-    def pid_of(self, words: str) -> int:
-        """The process that `up` started with these words in its command line."""
-        (found,) = (
-            pid
-            for pid in self.children(self.up.pid if self.up else -1)
-            if words in _command_line(pid)
-        )
-        return found
+    def pids_of(self, words: str) -> list[int]:
+        """Processes that `up` started with these words in their command line."""
+        children = self.children(self.up.pid if self.up else -1)
+        return [pid for pid in children if words in _command_line(pid)]
 
-    def has_process(self, words: str) -> bool:
-        """`up` has a child with these words in its command line."""
-        return any(
-            words in _command_line(pid) for pid in self.children(self.up.pid if self.up else -1)
-        )
+    def pid_of(self, words: str) -> int:
+        """The one such process."""
+        (found,) = self.pids_of(words)
+        return found
 
     # --- mischief -------------------------------------------------------------------------
 

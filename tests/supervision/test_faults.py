@@ -60,7 +60,7 @@ def test_a_run_does_not_notice_the_kill_of(platform: Any, victim: str) -> None:
     platform.wait_for_step(run_id, 3)
     killed = platform.pid_of(victim)
     os.kill(killed, signal.SIGKILL)
-    platform.wait(lambda: platform.has_process(victim) and platform.pid_of(victim) != killed)
+    platform.wait(lambda: set(platform.pids_of(victim)) - {killed})
     following = platform.start_run("steps=2")
     platform.wait_for_state(run_id, "succeeded", "failed")
     assert platform.run(run_id)["attempt"] == 1
