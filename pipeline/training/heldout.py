@@ -88,12 +88,14 @@ def measure_heldout(
     """
     model.eval()
     total, num_tokens = 0.0, 0
+    progress = context.progress("heldout", total=len(corpus.batches), unit="batches")
     for batch in corpus.batches:
         if context.stop:
             raise StoppedAtCheckpoint("stopped on request while measuring; run it again to go on")
         loss_sum, count = cross_entropy_loss(model, batch)
         total += loss_sum.item()
         num_tokens += count
+        progress.advance()
     return HeldoutLoss(
         loss=total / num_tokens,
         bits_per_byte=total / math.log(2) / corpus.num_bytes,
