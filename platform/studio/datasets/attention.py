@@ -1,14 +1,10 @@
-from datetime import timedelta
-
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from studio.accounts.models import Project, Role, User
 from studio.datasets.models import Import
-from studio.pages.attention import AttentionRow
-
-RECENT = timedelta(days=7)
+from studio.pages.attention import RECENT, AttentionRow
 
 
 def attention_rows(project: Project, user: User, role: Role) -> list[AttentionRow]:

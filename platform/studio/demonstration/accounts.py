@@ -4,6 +4,7 @@ import json
 import os
 import secrets
 from dataclasses import dataclass
+from pathlib import Path
 
 from django.conf import settings
 from django.db import transaction
@@ -78,16 +79,19 @@ def _account(username: str) -> User | None:
     return user
 
 
+def _sign_in_path() -> Path:
+    return Path(settings.STUDIO_DATA_DIR) / "demo" / "sign_in.json"
+
+
 def _stored_password() -> str | None:
-    path = settings.STUDIO_DATA_DIR / "demo" / "sign_in.json"
     try:
-        return str(json.loads(path.read_text(encoding="utf-8"))["password"])
+        return str(json.loads(_sign_in_path().read_text(encoding="utf-8"))["password"])
     except (FileNotFoundError, ValueError, KeyError):
         return None
 
 
 def _store_password(password: str) -> None:
-    path = settings.STUDIO_DATA_DIR / "demo" / "sign_in.json"
+    path = _sign_in_path()
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

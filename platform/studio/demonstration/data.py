@@ -2,23 +2,20 @@
 
 from pathlib import Path
 
-from django.conf import settings
 from django.core.files.uploadedfile import TemporaryUploadedFile
 
 from studio.accounts.models import Project, User
 from studio.datasets.models import Import, ImportPolicy
 from studio.datasets.services import file_sha256, import_start, known_version, upload_create
-from studio.runs.forms_inputs import EXAMPLE_KINDS
+from studio.runs.forms_inputs import EXAMPLE_KINDS, EXAMPLES_DIR
 from studio.runs.models import Run
-
-EXAMPLES = settings.ROOT / "examples" / "soae_demo"
 
 
 def start_missing_imports(*, project: Project, actor: User, lang: str) -> list[Run]:
     """Runs that still read files of the demonstration; a file that has a version needs none."""
     runs = []
     for stem, kind in EXAMPLE_KINDS.items():
-        path = EXAMPLES / f"{stem}.{lang}.jsonl"
+        path = EXAMPLES_DIR / f"{stem}.{lang}.jsonl"
         with _as_sent(path) as file:
             sha256 = file_sha256(file)
             if known_version(project=project, sha256=sha256, kind=kind) is not None:

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from studio.accounts.models import Project
-from studio.evaluations.formats import interval, ratio
+from studio.evaluations import speedup_page
+from studio.evaluations.formats import NONE
 from studio.evaluations.headlines import Headline, headline
 from studio.evaluations.results import Benchmark, Evaluation, Result, succeeded
 from studio.registry.models import Checkpoint
@@ -60,10 +61,5 @@ def _newest(project: Project, kind: str, role: str, digests: Iterable[str]) -> M
 
 
 def _speedup(benchmark: Benchmark | None) -> str:
-    if benchmark is None:
-        return ""
-    arm = benchmark.figure("headline_arm")
-    speedup = benchmark.figure(f"arms.{arm}.speedup")
-    if not speedup:
-        return ""
-    return f"{ratio(speedup['value'])} {interval(speedup['low'], speedup['high'])}".strip()
+    shown = NONE if benchmark is None else speedup_page.headline(benchmark).speedup
+    return "" if shown == NONE else shown

@@ -6,10 +6,13 @@ Each row links to the list that its number counts.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Literal
 
 from studio.accounts.models import Project, Role, User
 
+RECENT = timedelta(days=7)
+"""How long something that went wrong waits for people on the home page."""
 Tone = Literal["neutral", "good", "attention", "bad"]
 
 

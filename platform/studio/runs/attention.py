@@ -1,15 +1,11 @@
-from datetime import timedelta
-
 from django.db.models import Count, Q
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from studio.accounts.models import Project, Role, User
-from studio.pages.attention import AttentionRow
+from studio.pages.attention import RECENT, AttentionRow
 from studio.runs.models import Run
-
-RECENT = timedelta(days=7)
 
 
 def attention_rows(project: Project, user: User, role: Role) -> list[AttentionRow]:

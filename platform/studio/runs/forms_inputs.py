@@ -22,6 +22,7 @@ from studio.runs.paths import attempt_dir
 from studio.runs.presentation import kind_label
 
 MAX_CHOICES = 200
+EXAMPLES_DIR = settings.ROOT / "examples" / "soae_demo"
 EXAMPLE_KINDS = {
     "corpus_domain": "corpus",
     "corpus_general": "corpus",
@@ -30,7 +31,7 @@ EXAMPLE_KINDS = {
     "domain_test": "domain_test",
     "general_mcq": "multiple_choice",
 }
-"""Files of `examples/soae_demo`, by stem."""
+"""Files of `EXAMPLES_DIR`, by stem."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -167,12 +168,11 @@ class ProjectInputs:
 
 def _examples() -> list[InputChoice]:
     """The demonstration's files, so that a new project has something to run."""
-    directory = settings.ROOT / "examples" / "soae_demo"
     return [
         InputChoice(
             token=f"example:{stem}.{lang}",
             label=_("Demonstration: %(name)s") % {"name": f"{stem}.{lang}"},
-            path=directory / f"{stem}.{lang}.jsonl",
+            path=EXAMPLES_DIR / f"{stem}.{lang}.jsonl",
             kind=kind,
         )
         for lang in ("zh", "en")
