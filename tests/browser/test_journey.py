@@ -15,12 +15,6 @@ from playwright.sync_api import Browser, Page, expect
 from tests.supervision.local_platform import Platform
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-SAVE_MODEL_SCRIPT = """
-import sys
-from pathlib import Path
-from pipeline.modeling.tiny import save_tiny_model
-save_tiny_model(Path(sys.argv[1]))
-"""
 PASSWORD = "quarterly-report-27"
 SECONDS = 1000
 """A second in the unit of the browser's time limits."""
@@ -29,7 +23,7 @@ SECONDS = 1000
 @pytest.fixture
 def platform(tmp_path: Path) -> Iterator[Platform]:
     platform = Platform(tmp_path / "data", STUDIO_PIPELINE_COMMAND="", STUDIO_COMPUTE_THREADS="1")
-    platform.python("-c", SAVE_MODEL_SCRIPT, str(platform.data_dir / "models/tiny"))
+    platform.save_tiny_model(platform.data_dir / "models/tiny")
     try:
         platform.start()
         yield platform

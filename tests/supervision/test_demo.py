@@ -11,14 +11,6 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-# Byte-level tokens make the demonstration's questions long.
-SAVE_MODEL_SCRIPT = """
-import json, sys
-from pathlib import Path
-from pipeline.modeling.tiny import save_tiny_model
-config = save_tiny_model(Path(sys.argv[1])) / "config.json"
-config.write_text(json.dumps(json.loads(config.read_text()) | {"max_position_embeddings": 4096}))
-"""
 CURRENT = "SELECT step_id, state, attempt FROM runs_run WHERE plan_id IS NOT NULL"
 
 
@@ -27,8 +19,10 @@ def demo(new_platform: Any, tmp_path: Path) -> Any:
     """Starts the demonstration on the platform's data directory."""
     platform = new_platform
     platform.environment["STUDIO_PIPELINE_COMMAND"] = ""
-    base = tmp_path / "own_model"
-    platform.python("-c", SAVE_MODEL_SCRIPT, str(base))
+    base = platform.save_tiny_model(tmp_path / "own_model")
+    # Byte-level tokens make the demonstration's questions long.
+    config = json.loads((base / "config.json").read_text()) | {"max_position_embeddings": 4096}
+    (base / "config.json").write_text(json.dumps(config))
     started: list[subprocess.Popen[str]] = []
 
     def start() -> subprocess.Popen[str]:

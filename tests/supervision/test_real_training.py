@@ -13,13 +13,6 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-SAVE_MODEL_SCRIPT = """
-import sys
-from pathlib import Path
-from pipeline.modeling.tiny import save_tiny_model
-save_tiny_model(Path(sys.argv[1]))
-"""
-
 
 def write_corpus(path: Path) -> None:
     rows = [
@@ -61,8 +54,7 @@ def test_weights_are_bit_equal_after_kills_of_child_supervisor_and_worker(
 ) -> None:
     platform = training_platform
     models = platform.data_dir / "models" / "tiny"
-    # In another process: this one would spend seconds on importing torch.
-    platform.python("-c", SAVE_MODEL_SCRIPT, str(models / "base"))
+    platform.save_tiny_model(models / "base")
     write_corpus(models / "corpus.jsonl")
     spec = training_spec(models)
     (models / "spec.json").write_text(json.dumps(spec))
