@@ -62,3 +62,27 @@ class DatasetRef(Reference):
     where: tuple[RowFilter, ...] = ()
     limit: int | None = Field(default=None, ge=1)
     """Use this many rows, spread evenly over the filtered file; None uses all."""
+
+
+class CorpusRef(DatasetRef):
+    """Documents."""
+
+    kind: Literal["corpus"]
+
+
+class InstructionRef(DatasetRef):
+    """Questions with answers, one turn (`domain_test`) or several (`conversations`)."""
+
+    kind: Literal["conversations", "domain_test"]
+
+
+class DomainTestRef(DatasetRef):
+    """Questions with a reference answer."""
+
+    kind: Literal["domain_test"]
+
+
+class MultipleChoiceRef(DatasetRef):
+    """Questions with choices of which one is right."""
+
+    kind: Literal["multiple_choice"]

@@ -8,7 +8,7 @@ that the two runs differ in the order alone.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.contracts.specs import CurriculumSftSpec
+from pipeline.contracts.training_specs import CurriculumSftSpec
 from pipeline.data.mixture import Source
 from pipeline.data.tokenize import TokenizedRow
 

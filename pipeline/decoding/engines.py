@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from pipeline.contracts.specs import EngineName
+from pipeline.contracts.fields import EngineName
 from pipeline.decoding.autoregressive import AutoregressiveEngine
 from pipeline.decoding.base import Engine
 from pipeline.modeling.loading import load_model

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.contracts.distillation_spec import DraftArchitecture
 from pipeline.contracts.manifest import file_sha256
-from pipeline.contracts.specs import DraftArchitecture, PlanSpec, parse_spec
+from pipeline.contracts.specs import PlanSpec, parse_spec
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from pipeline.contracts.specs import TextOverlapSettings
+from pipeline.contracts.evaluation_spec import TextOverlapSettings
 from pipeline.data.records import DomainItem, Message
 from pipeline.data.tokenize import ChatFormat, stop_token_ids
 from pipeline.decoding.base import Completion, Engine, SamplingParams

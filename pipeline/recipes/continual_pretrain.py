@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.contracts.references import DatasetRef
-from pipeline.contracts.specs import ContinualPretrainSpec
+from pipeline.contracts.training_specs import ContinualPretrainSpec
 from pipeline.data.mixture import Source
 from pipeline.data.readers import dataset_digest, read_dataset
 from pipeline.data.records import Document

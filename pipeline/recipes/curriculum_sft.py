@@ -8,7 +8,7 @@ from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
 
-from pipeline.contracts.specs import CurriculumSftSpec, CurriculumStage
+from pipeline.contracts.training_specs import CurriculumSftSpec, CurriculumStage
 from pipeline.data.curriculum import StagePlan, plan_stages
 from pipeline.data.readers import dataset_digest, read_dataset
 from pipeline.data.records import Conversation, DomainItem

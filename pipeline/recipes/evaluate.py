@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from pipeline.contracts.specs import EvaluateSpec, GaugeSettings
+from pipeline.contracts.evaluation_spec import EvaluateSpec, GaugeSettings
 from pipeline.data.readers import read_dataset
 from pipeline.data.records import Document, DomainItem, MultipleChoiceItem
 from pipeline.decoding.engines import choose_device, choose_engine, open_engine

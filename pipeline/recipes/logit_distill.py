@@ -26,7 +26,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from pipeline.contracts.specs import LogitDistillSpec
+from pipeline.contracts.distillation_spec import LogitDistillSpec
 from pipeline.data.readers import dataset_digest, read_dataset
 from pipeline.data.records import Conversation, DomainItem
 from pipeline.data.tokenize import (

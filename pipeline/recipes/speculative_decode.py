@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from pipeline.contracts.specs import SpeculativeDecodeSpec
+from pipeline.contracts.decoding_spec import SpeculativeDecodeSpec
 from pipeline.data.readers import read_dataset
 from pipeline.data.records import DomainItem, Message
 from pipeline.data.tokenize import ChatFormat, stop_token_ids

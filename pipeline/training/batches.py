@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from pipeline.contracts.specs import BatchSettings
+from pipeline.contracts.training_specs import BatchSettings
 from pipeline.data.mixture import Piece, Source, mix, pack
 from pipeline.data.tokenize import IGNORED_LABEL
 

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from pipeline.contracts.specs import OptimizerSettings
+from pipeline.contracts.training_specs import OptimizerSettings
 from pipeline.errors import StoppedAtCheckpoint, TrainingError
 from pipeline.execution import RunContext, StageProgress
 from pipeline.training.checkpoint import (

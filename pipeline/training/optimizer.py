@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from pipeline.contracts.specs import OptimizerSettings
+from pipeline.contracts.training_specs import OptimizerSettings
 from pipeline.errors import TrainingError
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from pipeline.contracts.specs import OptimizerSettings
+from pipeline.contracts.training_specs import OptimizerSettings
 
 LearningRate = Callable[[int], float]
 """Learning rate of the optimizer step with this 0-based index."""

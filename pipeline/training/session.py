@@ -8,7 +8,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pipeline.contracts.codec import digest
 from pipeline.contracts.references import Reference
-from pipeline.contracts.specs import TrainingSpecBase
+from pipeline.contracts.training_specs import TrainingSpecBase
 from pipeline.errors import SpecError
 from pipeline.execution import RunContext
 from pipeline.modeling.loading import load_model, load_tokenizer

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.contracts.specs import CurriculumSftSpec
+from pipeline.contracts.training_specs import CurriculumSftSpec
 from pipeline.data.curriculum import plan_stages
 from pipeline.data.mixture import Source, mix, pack
 from pipeline.data.packing import best_fit_decreasing, split_long

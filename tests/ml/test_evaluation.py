@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch.nn import functional
 
+from pipeline.contracts.evaluation_spec import TextOverlapSettings
 from pipeline.contracts.references import DatasetRef
-from pipeline.contracts.specs import TextOverlapSettings
 from pipeline.data.records import Document, DomainItem, MultipleChoiceItem
 from pipeline.decoding.autoregressive import AutoregressiveEngine
 from pipeline.errors import DataError

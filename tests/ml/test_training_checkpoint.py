@@ -10,7 +10,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from pipeline.contracts.manifest import newest_verified_checkpoint, verify_checkpoint
-from pipeline.contracts.specs import OptimizerSettings
+from pipeline.contracts.training_specs import OptimizerSettings
 from pipeline.errors import TrainingError
 from pipeline.modeling.inspection import inspect_model_directory
 from pipeline.modeling.tiny import tiny_llama, tiny_tokenizer

@@ -10,7 +10,7 @@ import torch
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from pipeline.contracts.events import CheckpointSaved, MetricsLogged, Payload, Progress, RunWarning
-from pipeline.contracts.specs import BatchSettings, OptimizerSettings
+from pipeline.contracts.training_specs import BatchSettings, OptimizerSettings
 from pipeline.data.mixture import Source
 from pipeline.data.tokenize import TokenizedRow
 from pipeline.errors import StoppedAtCheckpoint, TrainingError

@@ -17,7 +17,8 @@ from safetensors.torch import load_file
 
 from pipeline.__main__ import main
 from pipeline.contracts.manifest import newest_verified_checkpoint
-from pipeline.contracts.specs import ContinualPretrainSpec, parse_spec
+from pipeline.contracts.specs import parse_spec
+from pipeline.contracts.training_specs import ContinualPretrainSpec
 from pipeline.data.mixture import Source, mix, pack
 from pipeline.data.readers import read_dataset
 from pipeline.data.tokenize import tokenize_documents

@@ -12,13 +12,10 @@ from pydantic import ValidationError
 
 from pipeline.contracts.base import SpecBase
 from pipeline.contracts.codec import canonical_json
-from pipeline.contracts.specs import (
-    ContinualPretrainSpec,
-    CurriculumSftSpec,
-    EvaluateSpec,
-    LogitDistillSpec,
-    SpeculativeDecodeSpec,
-)
+from pipeline.contracts.decoding_spec import SpeculativeDecodeSpec
+from pipeline.contracts.distillation_spec import LogitDistillSpec
+from pipeline.contracts.evaluation_spec import EvaluateSpec
+from pipeline.contracts.training_specs import ContinualPretrainSpec, CurriculumSftSpec
 from pipeline.errors import SpecError
 from studio.runs.forms_errors import field_of, spec_problems
 from studio.runs.forms_inputs import ProjectInputs

@@ -1,0 +1,61 @@
+"""What an evaluation of a checkpoint is asked to measure."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from pipeline.contracts.base import Contract, SpecBase
+from pipeline.contracts.fields import DeviceName, DtypeName, EngineName, PositiveInt
+from pipeline.contracts.references import CorpusRef, DomainTestRef, MultipleChoiceRef, Reference
+
+
+class TextOverlapSettings(Contract):
+    """Greedy answers scored against references, profile `canonical`."""
+
+    dataset: DomainTestRef
+    max_new_tokens: PositiveInt = 96
+    batch_size: PositiveInt = 24
+    unseen_documents: tuple[str, ...] = ()
+    """`meta.doc_id` values kept out of training; their questions are reported apart."""
+
+
+class GeneralAbilitySettings(Contract):
+    """Multiple-choice questions in full-answer form through lm-evaluation-harness."""
+
+    dataset: MultipleChoiceRef
+    retention_margin: float = Field(default=0.02, gt=0.0, lt=1.0)
+    """Non-inferiority margin on the retention ratio, fixed before the run."""
+
+
+class GaugeSettings(Contract):
+    """Bits per byte and KL(base || model) on text sampled from the base with frozen prompts."""
+
+    prompts: CorpusRef
+    texts: Reference | None = None
+    """Texts an earlier evaluation sampled (its output `gauge_texts`); None samples them now."""
+    num_samples: PositiveInt = 8
+    num_prompt_tokens: PositiveInt = 16
+    max_new_tokens: PositiveInt = 64
+
+
+class EvaluateSpec(SpecBase):
+    """Measure `model`; with `baseline`, also what it retains of it."""
+
+    kind: Literal["evaluate"] = "evaluate"
+    model: Reference
+    base: Reference
+    """The model whose general ability must be kept; may be `model` itself."""
+    baseline: Reference | None = None
+    """`samples.parquet` of an evaluation of `base` on the same items (its output `samples`)."""
+    text_overlap: TextOverlapSettings | None = None
+    general_ability: GeneralAbilitySettings | None = None
+    gauge: GaugeSettings | None = None
+    engine: EngineName = "auto"
+    device: DeviceName = "auto"
+    dtype: DtypeName = "float32"
+
+    @model_validator(mode="after")
+    def _measures_something(self) -> "EvaluateSpec":
+        if self.text_overlap is None and self.general_ability is None and self.gauge is None:
+            raise ValueError("give at least one of text_overlap, general_ability, gauge")
+        return self
