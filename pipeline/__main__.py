@@ -31,17 +31,6 @@ from pipeline.execution import JsonlEventSink, RecipeResult, RunContext
 from pipeline.modeling.inspection import inspect_model_directory
 from pipeline.provenance import code_version, describe_environment, path_digest
 
-# A kind's module is imported only when it runs: short kinds must not pay for torch.
-RECIPES = {
-    "plan": "pipeline.plan_runner",
-    "continual_pretrain": "pipeline.recipes.continual_pretrain",
-    "curriculum_sft": "pipeline.recipes.curriculum_sft",
-    "logit_distill": "pipeline.recipes.logit_distill",
-    "speculative_decode": "pipeline.recipes.speculative_decode",
-    "evaluate": "pipeline.recipes.evaluate",
-    "import_dataset": "pipeline.recipes.import_dataset",
-    "import_checkpoint": "pipeline.recipes.import_checkpoint",
-}
 UNEXPECTED = "run.crashed"
 logger = logging.getLogger("pipeline")
 
@@ -154,7 +143,8 @@ def _execute(spec: AnySpec, context: RunContext) -> int:
         )
     )
     try:
-        recipe = importlib.import_module(RECIPES[spec.kind])
+        # Imported only when it runs: short kinds must not pay for torch.
+        recipe = importlib.import_module(f"pipeline.recipes.{spec.kind}")
         result = recipe.run(spec, context)
         _write_report(spec, context, result, started_at, time.monotonic() - clock)
     except StoppedAtCheckpoint as exc:

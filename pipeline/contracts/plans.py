@@ -1,6 +1,6 @@
 """How the steps of a plan depend on each other: order, resolution of references, gates.
 
-Pure functions on contracts, used by the program (`pipeline.plan_runner`) and by the platform, so
+Pure functions on contracts, used by the program (`pipeline.recipes.plan`) and by the platform, so
 that both execute a plan in the same way.
 """
 

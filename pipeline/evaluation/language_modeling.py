@@ -2,7 +2,8 @@
 
 Text sampled from the base is by construction what the base knows best, so a model that forgets
 becomes worse at it. Passages written for a project share the style of its training data and can get
-*more* probable while general ability is lost (DESIGN section 6).
+*more* probable while general ability is lost (the demonstration's own general passages: 1.055 bits
+per byte before continual pre-training, 0.978 after).
 
 Shape suffixes: T positions of one text, V vocabulary.
 """

@@ -21,7 +21,7 @@ def costs(c=0.125, b=0.02, h=0.05, longest=12):
 @pytest.mark.parametrize(
     ("acceptance", "c", "b", "expected_length", "expected_speedup"),
     [
-        # Rows of the table in reference/speculative_decoding.md, section 6.4.
+        # Computed apart from the code, from the formula under "Cost model" in docs/decoding.md.
         (0.8, 0.125, 0.02, 5, 2.08),
         (0.5, 0.125, 0.02, 2, 1.31),
         (0.6, 0.05, 0.01, 4, 1.79),

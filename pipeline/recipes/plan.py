@@ -68,12 +68,6 @@ def run(spec: PlanSpec, context: RunContext) -> RecipeResult:
     return RecipeResult(metrics={"steps": steps})
 
 
-def step_report(plan_dir: Path, step_id: str) -> Report:
-    """The report of a finished step."""
-    path = plan_dir / "steps" / step_id / "report.json"
-    return Report.parse(path.read_bytes())
-
-
 def _finished_report(step_dir: Path, spec: RunSpec) -> Report | None:
     path = step_dir / "report.json"
     if not path.exists():
