@@ -6,7 +6,7 @@
     |     spec.input_deleted
     |-- DataError                 what the files contain
     |     data.not_found  data.encoding  data.json_syntax  data.row_invalid  data.empty
-    |     data.mask_empty  data.format_unsupported  data.digest_mismatch
+    |     data.mask_empty  data.format_unsupported  data.digest_mismatch  data.wrong_kind
     |-- ModelError                checkpoints and tokenizers
     |     model.not_found  model.unsafe_file  model.unsupported  model.vocabulary_mismatch
     |     model.digest_mismatch  model.no_chat_template  model.corrupt_file
@@ -80,6 +80,7 @@ class DataError(PipelineError):
             "data.mask_empty",
             "data.format_unsupported",
             "data.digest_mismatch",
+            "data.wrong_kind",
         }
     )
     exit_status = 3

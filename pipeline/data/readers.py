@@ -1,16 +1,15 @@
 """The only way data files are read: uploads in a child process, and every recipe.
 
-`read_rows` reports what is wrong row by row and goes on; `read_dataset` accepts a file whole or
-raises the error a person can act upon. Formats are told apart by content, never by file name alone.
+`scan_rows` reports what is wrong row by row and goes on; `pipeline.data.datasets.read_rows` accepts
+a file whole or raises. Formats are told apart by content, never by file name alone.
 """
 
-import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
-from pipeline.contracts.references import DatasetKind, DatasetRef, RowFilter
+from pipeline.contracts.references import DatasetKind
 from pipeline.contracts.row_errors import RowError
 from pipeline.data.columns import IGNORE
 from pipeline.data.encodings import (
@@ -27,12 +26,10 @@ from pipeline.data.readers_json import RawRow, read_json_array, read_json_lines
 from pipeline.data.readers_parquet import read_parquet
 from pipeline.data.readers_xlsx import read_xlsx
 from pipeline.data.records import Record
-from pipeline.errors import DataError
 
 FileFormat = Literal["json_lines", "json_array", "csv", "xlsx", "parquet"]
 
 _HEAD_BYTES = 8192
-_NUM_LISTED_ERRORS = 5
 _ARRAY_OF_OBJECTS = re.compile(rb"\[\s*([{\]]|$)")
 _SIGNATURES: Sequence[tuple[bytes, str]] = (
     (b"%PDF-", "a PDF document"),
@@ -46,7 +43,7 @@ _SIGNATURES: Sequence[tuple[bytes, str]] = (
 _OLE_SIGNATURE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
 
-def read_rows(
+def scan_rows(
     path: Path,
     *,
     kind: DatasetKind,
@@ -70,6 +67,19 @@ def read_rows(
             table does not know.
         sheet: Which sheet of a workbook; None takes the only visible one with content.
     """
+    for item in numbered_rows(path, kind=kind, encoding=encoding, mapping=mapping, sheet=sheet):
+        yield item if isinstance(item, RowError) else item[1]
+
+
+def numbered_rows(
+    path: Path,
+    *,
+    kind: DatasetKind,
+    encoding: EncodingChoice = "auto",
+    mapping: Mapping[str, str] | None = None,
+    sheet: str | None = None,
+) -> Iterator[tuple[int, Record] | RowError]:
+    """As `scan_rows`, each record with its line or row number; an error carries its own."""
     first_lines: dict[str, int] = {}
     for item in _raw_rows(path, kind, encoding, mapping, sheet):
         if isinstance(item, RowError):
@@ -90,7 +100,7 @@ def read_rows(
         except InvalidRowError as exc:
             yield exc.at_line(line)
         else:
-            yield record
+            yield line, record
 
 
 def _raw_rows(
@@ -191,114 +201,11 @@ def _rename_fields(row: dict[str, Any], mapping: Mapping[str, str]) -> dict[str,
     return renamed
 
 
-def read_dataset(ref: DatasetRef) -> list[Record]:
-    """All rows the reference names: the file is valid as a whole, filtered and thinned out.
-
-    `limit` takes rows spread evenly over the filtered file, so a file sorted by topic stays
-    balanced; the choice depends on nothing but the file and the limit.
-
-    Raises:
-        DataError: `data.not_found`, `data.digest_mismatch`, `data.encoding`, `data.json_syntax`,
-            `data.row_invalid`, `data.format_unsupported` or `data.empty`.
-    """
-    path = Path(ref.resolved_path)
-    if not path.is_file():
-        what = "is a directory, not a file" if path.is_dir() else "does not exist"
-        raise DataError("data.not_found", f"{path} {what}; give the path of a data file")
-    if ref.digest is not None:
-        found = dataset_digest(path)
-        if found != ref.digest:
-            raise DataError(
-                "data.digest_mismatch",
-                f"{path} has SHA-256 {found}, expected {ref.digest}: the file has changed since "
-                "the run was described; restore it, or describe the run again",
-            )
-    records: list[Record] = []
-    errors: list[RowError] = []
-    for item in read_rows(path, kind=ref.kind, encoding=ref.encoding):
-        if isinstance(item, RowError):
-            errors.append(item)
-        else:
-            records.append(item)
-    if errors:
-        _raise_errors(path, errors, num_valid=len(records))
-    if not records:
-        raise DataError("data.empty", f"{path} holds no rows")
-    kept = [record for record in records if all(_matches(record, rule) for rule in ref.where)]
-    if not kept:
-        filters = ", ".join(
-            f"{rule.field} {'in' if rule.keep else 'not in'} {list(rule.values)}"
-            for rule in ref.where
-        )
-        raise DataError(
-            "data.empty",
-            f"{path} holds {len(records)} rows, but none passes the filter ({filters}); values are "
-            'compared with their type, so the number 1 is not the text "1"',
-        )
-    if ref.limit is not None and ref.limit < len(kept):
-        kept = [kept[index * len(kept) // ref.limit] for index in range(ref.limit)]
-    return kept
-
-
-def _raise_errors(path: Path, errors: Sequence[RowError], *, num_valid: int) -> NoReturn:
-    first = errors[0]
-    place = f"{path}" if first.line is None else f"{path}:{first.line}"
-    if first.code == "file.empty":
-        raise DataError("data.empty", f"{path}: {first.message}; {first.hint}")
-    if first.code in {"row.encoding", "row.encoding_gb18030", "file.encoding_utf16"}:
-        raise DataError("data.encoding", _encoding_message(path, first))
-    if first.is_about_file and not first.code.startswith(("header.", "file.array")):
-        raise DataError("data.format_unsupported", f"{path}: {first.message}; {first.hint}")
-    if first.code in {"json.syntax", "file.array_syntax"}:
-        raise DataError(
-            "data.json_syntax",
-            f"{place}:{first.params['char']}: {first.message}; {first.hint}"
-            + (f" (and {len(errors) - 1} more rows)" if len(errors) > 1 else ""),
-        )
-    lines = [
-        f"  {path.name}:{error.line}: {error.message}; {error.hint} [{error.code}]"
-        for error in errors[:_NUM_LISTED_ERRORS]
-    ]
-    if len(errors) > _NUM_LISTED_ERRORS:
-        lines.append(f"  and {len(errors) - _NUM_LISTED_ERRORS} more")
-    raise DataError(
-        "data.row_invalid",
-        f"{path}: {len(errors)} of {len(errors) + num_valid} rows are invalid:\n"
-        + "\n".join(lines),
-    )
-
-
-def _encoding_message(path: Path, error: RowError) -> str:
-    if error.code == "file.encoding_utf16":
-        return f"{path}: {error.message}; {error.hint}"
-    with path.open("rb") as file:
-        line_start = sum(len(next(file)) for _ in range((error.line or 1) - 1))
-        bom = len(UTF8_BOM) if line_start == 0 and file.read(3) == UTF8_BOM else 0
-    offset = line_start + bom + int(error.params["byte"]) - 1
-    return f"{path}:{error.line}: byte offset {offset}: {error.message}; {error.hint}"
-
-
-def _matches(record: Record, rule: RowFilter) -> bool:
-    value: Any = record
-    for name in rule.field.split("."):
-        value = value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)
-    # 1 == True in Python; a filter on the number 1 must not keep the value true.
-    found = any(type(value) is type(wanted) and value == wanted for wanted in rule.values)
-    return found == rule.keep
-
-
-def dataset_digest(path: Path) -> str:
-    """SHA-256 of the file's bytes, lower-case hexadecimal."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 __all__ = [
     "FileFormat",
-    "dataset_digest",
     "decodes_as",
     "detect_encoding",
     "detect_format",
-    "read_dataset",
-    "read_rows",
+    "numbered_rows",
+    "scan_rows",
 ]

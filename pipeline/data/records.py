@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from pipeline.contracts.references import DatasetKind
+
 Role = Literal["system", "user", "assistant"]
 
 
@@ -94,3 +96,10 @@ class MultipleChoiceItem:
 
 
 Record = Document | Conversation | DomainItem | MultipleChoiceItem
+
+RECORD_TYPES: Mapping[DatasetKind, type[Record]] = {
+    "corpus": Document,
+    "conversations": Conversation,
+    "domain_test": DomainItem,
+    "multiple_choice": MultipleChoiceItem,
+}

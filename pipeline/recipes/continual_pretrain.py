@@ -6,10 +6,9 @@ Metrics of the report are listed in `docs/training.md`.
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.contracts.references import DatasetRef
 from pipeline.contracts.training_specs import ContinualPretrainSpec
+from pipeline.data.datasets import dataset_digest, read_rows
 from pipeline.data.mixture import Source
-from pipeline.data.readers import dataset_digest, read_dataset
 from pipeline.data.records import Document
 from pipeline.data.tokenize import tokenize_documents
 from pipeline.errors import SpecError
@@ -33,8 +32,8 @@ def run(spec: ContinualPretrainSpec, context: RunContext) -> RecipeResult:
         PipelineError: of the reader, the loader and the loop; `spec.invalid` for a held-out
             document that is also trained on.
     """
-    documents = [_documents(source.dataset) for source in spec.sources]
-    heldout = [_documents(dataset) for dataset in spec.heldout]
+    documents = [read_rows(source.dataset, Document) for source in spec.sources]
+    heldout = [read_rows(dataset, Document) for dataset in spec.heldout]
     _require_unseen(spec, documents, heldout)
     session = open_session(spec, spec.model, context)
     require_linear_head(session.model)
@@ -90,11 +89,6 @@ def run(spec: ContinualPretrainSpec, context: RunContext) -> RecipeResult:
         outputs={"model": result.model_path},
         inputs=_input_digests(spec, session),
     )
-
-
-def _documents(dataset: DatasetRef) -> list[Document]:
-    """The rows of a corpus; the spec refuses other kinds."""
-    return [row for row in read_dataset(dataset) if isinstance(row, Document)]
 
 
 def _measure(

@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerBase
 
 from pipeline.contracts.training_specs import CurriculumSftSpec, CurriculumStage
 from pipeline.data.curriculum import StagePlan, plan_stages
-from pipeline.data.readers import dataset_digest, read_dataset
+from pipeline.data.datasets import dataset_digest, read_rows
 from pipeline.data.records import Conversation, DomainItem
 from pipeline.data.tokenize import TokenizedRow, tokenize_conversations, truncate
 from pipeline.execution import RecipeResult, RunContext
@@ -92,12 +92,10 @@ def _batches(spec: CurriculumSftSpec, stage: StagePlan) -> MixtureBatches:
 
 
 def _records(stage: CurriculumStage) -> list[Conversation | DomainItem]:
-    """The rows of a stage's data sets; the spec refuses other kinds."""
     return [
         record
         for dataset in stage.datasets
-        for record in read_dataset(dataset)
-        if isinstance(record, Conversation | DomainItem)
+        for record in read_rows(dataset, (Conversation, DomainItem))
     ]
 
 

@@ -20,7 +20,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pipeline.contracts.evaluation_spec import EvaluateSpec, GaugeSettings
-from pipeline.data.readers import read_dataset
+from pipeline.data.datasets import read_rows
 from pipeline.data.records import Document, DomainItem, MultipleChoiceItem
 from pipeline.decoding.engines import choose_device, choose_engine, open_engine
 from pipeline.evaluation import general_ability, language_modeling
@@ -62,9 +62,7 @@ def _run(spec: EvaluateSpec, context: RunContext) -> RecipeResult:
     metrics: dict[str, Any] = {}
 
     if spec.text_overlap is not None:
-        items = [
-            row for row in read_dataset(spec.text_overlap.dataset) if isinstance(row, DomainItem)
-        ]
+        items = read_rows(spec.text_overlap.dataset, DomainItem)
         with open_engine(spec.engine, model_path, device=device, dtype=spec.dtype) as engine:
             answers = answer_items(engine, tokenizer, items, spec.text_overlap, context)
         metrics["text_overlap"] = text_overlap_metrics(answers)
@@ -100,11 +98,7 @@ def _answer_choices(
     context: RunContext,
 ) -> list[ChoiceResult]:
     assert spec.general_ability is not None  # noqa: S101 (the caller checked)
-    items = [
-        row
-        for row in read_dataset(spec.general_ability.dataset)
-        if isinstance(row, MultipleChoiceItem)
-    ]
+    items = read_rows(spec.general_ability.dataset, MultipleChoiceItem)
     progress = context.progress("questions", total=len(items), unit="questions")
     results = evaluate_choices(model, tokenizer, items)
     progress.advance_to(len(items))
@@ -145,7 +139,7 @@ def _gauge_texts(
 ) -> list[GaugeText]:
     if settings.texts is not None:
         return read_gauge_texts(Path(settings.texts.resolved_path))
-    documents = [row for row in read_dataset(settings.prompts) if isinstance(row, Document)]
+    documents = read_rows(settings.prompts, Document)
     with open_engine(spec.engine, base_path, device=device, dtype=spec.dtype) as engine:
         return sample_gauge_texts(
             engine,

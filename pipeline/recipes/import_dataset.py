@@ -28,15 +28,10 @@ from pipeline.contracts.dataset_manifest import (
 )
 from pipeline.contracts.import_specs import ImportDatasetSpec
 from pipeline.contracts.row_errors import RowError
+from pipeline.data.datasets import dataset_digest
 from pipeline.data.encodings import Encoding
 from pipeline.data.original_rows import OriginalRow, OriginalRows, source_columns
-from pipeline.data.readers import (
-    FileFormat,
-    dataset_digest,
-    detect_encoding,
-    detect_format,
-    read_rows,
-)
+from pipeline.data.readers import FileFormat, detect_encoding, detect_format, scan_rows
 from pipeline.data.readers_parquet import ROW_SCHEMAS
 from pipeline.data.records import Record
 from pipeline.data.version_files import ErrorWriter, RowWriter, storable, storable_params
@@ -72,7 +67,7 @@ def run(spec: ImportDatasetSpec, context: RunContext) -> RecipeResult:
     for leftover in (directory, partial):
         shutil.rmtree(leftover, ignore_errors=True)
     partial.mkdir()
-    items = read_rows(
+    items = scan_rows(
         path,
         kind=spec.dataset_kind,
         encoding=encoding,

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pipeline.contracts.distillation_spec import LogitDistillSpec
-from pipeline.data.readers import dataset_digest, read_dataset
+from pipeline.data.datasets import dataset_digest, read_rows
 from pipeline.data.records import Conversation, DomainItem
 from pipeline.data.tokenize import (
     IGNORED_LABEL,
@@ -126,11 +126,8 @@ def run(spec: LogitDistillSpec, context: RunContext) -> RecipeResult:
 
 
 def _records(spec: LogitDistillSpec) -> dict[str, Conversation | DomainItem]:
-    return {
-        record.id: record
-        for record in read_dataset(spec.answers.prompts)
-        if isinstance(record, Conversation | DomainItem)
-    }
+    records = read_rows(spec.answers.prompts, (Conversation, DomainItem))
+    return {record.id: record for record in records}
 
 
 def _prompts(

@@ -17,7 +17,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pipeline.contracts.decoding_spec import SpeculativeDecodeSpec
-from pipeline.data.readers import read_dataset
+from pipeline.data.datasets import read_rows
 from pipeline.data.records import DomainItem, Message
 from pipeline.data.tokenize import ChatFormat, stop_token_ids
 from pipeline.decoding.autoregressive import AutoregressiveEngine
@@ -105,7 +105,7 @@ def _run(spec: SpeculativeDecodeSpec, context: RunContext) -> RecipeResult:
 
 def _prompts(spec: SpeculativeDecodeSpec, tokenizer: PreTrainedTokenizerBase) -> list[Prompt]:
     """The timed prompts first, spread over the file; the rest can be probed."""
-    items = [row for row in read_dataset(spec.prompts) if isinstance(row, DomainItem)]
+    items = read_rows(spec.prompts, DomainItem)
     if len(items) < spec.num_prompts:
         raise DataError(
             "data.empty",

@@ -19,7 +19,9 @@ from pipeline.contracts.row_errors import (
     excerpt,
 )
 from pipeline.data import readers_json, readers_xlsx
-from pipeline.data.readers import read_dataset, read_rows
+from pipeline.data.datasets import read_rows
+from pipeline.data.readers import scan_rows
+from pipeline.data.records import Document, DomainItem
 from pipeline.errors import DataError
 
 GOOD = b'{"id": "g%d", "lang": "en", "instruction": "Q", "input": "", "output": "A"}'
@@ -27,7 +29,7 @@ CHINESE = "\u56fd\u6709\u4f01\u4e1a"
 
 
 def errors_of(path: Path, kind: str = "domain_test", **options: object) -> list[RowError]:
-    rows = list(read_rows(path, kind=kind, **options))
+    rows = list(scan_rows(path, kind=kind, **options))
     errors = [row for row in rows if isinstance(row, RowError)]
     for error in errors:
         assert error.message
@@ -72,7 +74,7 @@ BAD_LINES = {
 def test_one_bad_line_rejects_itself_only(tmp_path: Path, code: str) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(b"\n".join([GOOD % 1, BAD_LINES[code], b"", GOOD % 2]))
-    rows = list(read_rows(path, kind="domain_test"))
+    rows = list(scan_rows(path, kind="domain_test"))
     assert [isinstance(item, RowError) for item in rows] == [False, True, False]
     (error,) = errors_of(path)
     assert (error.code, error.line) == (code, 2)
@@ -82,7 +84,7 @@ def test_one_bad_line_rejects_itself_only(tmp_path: Path, code: str) -> None:
 def test_one_bad_element_rejects_itself_only(tmp_path: Path, code: str) -> None:
     path = tmp_path / "a.json"
     path.write_bytes(b"[" + b",\n".join([GOOD % 1, BAD_LINES[code], GOOD % 2]) + b"]")
-    rows = list(read_rows(path, kind="domain_test"))
+    rows = list(scan_rows(path, kind="domain_test"))
     assert [isinstance(item, RowError) for item in rows] == [False, True, False]
     assert (errors_of(path)[0].code, errors_of(path)[0].line) == (code, 2)
 
@@ -195,11 +197,11 @@ def test_gb18030_read_as_utf8_names_the_remedy(tmp_path: Path) -> None:
     assert (error.code, error.line) == ("row.encoding_gb18030", 2)
     offset = path.read_bytes().index(CHINESE.encode("gb18030"))
     with pytest.raises(DataError, match="encoding: gb18030") as caught:
-        read_dataset(DatasetRef(path=str(path), kind="domain_test"))
+        read_rows(DatasetRef(path=str(path), kind="domain_test"), DomainItem)
     assert caught.value.code == "data.encoding"
     assert f"a.jsonl:2: byte offset {offset}" in str(caught.value)
     ref = DatasetRef(path=str(path), kind="domain_test", encoding="gb18030")
-    assert read_dataset(ref)[1].output == CHINESE
+    assert read_rows(ref, DomainItem)[1].output == CHINESE
 
 
 @pytest.mark.parametrize(
@@ -254,7 +256,7 @@ def test_damaged_csv(tmp_path: Path, text: str, code: str, line: int) -> None:
 def test_csv_goes_on_after_a_line_that_cannot_be_decoded(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(b"question,answer\nQ1,A\nQ2,\xff\nQ3,A\n")
-    rows = list(read_rows(path, kind="domain_test"))
+    rows = list(scan_rows(path, kind="domain_test"))
     assert [isinstance(item, RowError) for item in rows] == [False, True, False]
     assert (rows[1].code, rows[1].line, rows[1].params["byte"]) == ("row.encoding", 3, 4)
 
@@ -420,7 +422,7 @@ def test_several_sheets_need_a_choice(tmp_path: Path) -> None:
     path = tmp_path / "a.xlsx"
     path.write_bytes(buffer.getvalue())
     assert only_error(path).code == "file.sheet_choice"
-    assert [record.output for record in read_rows(path, kind="domain_test", sheet="second")] == [
+    assert [record.output for record in scan_rows(path, kind="domain_test", sheet="second")] == [
         "A"
     ]
     assert only_error(path, sheet="third").code == "file.sheet_missing"
@@ -443,7 +445,7 @@ def test_strict_reading_raises_what_to_do(
     path = tmp_path / "a.jsonl"
     path.write_bytes(content)
     with pytest.raises(DataError) as caught:
-        read_dataset(DatasetRef(path=str(path), kind="domain_test"))
+        read_rows(DatasetRef(path=str(path), kind="domain_test"), DomainItem)
     assert caught.value.code == code
     assert text in str(caught.value)
 
@@ -451,7 +453,7 @@ def test_strict_reading_raises_what_to_do(
 def test_missing_file_and_directory(tmp_path: Path) -> None:
     for path in (tmp_path / "none.jsonl", tmp_path):
         with pytest.raises(DataError) as caught:
-            read_dataset(DatasetRef(path=str(path), kind="corpus"))
+            read_rows(DatasetRef(path=str(path), kind="corpus"), Document)
         assert caught.value.code == "data.not_found"
 
 

@@ -17,7 +17,9 @@ from pipeline.contracts.events import Payload, Progress
 from pipeline.contracts.references import DatasetRef
 from pipeline.contracts.row_errors import ROW_ERROR_TEXTS
 from pipeline.contracts.specs import parse_run_spec
-from pipeline.data.readers import read_dataset, read_rows
+from pipeline.data.datasets import read_rows
+from pipeline.data.readers import scan_rows
+from pipeline.data.records import RECORD_TYPES, Conversation
 from pipeline.data.version_files import GROUP_ROWS
 from pipeline.errors import DataError, StoppedAtCheckpoint
 from pipeline.execution import RecipeResult, RunContext
@@ -82,8 +84,9 @@ def test_a_version_reads_back_as_the_rows_of_its_file(
     result = import_dataset.run(spec_for(path, kind), context)
     rows = result.outputs["dataset"]
     digest = hashlib.sha256(rows.read_bytes()).hexdigest()
-    read_back = read_dataset(DatasetRef(path=str(rows), kind=kind, digest=digest))
-    assert read_back == read_dataset(DatasetRef(path=str(path), kind=kind))
+    record_type = RECORD_TYPES[kind]
+    read_back = read_rows(DatasetRef(path=str(rows), kind=kind, digest=digest), record_type)
+    assert read_back == read_rows(DatasetRef(path=str(path), kind=kind), record_type)
     manifest = DatasetManifest.parse((rows.parent / "manifest.json").read_bytes())
     assert manifest.num_rows == len(read_back) == result.metrics["num_rows"]
     assert manifest.rows_sha256 == digest
@@ -223,14 +226,14 @@ def test_rejected_rows_can_be_uploaded_again(tmp_path: Path, context: RunContext
     repaired = ["Q2", "A2", "3", "output", "row.required_empty", "m", "h", ""]
     path = write_csv(tmp_path / "a.csv", [header, repaired])
     result = import_dataset.run(spec_for(path), context)
-    (row,) = list(read_rows(result.outputs["dataset"], kind="domain_test"))
+    (row,) = list(scan_rows(result.outputs["dataset"], kind="domain_test"))
     assert row.meta == {}
 
 
 def test_a_version_of_questions_reads_as_conversations(context: RunContext) -> None:
     result = import_dataset.run(spec_for(DEMO / "sft_expert.en.jsonl"), context)
     ref = DatasetRef(path=str(result.outputs["dataset"]), kind="conversations")
-    assert len(read_dataset(ref)) == 384
+    assert len(read_rows(ref, Conversation)) == 384
 
 
 def test_parquet_of_other_origin_is_refused(tmp_path: Path) -> None:
@@ -238,7 +241,7 @@ def test_parquet_of_other_origin_is_refused(tmp_path: Path) -> None:
 
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"text": ["a"], "n": [1]}), path)
-    (error,) = list(read_rows(path, kind="corpus"))
+    (error,) = list(scan_rows(path, kind="corpus"))
     assert error.code == "file.parquet_foreign"
 
 

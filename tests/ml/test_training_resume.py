@@ -19,8 +19,9 @@ from pipeline.__main__ import main
 from pipeline.contracts.manifest import newest_verified_checkpoint
 from pipeline.contracts.specs import parse_spec
 from pipeline.contracts.training_specs import ContinualPretrainSpec
+from pipeline.data.datasets import read_rows
 from pipeline.data.mixture import Source, mix, pack
-from pipeline.data.readers import read_dataset
+from pipeline.data.records import Document
 from pipeline.data.tokenize import tokenize_documents
 from pipeline.modeling.tiny import save_tiny_model, tiny_tokenizer
 from pipeline.training.checkpoint import TRAINER_STATE_NAME
@@ -184,7 +185,7 @@ def epoch_of_rows(spec: ContinualPretrainSpec) -> list[int]:
         Source(
             name=source.name,
             weight=source.weight,
-            rows=tokenize_documents(read_dataset(source.dataset), tiny_tokenizer()),
+            rows=tokenize_documents(read_rows(source.dataset, Document), tiny_tokenizer()),
         )
         for source in spec.sources
     ]

@@ -10,7 +10,9 @@ from django.utils import translation
 from pipeline.contracts.references import DatasetRef
 from pipeline.contracts.row_errors import ROW_ERROR_TEXTS
 from pipeline.data.columns import ALIASES, IGNORE
-from pipeline.data.readers import read_dataset, read_rows
+from pipeline.data.datasets import read_rows
+from pipeline.data.readers import scan_rows
+from pipeline.data.records import DomainItem
 from pipeline.errors import SpecError
 from studio.accounts.models import Role
 from studio.datasets import services
@@ -53,7 +55,7 @@ def evaluation_of(version, settings, **changes):
 
 
 def test_the_reference_of_a_version_reads_its_rows(version) -> None:
-    rows = read_dataset(DatasetRef.model_validate(version.reference()))
+    rows = read_rows(DatasetRef.model_validate(version.reference()), DomainItem)
     assert [row.instruction for row in rows] == ["Q1", "Q3"]
 
 
@@ -94,8 +96,8 @@ def test_a_download_can_be_uploaded_again(client, version, tmp_path) -> None:
     response = client.get(reverse("datasets:rows", args=["alpha", version.pk]))
     path = tmp_path / "rows.jsonl"
     path.write_bytes(b"".join(response.streaming_content))
-    again = read_dataset(DatasetRef(path=str(path), kind="domain_test"))
-    assert again == read_dataset(DatasetRef.model_validate(version.reference()))
+    again = read_rows(DatasetRef(path=str(path), kind="domain_test"), DomainItem)
+    assert again == read_rows(DatasetRef.model_validate(version.reference()), DomainItem)
 
 
 def test_a_version_in_use_is_not_deleted(client, version, project, engineer, settings) -> None:
@@ -176,7 +178,7 @@ def test_a_clone_of_an_import_is_the_next_version(version, factories, engineer) 
 def test_every_example_is_valid(kind, file_format, lang, tmp_path) -> None:
     path = tmp_path / f"example.{file_format}"
     path.write_bytes(example_file(DatasetKind(kind), file_format, lang=lang))
-    rows = list(read_rows(path, kind=kind))
+    rows = list(scan_rows(path, kind=kind))
     assert [row.lang for row in rows] == [lang] * 3
 
 
