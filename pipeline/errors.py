@@ -3,7 +3,7 @@
     PipelineError
     |-- SpecError                 the run description
     |     spec.invalid  spec.unresolved_reference  spec.plan_cycle  spec.path_not_allowed
-    |     spec.input_deleted
+    |     spec.input_deleted  spec.device_unavailable
     |-- DataError                 what the files contain
     |     data.not_found  data.encoding  data.json_syntax  data.row_invalid  data.empty
     |     data.mask_empty  data.format_unsupported  data.digest_mismatch  data.wrong_kind
@@ -62,6 +62,7 @@ class SpecError(PipelineError):
             "spec.plan_cycle",
             "spec.path_not_allowed",
             "spec.input_deleted",
+            "spec.device_unavailable",
         }
     )
     exit_status = 2

@@ -13,13 +13,6 @@ from pipeline.decoding.base import Engine
 from pipeline.modeling.loading import load_model
 
 
-def choose_device(requested: str) -> str:
-    """`cpu` or `cuda`; `auto` takes the GPU where there is one."""
-    if requested != "auto":
-        return requested
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
 def choose_engine(requested: EngineName, device: str) -> EngineName:
     """`torch` or `vllm`; `auto` takes vLLM on a GPU that has it."""
     if requested != "auto":

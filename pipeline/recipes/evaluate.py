@@ -22,7 +22,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from pipeline.contracts.evaluation_spec import EvaluateSpec, GaugeSettings
 from pipeline.data.datasets import read_rows
 from pipeline.data.records import Document, DomainItem, MultipleChoiceItem
-from pipeline.decoding.engines import choose_device, choose_engine, open_engine
+from pipeline.decoding.engines import choose_engine, open_engine
 from pipeline.evaluation import general_ability, language_modeling
 from pipeline.evaluation.general_ability import ChoiceResult, evaluate_choices
 from pipeline.evaluation.generation import STARTS_OVER, answer_items, text_overlap_metrics
@@ -38,6 +38,7 @@ from pipeline.evaluation.overlap_comparison import compare_overlap
 from pipeline.evaluation.samples import AnswerSample, read_samples, write_samples
 from pipeline.execution import RecipeResult, RunContext
 from pipeline.metrics.retention import RetentionItem, measure_retention
+from pipeline.modeling.device import choose_device
 from pipeline.modeling.loading import load_model, load_tokenizer, require_same_vocabulary
 from pipeline.provenance import checked_model
 

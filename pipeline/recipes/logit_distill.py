@@ -36,10 +36,11 @@ from pipeline.data.tokenize import (
     stop_token_ids,
     tokenize_conversations,
 )
-from pipeline.decoding.engines import choose_device, open_engine
+from pipeline.decoding.engines import open_engine
 from pipeline.decoding.simulator import simulate_rounds
 from pipeline.errors import DataError, TrainingError
 from pipeline.execution import RecipeResult, RunContext
+from pipeline.modeling.device import choose_device
 from pipeline.modeling.draft import build_draft
 from pipeline.modeling.loading import load_tokenizer
 from pipeline.provenance import path_digest

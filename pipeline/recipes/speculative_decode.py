@@ -23,7 +23,7 @@ from pipeline.data.tokenize import ChatFormat, stop_token_ids
 from pipeline.decoding.autoregressive import AutoregressiveEngine
 from pipeline.decoding.base import Completion, Engine, SamplingParams
 from pipeline.decoding.cost_model import choose_draft_length, probe_costs, with_overhead
-from pipeline.decoding.engines import choose_device, choose_engine
+from pipeline.decoding.engines import choose_engine
 from pipeline.decoding.losslessness import check_greedy_losslessness
 from pipeline.decoding.proposers import DraftModelProposer, NGramProposer, Proposer
 from pipeline.decoding.speculative import SpeculativeEngine
@@ -31,6 +31,7 @@ from pipeline.decoding.vllm_engine import VllmEngine
 from pipeline.errors import DataError
 from pipeline.evaluation.decoding_figures import Arm, Measurement, arm_figures, survival_of
 from pipeline.execution import RecipeResult, RunContext
+from pipeline.modeling.device import choose_device
 from pipeline.modeling.loading import load_model, load_tokenizer, require_same_vocabulary
 from pipeline.provenance import checked_model
 

@@ -9,8 +9,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from pipeline.contracts.codec import digest
 from pipeline.contracts.references import Reference
 from pipeline.contracts.training_specs import TrainingSpecBase
-from pipeline.errors import SpecError
 from pipeline.execution import RunContext
+from pipeline.modeling.device import choose_device
 from pipeline.modeling.loading import load_model, load_tokenizer
 from pipeline.provenance import checked_model
 from pipeline.training.checkpoint import TrainingState
@@ -40,7 +40,7 @@ def open_session(spec: TrainingSpecBase, base: Reference, context: RunContext) -
     Weights are float32; `dtype` bfloat16 computes in it by autocast over them.
 
     Raises:
-        SpecError: `spec.invalid` when CUDA is asked for and there is none.
+        SpecError: `spec.device_unavailable`.
         ModelError: `model.digest_mismatch`, and as `load_model`.
         TrainingError: as `resume_state`.
     """
@@ -49,7 +49,7 @@ def open_session(spec: TrainingSpecBase, base: Reference, context: RunContext) -
     base_path, base_digest = checked_model(base)
     path = base_path if context.resume_from is None else context.resume_from
     return TrainingSession(
-        model=load_model(path, device=_device(spec.device)),
+        model=load_model(path, device=choose_device(spec.device)),
         tokenizer=load_tokenizer(path),
         settings=LoopSettings(
             optimizer=spec.optimizer,
@@ -61,12 +61,3 @@ def open_session(spec: TrainingSpecBase, base: Reference, context: RunContext) -
         resume=resume,
         model_digest=base_digest,
     )
-
-
-def _device(requested: str) -> str:
-    has_cuda = torch.cuda.is_available()
-    if requested == "cuda" and not has_cuda:
-        raise SpecError(
-            "spec.invalid", "device: cuda is asked for and this machine has none; use auto or cpu"
-        )
-    return "cuda" if has_cuda and requested != "cpu" else "cpu"

@@ -5,6 +5,7 @@ import pickle
 from pathlib import Path
 
 import pytest
+import torch
 
 from pipeline.__main__ import main
 from pipeline.contracts.events import parse_event
@@ -178,6 +179,39 @@ def test_drafts_of_another_vocabulary(tmp_path, capsys, model_dir) -> None:
     }
     status, error, _ = run(tmp_path, spec, capsys)
     assert (status, "error[model.vocabulary_mismatch]" in error) == (4, True)
+
+
+@pytest.mark.parametrize(
+    "kind", ["continual_pretrain", "logit_distill", "evaluate", "speculative_decode"]
+)
+def test_a_gpu_that_is_not_there(tmp_path, capsys, model_dir, monkeypatch, kind) -> None:
+    """Decoding used to accept it and die inside torch."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    model = {"path": str(model_dir)}
+    data = tmp_path / "d.jsonl"
+    row = {"id": "q", "lang": "en", "instruction": "why?", "input": "", "output": "because"}
+    data.write_text(json.dumps(row) + "\n", encoding="utf-8")
+    questions = {"kind": "domain_test", "path": str(data)}
+    spec = {
+        "continual_pretrain": lambda: cpt(model_dir, corpus(data, "国有资产")),
+        "logit_distill": lambda: {
+            "target": model,
+            "answers": {"prompts": questions, "num_tokens": 64, "max_new_tokens": 8},
+            "draft": {"num_layers": 1, "hidden_size": 16},
+            "batch": {"max_seq_length": 256, "gradient_accumulation_steps": 1},
+            "optimizer": {"learning_rate": 1e-3},
+        },
+        "evaluate": lambda: {
+            "model": model,
+            "base": model,
+            "text_overlap": {"dataset": questions},
+        },
+        "speculative_decode": lambda: {"target": model, "prompts": questions, "num_prompts": 1},
+    }[kind]() | {"kind": kind, "device": "cuda"}
+    status, error, run_dir = run(tmp_path, spec, capsys)
+    assert (status, "error[spec.device_unavailable]" in error) == (2, True), error
+    assert "use auto or cpu" in error
+    assert terminal_code(run_dir) == "spec.device_unavailable"
 
 
 def test_a_model_that_changed_since_the_spec_was_written(tmp_path, capsys, model_dir) -> None:

@@ -178,8 +178,9 @@ def test_model_that_changed_since_the_spec_was_written_is_refused(
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
 def test_cuda_that_is_not_there_is_refused(files: Path, tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match="device: cuda is asked for"):
+    with pytest.raises(SpecError, match="device: cuda is asked for") as caught:
         run(pretrain_document(files, device="cuda"), tmp_path)
+    assert caught.value.code == "spec.device_unavailable"
 
 
 def test_bfloat16_computes_differently_over_float32_weights(files: Path, tmp_path: Path) -> None:
