@@ -20,12 +20,12 @@ import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline.contracts.codec import canonical_json, digest
+from pipeline.contracts.documents import SpecDocument, read_spec
 from pipeline.contracts.events import RunFailed, RunStarted, RunStopped, RunSucceeded
 from pipeline.contracts.manifest import newest_verified_checkpoint
 from pipeline.contracts.plans import execution_order
 from pipeline.contracts.reports import Output, Report
-from pipeline.contracts.specs import AnySpec, PlanSpec, parse_spec, spec_schema
+from pipeline.contracts.specs import AnySpec, PlanSpec, spec_schema
 from pipeline.errors import PipelineError, SpecError, StoppedAtCheckpoint
 from pipeline.execution import JsonlEventSink, RecipeResult, RunContext
 from pipeline.modeling.inspection import inspect_model_directory
@@ -69,20 +69,20 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _read_spec(path: Path) -> AnySpec:
+def _read_spec(path: Path) -> SpecDocument[AnySpec]:
     try:
-        document = path.read_bytes()
+        content = path.read_bytes()
     except OSError as exc:
         raise SpecError("spec.invalid", f"cannot read {path}: {exc.strerror}") from exc
-    spec = parse_spec(document)
-    if isinstance(spec, PlanSpec):
-        execution_order(spec)
-    return spec
+    document = read_spec(content)
+    if isinstance(document.spec, PlanSpec):
+        execution_order(document.spec)
+    return document
 
 
 def _validate_command(arguments: argparse.Namespace) -> int:
-    spec = _read_spec(arguments.spec)
-    print(json.dumps({"kind": spec.kind, "digest": digest(spec)}))
+    document = _read_spec(arguments.spec)
+    print(json.dumps({"kind": document.spec.kind, "digest": document.digest}))
     return 0
 
 
@@ -92,9 +92,8 @@ def _schema_command(_arguments: argparse.Namespace) -> int:
 
 
 def _run_command(arguments: argparse.Namespace) -> int:
-    spec = _read_spec(arguments.spec)
     run_dir = arguments.run_dir.resolve()
-    _prepare(run_dir, spec, replace=arguments.replace)
+    document = _prepare(run_dir, _read_spec(arguments.spec), replace=arguments.replace)
     if (run_dir / "report.json").exists():
         logger.info("already finished: %s", run_dir / "report.json")
         return 0
@@ -104,18 +103,28 @@ def _run_command(arguments: argparse.Namespace) -> int:
         run_id=arguments.run_id or run_dir.name,
         attempt=arguments.attempt,
     )
-    context = RunContext(run_dir=run_dir, events=sink, resume_from=resume_from)
+    context = RunContext(
+        run_dir=run_dir, spec_digest=document.digest, events=sink, resume_from=resume_from
+    )
     context.stop.install()
     try:
-        return _execute(spec, context)
+        return _execute(document.spec, context)
     finally:
         sink.close()
 
 
-def _prepare(run_dir: Path, spec: AnySpec, *, replace: bool) -> None:
-    """`run_dir` exists and holds this spec."""
+def _prepare(
+    run_dir: Path, document: SpecDocument[AnySpec], *, replace: bool
+) -> SpecDocument[AnySpec]:
+    """`run_dir` exists and holds the document that is returned, which asks for the same.
+
+    A directory keeps what its run was started with: checkpoints and reports name its digest.
+    """
     written = run_dir / "spec.json"
-    if written.exists() and digest(parse_spec(written.read_bytes())) != digest(spec):
+    if written.exists():
+        held = read_spec(written.read_bytes())
+        if held.spec == document.spec:
+            return held
         if not replace:
             raise SpecError(
                 "spec.invalid",
@@ -129,7 +138,8 @@ def _prepare(run_dir: Path, spec: AnySpec, *, replace: bool) -> None:
             else:
                 path.unlink(missing_ok=True)
     run_dir.mkdir(parents=True, exist_ok=True)
-    written.write_bytes(canonical_json(spec) + b"\n")
+    written.write_bytes(document.canonical + b"\n")
+    return document
 
 
 def _execute(spec: AnySpec, context: RunContext) -> int:
@@ -138,7 +148,7 @@ def _execute(spec: AnySpec, context: RunContext) -> int:
     context.events.emit(
         RunStarted(
             spec_kind=spec.kind,
-            spec_digest=digest(spec),
+            spec_digest=context.spec_digest,
             resumed_from=str(context.resume_from) if context.resume_from else None,
         )
     )
@@ -173,7 +183,7 @@ def _write_report(
 ) -> None:
     report = Report(
         kind=spec.kind,
-        spec_digest=digest(spec),
+        spec_digest=context.spec_digest,
         code_version=code_version(),
         started_at=started_at.isoformat(timespec="seconds"),
         seconds=seconds,

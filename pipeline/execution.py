@@ -135,6 +135,8 @@ class RunContext:
     """The execution a recipe belongs to. Paths in events and reports are relative to `run_dir`."""
 
     run_dir: Path
+    spec_digest: str
+    """Identifies the run: digest of the document it was started with."""
     events: EventSink
     stop: StopFlag = field(default_factory=StopFlag)
     resume_from: Path | None = None

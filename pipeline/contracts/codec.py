@@ -7,20 +7,26 @@ for the same thing, whatever order or defaults their authors used.
 import hashlib
 import json
 
-from pydantic import BaseModel
+from pydantic import BaseModel, JsonValue
 
 
 def canonical_json(value: BaseModel) -> bytes:
     """The one byte string that stands for a contract."""
+    return canonical_bytes(value.model_dump(mode="json"))
+
+
+def canonical_bytes(value: JsonValue) -> bytes:
+    """The one byte string that stands for a JSON value."""
     return json.dumps(
-        value.model_dump(mode="json"),
-        sort_keys=True,
-        separators=(",", ":"),
-        ensure_ascii=False,
-        allow_nan=False,
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     ).encode()
 
 
 def digest(value: BaseModel) -> str:
     """SHA-256 of the canonical JSON, lower-case hexadecimal."""
-    return hashlib.sha256(canonical_json(value)).hexdigest()
+    return bytes_digest(canonical_json(value))
+
+
+def bytes_digest(content: bytes) -> str:
+    """SHA-256 of some bytes, lower-case hexadecimal."""
+    return hashlib.sha256(content).hexdigest()

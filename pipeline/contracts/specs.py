@@ -4,7 +4,8 @@ A spec is complete: with the files it names and the code version it determines t
 no attempt number, no resume path and no output directory; those belong to the execution.
 """
 
-from typing import Annotated, Literal, get_args
+import json
+from typing import Annotated, Literal, TypeVar, get_args
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
@@ -15,6 +16,7 @@ from pipeline.contracts.evaluation_spec import EvaluateSpec
 from pipeline.contracts.import_specs import ImportCheckpointSpec, ImportDatasetSpec
 from pipeline.contracts.references import StepId
 from pipeline.contracts.training_specs import ContinualPretrainSpec, CurriculumSftSpec
+from pipeline.contracts.upgrades import upgrade_spec
 from pipeline.errors import SpecError
 
 RunSpec = (
@@ -72,18 +74,16 @@ AnySpec = RunSpec | PlanSpec
 _ADAPTER: TypeAdapter[AnySpec] = TypeAdapter(Annotated[AnySpec, Field(discriminator="kind")])
 _RUN_ADAPTER: TypeAdapter[RunSpec] = TypeAdapter(Annotated[RunSpec, Field(discriminator="kind")])
 UNION_TAGS.update((*RUN_KINDS, "plan"))
+SpecT = TypeVar("SpecT")
 
 
 def parse_spec(document: str | bytes) -> AnySpec:
-    """The spec written in a JSON document.
+    """The spec written in a JSON document, in this or an earlier version of its kind.
 
     Raises:
         SpecError: `spec.invalid` with one line for each problem.
     """
-    try:
-        return _ADAPTER.validate_json(document)
-    except ValidationError as exc:
-        raise SpecError("spec.invalid", describe_validation_error(exc)) from exc
+    return _parse(_ADAPTER, document)
 
 
 def parse_run_spec(document: str | bytes) -> RunSpec:
@@ -92,12 +92,22 @@ def parse_run_spec(document: str | bytes) -> RunSpec:
     Raises:
         SpecError: `spec.invalid` with one line for each problem.
     """
-    try:
-        return _RUN_ADAPTER.validate_json(document)
-    except ValidationError as exc:
-        raise SpecError("spec.invalid", describe_validation_error(exc)) from exc
+    return _parse(_RUN_ADAPTER, document)
 
 
 def spec_schema() -> dict[str, object]:
     """JSON Schema of every document `parse_spec` accepts."""
     return _ADAPTER.json_schema()
+
+
+def _parse(adapter: TypeAdapter[SpecT], document: str | bytes) -> SpecT:
+    try:
+        written = json.loads(document)
+    except (ValueError, RecursionError):
+        written = None  # the adapter says what is wrong with it
+    if isinstance(written, dict) and (upgraded := upgrade_spec(written)) != written:
+        document = json.dumps(upgraded)
+    try:
+        return adapter.validate_json(document)
+    except ValidationError as exc:
+        raise SpecError("spec.invalid", describe_validation_error(exc)) from exc

@@ -4,7 +4,8 @@
     <run dir>/report.json           every step's report, seconds and state
 
 A plan started again with the same run directory skips steps whose report belongs to the same
-resolved spec and resumes the interrupted one from its newest verified checkpoint.
+resolved spec, in whatever version it was written, and resumes the interrupted one from its newest
+verified checkpoint.
 """
 
 import json
@@ -17,7 +18,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pipeline.contracts.codec import canonical_json, digest
+from pipeline.contracts.codec import canonical_json
+from pipeline.contracts.documents import read_run_spec
 from pipeline.contracts.plans import check_gates, execution_order, resolve_references
 from pipeline.contracts.reports import Report
 from pipeline.contracts.specs import PlanSpec, PlanStep, RunSpec
@@ -69,11 +71,11 @@ def run(spec: PlanSpec, context: RunContext) -> RecipeResult:
 
 
 def _finished_report(step_dir: Path, spec: RunSpec) -> Report | None:
-    path = step_dir / "report.json"
-    if not path.exists():
+    path, written = step_dir / "report.json", step_dir / "spec.json"
+    if not path.exists() or not written.exists():
         return None
-    report = Report.parse(path.read_bytes())
-    return report if report.spec_digest == digest(spec) else None
+    held, report = read_run_spec(written.read_bytes()), Report.parse(path.read_bytes())
+    return report if held.spec == spec and report.spec_digest == held.digest else None
 
 
 def _run_step(step: PlanStep, spec: RunSpec, step_dir: Path, context: RunContext) -> None:

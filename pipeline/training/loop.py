@@ -60,7 +60,7 @@ class LoopSettings:
     """Compute in this type over float32 weights; None computes in the weights' type."""
 
 
-def resume_state(context: RunContext, *, spec_digest: str) -> TrainingState | None:
+def resume_state(context: RunContext) -> TrainingState | None:
     """The state to go on from, or None for a fresh start. The model lies in the same directory.
 
     Raises:
@@ -68,7 +68,7 @@ def resume_state(context: RunContext, *, spec_digest: str) -> TrainingState | No
     """
     if context.resume_from is None:
         return None
-    return load_training_state(context.resume_from, spec_digest=spec_digest)
+    return load_training_state(context.resume_from, spec_digest=context.spec_digest)
 
 
 def train(

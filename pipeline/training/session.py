@@ -6,7 +6,6 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from pipeline.contracts.codec import digest
 from pipeline.contracts.references import Reference
 from pipeline.contracts.training_specs import TrainingSpecBase
 from pipeline.execution import RunContext
@@ -44,8 +43,7 @@ def open_session(spec: TrainingSpecBase, base: Reference, context: RunContext) -
         ModelError: `model.digest_mismatch`, and as `load_model`.
         TrainingError: as `resume_state`.
     """
-    spec_digest = digest(spec)
-    resume = resume_state(context, spec_digest=spec_digest)
+    resume = resume_state(context)
     base_path, base_digest = checked_model(base)
     path = base_path if context.resume_from is None else context.resume_from
     return TrainingSession(
@@ -55,7 +53,7 @@ def open_session(spec: TrainingSpecBase, base: Reference, context: RunContext) -
             optimizer=spec.optimizer,
             seed=spec.seed,
             checkpoint_every_steps=spec.checkpoint_every_steps,
-            spec_digest=spec_digest,
+            spec_digest=context.spec_digest,
             autocast_dtype=torch.bfloat16 if spec.dtype == "bfloat16" else None,
         ),
         resume=resume,

@@ -37,7 +37,7 @@ def test_an_unknown_key_is_refused() -> None:
 
 def test_sequence_numbers_count_from_one(tmp_path: Path) -> None:
     sink = JsonlEventSink(tmp_path / "events.jsonl", run_id="r", attempt=2)
-    context = RunContext(run_dir=tmp_path, events=sink)
+    context = RunContext(run_dir=tmp_path, spec_digest="0" * 64, events=sink)
     context.log_metrics(1, loss=2.5)
     context.warn("data.few_rows", "only three rows")
     sink.close()
@@ -53,7 +53,7 @@ def test_a_line_torn_by_a_kill_is_cut_before_appending(tmp_path: Path) -> None:
     whole = GOLDEN.read_bytes().splitlines(keepends=True)[0]
     path.write_bytes(whole + b'{"v":1,"run_i')
     sink = JsonlEventSink(path, run_id="r", attempt=2)
-    RunContext(run_dir=tmp_path, events=sink).log_metrics(1, loss=1.0)
+    RunContext(run_dir=tmp_path, spec_digest="0" * 64, events=sink).log_metrics(1, loss=1.0)
     sink.close()
     lines = path.read_bytes().splitlines(keepends=True)
     assert lines[0] == whole

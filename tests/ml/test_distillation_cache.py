@@ -56,7 +56,7 @@ class StoppingEngine:
 
 @pytest.fixture
 def run_context(tmp_path: Path) -> RunContext:
-    return RunContext(run_dir=tmp_path, events=Recorder())
+    return RunContext(run_dir=tmp_path, spec_digest="0" * 64, events=Recorder())
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ def test_writing_goes_on_where_it_was_cut_off(
         open_teacher_cache(tmp_path / "cut", key)
     assert caught.value.code == "train.teacher_cache_corrupt"
     (tmp_path / "cut" / ".answers-00002.safetensors.partial").write_bytes(b"torn")
-    fresh = RunContext(run_dir=tmp_path, events=Recorder())
+    fresh = RunContext(run_dir=tmp_path, spec_digest="0" * 64, events=Recorder())
     counting = StoppingEngine(fresh, after=100)
     write(tmp_path / "cut", key, prompts, fresh, counting)
     assert contents(tmp_path / "cut") == contents(tmp_path / "whole")

@@ -32,7 +32,7 @@ class Recorder:
 @pytest.fixture
 def context(tmp_path: Path) -> RunContext:
     (tmp_path / "run").mkdir()
-    return RunContext(run_dir=tmp_path / "run", events=Recorder())
+    return RunContext(run_dir=tmp_path / "run", spec_digest="0" * 64, events=Recorder())
 
 
 @pytest.fixture

@@ -81,7 +81,8 @@ def run(
             )
         ],
         LoopSettings(optimizer=optimizer, seed=0, checkpoint_every_steps=every, spec_digest=DIGEST),
-        context or RunContext(run_dir=run_dir, events=events or RecordedEvents()),
+        context
+        or RunContext(run_dir=run_dir, spec_digest=DIGEST, events=events or RecordedEvents()),
     )
 
 
@@ -230,7 +231,7 @@ def test_weights_that_overflow_are_a_non_finite_loss(tmp_path: Path) -> None:
 
 def test_stop_saves_the_state_between_steps(tmp_path: Path) -> None:
     batches = mixture([20] * 12, BatchSettings(max_seq_length=20, gradient_accumulation_steps=2))
-    context = RunContext(run_dir=tmp_path, events=RecordedEvents())
+    context = RunContext(run_dir=tmp_path, spec_digest=DIGEST, events=RecordedEvents())
     calls = []
 
     def stopping_loss(model, batch):
@@ -260,7 +261,7 @@ def test_other_data_than_the_checkpoints_is_refused(tmp_path: Path) -> None:
         checkpoint_every_steps=10,
         spec_digest=DIGEST,
     )
-    context = RunContext(run_dir=tmp_path / "again", events=RecordedEvents())
+    context = RunContext(run_dir=tmp_path / "again", spec_digest=DIGEST, events=RecordedEvents())
     with pytest.raises(TrainingError, match="data or the tokenizer differ") as caught:
         train(tiny_llama(), tiny_tokenizer(), [phase], settings, context, resume=state)
     assert caught.value.code == "train.resume_mismatch"
@@ -274,7 +275,9 @@ def test_other_versions_than_the_checkpoints_are_a_warning(tmp_path: Path) -> No
     document["versions"]["num_threads"] = "64"
     path.write_text(json.dumps(document))
     events = RecordedEvents()
-    context = RunContext(run_dir=tmp_path, events=events, resume_from=result.model_path)
+    context = RunContext(
+        run_dir=tmp_path, spec_digest=DIGEST, events=events, resume_from=result.model_path
+    )
     optimizer = OptimizerSettings(learning_rate=1e-3)
     train(
         tiny_llama(),

@@ -36,7 +36,7 @@ def documents(*texts: str) -> list[Document]:
 
 
 def context(run_dir: Path) -> RunContext:
-    return RunContext(run_dir=run_dir, events=RecordedEvents())
+    return RunContext(run_dir=run_dir, spec_digest="0" * 64, events=RecordedEvents())
 
 
 def test_heldout_loss_predicts_each_token_but_the_first_once(tmp_path: Path) -> None:

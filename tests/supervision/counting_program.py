@@ -19,11 +19,10 @@ import time
 from argparse import ArgumentParser
 from pathlib import Path
 
-from pipeline.contracts.codec import digest
+from pipeline.contracts.documents import read_spec
 from pipeline.contracts.events import RunFailed, RunStarted, RunStopped, RunSucceeded
 from pipeline.contracts.manifest import MANIFEST_NAME, Manifest, ManifestFile, file_sha256
 from pipeline.contracts.reports import Environment, Output, Report
-from pipeline.contracts.specs import parse_spec
 from pipeline.execution import JsonlEventSink, RunContext
 
 CHECKPOINT_EVERY = 5
@@ -38,7 +37,8 @@ def main() -> int:
     parser.add_argument("--attempt", type=int)
     parser.add_argument("--resume-from", type=Path)
     arguments = parser.parse_args()
-    spec = parse_spec(arguments.spec.read_bytes())
+    document = read_spec(arguments.spec.read_bytes())
+    spec = document.spec
     if spec.kind.startswith("import_"):
         os.execv(sys.executable, [sys.executable, "-m", "pipeline", *sys.argv[1:]])  # noqa: S606
     orders = dict(order.split("=") for order in spec.name.split())
@@ -50,14 +50,19 @@ def main() -> int:
     sink = JsonlEventSink(
         run_dir / "events.jsonl", run_id=arguments.run_id, attempt=arguments.attempt
     )
-    context = RunContext(run_dir=run_dir, events=sink, resume_from=arguments.resume_from)
+    context = RunContext(
+        run_dir=run_dir,
+        spec_digest=document.digest,
+        events=sink,
+        resume_from=arguments.resume_from,
+    )
     context.stop.install()
     if orders.get("ignore_term"):
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if orders.get("leave_behind"):
         sleeper = subprocess.Popen(["sleep", "600"], start_new_session=True)
         (run_dir / "left_behind.pid").write_text(str(sleeper.pid))
-    sink.emit(RunStarted(spec_kind=spec.kind, spec_digest=digest(spec)))
+    sink.emit(RunStarted(spec_kind=spec.kind, spec_digest=document.digest))
     if orders.get("fail"):
         sink.emit(
             RunFailed(
@@ -77,12 +82,12 @@ def main() -> int:
         context.log_metrics(step, loss=1.0 / step)
         progress.advance_to(step)
         if step % CHECKPOINT_EVERY == 0 or context.stop:
-            _save(context, step, state, digest(spec))
+            _save(context, step, state, document.digest)
         if context.stop and step < steps:
             sink.emit(RunStopped(message=f"stopped after step {step}"))
             return 75
     if not orders.get("no_report"):
-        _report(spec.kind, digest(spec), run_dir, state)
+        _report(spec.kind, document.digest, run_dir, state)
     sink.emit(RunSucceeded())
     return 0
 

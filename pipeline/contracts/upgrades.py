@@ -1,0 +1,79 @@
+"""Documents written before a contract changed, brought to the form of today.
+
+Readers upgrade what they read; nobody rewrites what is stored, because its bytes identify a run.
+Everything here works on plain JSON and lets what it does not understand pass: the contract itself
+says what is wrong with a document.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+
+JsonObject = dict[str, JsonValue]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SpecUpgrade:
+    """How a spec of one kind and version becomes one of the next version."""
+
+    step: Callable[[JsonObject], JsonObject]
+    retired: frozenset[str]
+    """Fields the next version lacks: they tell the version of a document that does not name it."""
+
+
+SPEC_UPGRADES: Mapping[tuple[str, int], SpecUpgrade] = {}
+"""(kind, version) -> the step to version + 1; a kind without a row has always had one version."""
+
+GATE_PATHS: tuple[tuple[str, str, str], ...] = ()
+"""(kind, beginning of a gate's metric path, what it is now); the first row that fits decides."""
+
+
+def upgrade_spec(document: JsonObject) -> JsonObject:
+    """`document` in the current version of its kind; equal to it when it already is."""
+    kind = document.get("kind")
+    if kind == "plan" and "steps" in document:
+        return document | {"steps": _each(document["steps"], _upgrade_plan_step)}
+    while isinstance(kind, str) and (found := _upgrade_from(kind, document)) is not None:
+        document = found.step(document)
+    return document
+
+
+def upgrade_gate_path(kind: str, metric: str) -> str:
+    """The metric path of a gate on a report of `kind`, in the report's form of today."""
+    for of_kind, before, now in GATE_PATHS:
+        if of_kind == kind and metric.startswith(before):
+            return now + metric.removeprefix(before)
+    return metric
+
+
+def _upgrade_from(kind: str, document: JsonObject) -> SpecUpgrade | None:
+    """The step that the document's version needs next, or None."""
+    named = document.get("schema_version")
+    for (of_kind, version), upgrade in SPEC_UPGRADES.items():
+        is_meant = version == named if named is not None else upgrade.retired & document.keys()
+        if of_kind == kind and is_meant:
+            return upgrade
+    return None
+
+
+def _upgrade_plan_step(step: JsonObject) -> JsonObject:
+    spec = step.get("spec")
+    if not isinstance(spec, dict):
+        return step
+    upgraded: JsonObject = step | {"spec": upgrade_spec(spec)}
+    if "gates" in step:
+        kind = str(spec.get("kind"))
+        upgraded["gates"] = _each(step["gates"], lambda gate: _upgrade_gate(kind, gate))
+    return upgraded
+
+
+def _upgrade_gate(kind: str, gate: JsonObject) -> JsonObject:
+    metric = gate.get("metric")
+    return gate | {"metric": upgrade_gate_path(kind, metric)} if isinstance(metric, str) else gate
+
+
+def _each(items: JsonValue, upgrade: Callable[[JsonObject], JsonObject]) -> JsonValue:
+    if not isinstance(items, list):
+        return items
+    return [upgrade(item) if isinstance(item, dict) else item for item in items]
