@@ -30,8 +30,9 @@ from pipeline.evaluation.samples import AnswerSample, read_samples, write_sample
 from pipeline.metrics.retention import RetentionItem, measure_retention
 from pipeline.metrics.text_overlap import repeated_4gram_rate, score_samples, tokenize
 from studio.registry.publishing import register_outputs
-from studio.runs.models import Plan, Queue, Run, RunState
+from studio.runs.models import Plan, Run
 from studio.runs.paths import attempt_dir
+from studio.runs.states import Queue, RunState
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples/soae_demo"
 HOSTILE = '</div><script>alert("x")</script><b onmouseover=alert(1)>国资委</b> & {{ csrf_token }}'

@@ -10,7 +10,8 @@ from django.urls import reverse
 from studio.accounts.models import Role
 from studio.evaluations import stored_figures
 from studio.evaluations.plots import plot_text
-from studio.runs.models import Plan, RunState
+from studio.runs.models import Plan
+from studio.runs.states import RunState
 from tests.web import result_factory as results
 
 PAGES = ("index", "retention", "text_overlap", "speedup", "published")

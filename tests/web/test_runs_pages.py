@@ -9,8 +9,9 @@ from django.utils import timezone
 from studio.accounts.models import Role
 from studio.registry.models import Checkpoint
 from studio.runs import lifecycle, presentation_metrics, services
-from studio.runs.models import Run, RunEvent, RunState
+from studio.runs.models import Run, RunEvent
 from studio.runs.paths import attempt_dir
+from studio.runs.states import RunState
 
 HOSTILE = "<script>alert(1)</script>"
 SLOT = "machine/compute-0"

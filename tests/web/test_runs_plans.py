@@ -9,7 +9,8 @@ from pipeline.contracts.reports import Environment, Output, Report
 from pipeline.errors import SpecError
 from studio.accounts.models import Project, User
 from studio.runs import lifecycle, services
-from studio.runs.models import Plan, Run, RunState
+from studio.runs.models import Plan, Run
+from studio.runs.states import RunState
 
 pytestmark = pytest.mark.django_db
 SLOT = "machine/compute-0"

@@ -20,7 +20,7 @@ from studio.datasets.forms import AgainForm, UploadForm
 from studio.datasets.models import Dataset, DatasetKind, DatasetVersion, Import, ImportPolicy
 from studio.datasets.reports import ImportReport, read_report
 from studio.pages.pagination import keyset_page
-from studio.runs.models import RunState
+from studio.runs.states import RunState
 
 UPLOADERS = (Role.EXPERT, Role.ENGINEER)
 EXAMPLE_TYPES = {

@@ -6,8 +6,9 @@ from uuid import UUID
 
 from django.utils import translation
 
-from studio.runs.models import Plan, Run, RunEvent, RunState
+from studio.runs.models import Plan, Run, RunEvent
 from studio.runs.presentation import run_duration, run_progress
+from studio.runs.states import RunState
 
 PLAIN_INTERVAL_SECONDS = 15.0
 """Without a terminal to redraw, a progress line is printed this often."""

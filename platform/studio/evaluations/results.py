@@ -15,8 +15,9 @@ from pipeline.contracts.plans import metric_at
 from studio.accounts.models import Project
 from studio.evaluations.sample_files import SamplesFile
 from studio.registry.models import Checkpoint
-from studio.runs.models import Run, RunState
+from studio.runs.models import Run
 from studio.runs.paths import attempt_dir
+from studio.runs.states import RunState
 
 BASE, CPT, SFT_PROGRESSIVE, SFT_SINGLE_STAGE = "base", "cpt", "sft_progressive", "sft_single_stage"
 

@@ -17,9 +17,10 @@ from pipeline.contracts.manifest import file_sha256
 from studio.accounts.models import Project
 from studio.datasets.models import DatasetVersion
 from studio.registry.models import Checkpoint
-from studio.runs.models import Run, RunState
+from studio.runs.models import Run
 from studio.runs.paths import attempt_dir
 from studio.runs.presentation import kind_label
+from studio.runs.states import RunState
 
 MAX_CHOICES = 200
 EXAMPLES_DIR = settings.ROOT / "examples" / "soae_demo"

@@ -24,17 +24,9 @@ from pipeline.contracts.plans import check_gates
 from pipeline.contracts.reports import Report
 from pipeline.errors import GateError
 from studio.runs import plans
-from studio.runs.models import (
-    ACTIVE_STATES,
-    LIVE_ATTEMPT_STATES,
-    Attempt,
-    AttemptState,
-    Outbox,
-    Run,
-    RunEvent,
-    RunState,
-)
+from studio.runs.models import Attempt, Outbox, Run, RunEvent
 from studio.runs.querysets import RunQuerySet
+from studio.runs.states import ACTIVE_STATES, LIVE_ATTEMPT_STATES, AttemptState, RunState
 from studio.runs.transitions import db_time_after, enqueue, move
 
 logger = logging.getLogger(__name__)

@@ -11,49 +11,17 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
-from django.utils.translation import gettext_lazy as _
-from django.utils.translation import pgettext_lazy
 
 from studio.accounts.models import Project
-from studio.runs.querysets import PlanQuerySet, RunEventQuerySet, RunQuerySet
-
-
-class RunState(models.TextChoices):
-    """Where a run stands. The last three are terminal and never left."""
-
-    WAITING = "waiting", _("Waiting for earlier steps")
-    QUEUED = "queued", _("Queued")
-    RUNNING = "running", _("Running")
-    CANCELLING = "cancelling", _("Cancelling")
-    SUCCEEDED = "succeeded", _("Succeeded")
-    FAILED = "failed", _("Failed")
-    CANCELLED = "cancelled", _("Cancelled")
-
-
-ACTIVE_STATES = (RunState.RUNNING, RunState.CANCELLING)
-"""An attempt holds the run under a lease."""
-TERMINAL_STATES = (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED)
-
-
-class AttemptState(models.TextChoices):
-    """How one execution of a run went."""
-
-    STARTING = "starting", _("Starting")
-    RUNNING = "running", _("Running")
-    SUCCEEDED = "succeeded", _("Succeeded")
-    FAILED = "failed", _("Failed")
-    STOPPED = "stopped", _("Stopped at a checkpoint")
-    LOST = "lost", pgettext_lazy("an attempt", "Lost")
-
-
-LIVE_ATTEMPT_STATES = (AttemptState.STARTING, AttemptState.RUNNING)
-
-
-class Queue(models.TextChoices):
-    """Which kind of supervisor takes a run."""
-
-    COMPUTE = "compute", _("Compute")
-    INTERACTIVE = "interactive", _("Interactive")
+from studio.runs.querysets import PlanQuerySet, RunQuerySet
+from studio.runs.states import (
+    ACTIVE_STATES,
+    LIVE_ATTEMPT_STATES,
+    TERMINAL_STATES,
+    AttemptState,
+    Queue,
+    RunState,
+)
 
 
 class Plan(models.Model):
@@ -259,8 +227,6 @@ class RunEvent(models.Model):
     at = models.DateTimeField()
     kind = models.CharField(max_length=40)
     payload = models.JSONField()
-
-    objects = RunEventQuerySet.as_manager()
 
     class Meta:
         ordering = ("attempt", "seq")

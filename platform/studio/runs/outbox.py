@@ -3,7 +3,8 @@
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
-from studio.runs.models import Outbox, RunState
+from studio.runs.models import Outbox
+from studio.runs.states import RunState
 from studio.runs.transitions import db_time_after
 
 

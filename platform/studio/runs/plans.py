@@ -8,8 +8,9 @@ from pipeline.contracts.plans import resolve_references
 from pipeline.contracts.reports import Report
 from pipeline.contracts.specs import Gate, PlanSpec, RunSpec, parse_run_spec, parse_spec
 from pipeline.errors import SpecError
-from studio.runs.models import Plan, Run, RunState
+from studio.runs.models import Plan, Run
 from studio.runs.paths import attempt_dir
+from studio.runs.states import RunState
 from studio.runs.transitions import enqueue, move
 
 STEP_NOT_REACHED = "plan.step_not_reached"

@@ -8,7 +8,8 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from studio.runs.models import Run, RunEvent, RunState
+from studio.runs.models import Run, RunEvent
+from studio.runs.states import RunState
 
 KIND_LABELS: dict[str, Promise] = {
     "continual_pretrain": gettext_lazy("Continual pre-training"),

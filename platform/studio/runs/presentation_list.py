@@ -8,12 +8,12 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
 from studio.pages.pagination import PAGE_SIZE, KeysetPage
-from studio.runs.models import Plan, Run, RunState
+from studio.runs.models import Plan, Run
 from studio.runs.presentation import Progress, kind_label, run_duration, run_progress
+from studio.runs.states import UNFINISHED_STATES, RunState
 
 RunOrPlan = TypeVar("RunOrPlan", Run, Plan)
 UNFINISHED = "unfinished"
-STATE_FILTERS = (UNFINISHED, *RunState.values)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,9 +37,9 @@ def run_row(run: Run) -> RunRow:
 
 
 def in_state(runs: QuerySet[Run], state: str) -> QuerySet[Run]:
-    """Runs of one of `STATE_FILTERS`; all of them for anything else."""
+    """Runs in one state, or `UNFINISHED` ones; all of them for anything else."""
     if state == UNFINISHED:
-        return runs.exclude(state__in=(RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED))
+        return runs.filter(state__in=UNFINISHED_STATES)
     return runs.filter(state=state) if state in RunState.values else runs
 
 

@@ -18,7 +18,8 @@ from studio.accounts.audit import audit_record
 from studio.accounts.models import Project, User
 from studio.runs import plans
 from studio.runs.inputs import refuse_foreign_runs, spec_paths
-from studio.runs.models import Plan, Queue, Run, RunState
+from studio.runs.models import Plan, Run
+from studio.runs.states import Queue, RunState
 from studio.runs.transitions import move, outbox_add
 
 RunOrPlan = TypeVar("RunOrPlan", Run, Plan)

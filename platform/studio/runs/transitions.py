@@ -17,8 +17,9 @@ from django.db.models import DateTimeField, DurationField, ExpressionWrapper, Va
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 
-from studio.runs.models import ACTIVE_STATES, TERMINAL_STATES, Outbox, Run, RunState
+from studio.runs.models import Outbox, Run
 from studio.runs.querysets import RunQuerySet
+from studio.runs.states import ACTIVE_STATES, TERMINAL_STATES, RunState
 
 TRANSITIONS: dict[RunState, frozenset[RunState]] = {
     RunState.WAITING: frozenset({RunState.QUEUED, RunState.CANCELLED, RunState.FAILED}),

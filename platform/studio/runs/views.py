@@ -16,12 +16,13 @@ from studio.pages.security import charts_page
 from studio.registry.models import Checkpoint
 from studio.runs import live, services
 from studio.runs.forms import SPEC_FORMS, new_key
-from studio.runs.models import Plan, Run, RunState
+from studio.runs.models import Plan, Run
 from studio.runs.paths import attempt_dir
 from studio.runs.presentation import KIND_LABELS, elapsed_text, kind_label
 from studio.runs.presentation_list import UNFINISHED, in_state, newest_first, run_row
 from studio.runs.presentation_report import document_changes, document_rows, output_rows
 from studio.runs.querysets import PlanQuerySet
+from studio.runs.states import RunState
 
 PLANS_ON_INDEX = 5
 
