@@ -16,7 +16,7 @@
     |     train.resume_mismatch  train.teacher_cache_mismatch  train.teacher_cache_corrupt
     |-- DecodingError
     |     decode.engine_unavailable  decode.engine_failed  decode.unsupported_option
-    |     decode.context_too_long  decode.not_lossless
+    |     decode.context_too_long
     |-- EvaluationError
     |     eval.items_differ
     |-- GateError                 plan.gate_failed
@@ -31,11 +31,24 @@
     `-- StoppedAtCheckpoint       run.stopped: not a failure, resumable (exit status 75)
 
 Every leaf carries a stable `code`, whether another attempt can help (`retryable`) and a message
-that says what was wrong, the value seen and what to do. `docs/errors.md` has one heading for each
-code; a test keeps the two in step.
+that says what was wrong, the value seen and what to do. What does not stop a run is a warning, with
+a code of its own (`WARNING_CODES`). `docs/errors.md` has one heading for each code of both; a test
+keeps them in step.
 """
 
 from typing import ClassVar
+
+WARNING_CODES = frozenset(
+    {
+        "data.many_epochs",
+        "data.rows_truncated",
+        "decode.not_gated",
+        "decode.not_lossless",
+        "train.environment_differs",
+        "train.too_few_prompts",
+    }
+)
+"""What `RunContext.warn` may say."""
 
 
 class PipelineError(Exception):
@@ -130,7 +143,6 @@ class DecodingError(PipelineError):
             "decode.engine_failed",
             "decode.unsupported_option",
             "decode.context_too_long",
-            "decode.not_lossless",
         }
     )
     exit_status = 6

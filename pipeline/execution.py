@@ -24,7 +24,7 @@ from pipeline.contracts.events import (
     Progress,
     RunWarning,
 )
-from pipeline.errors import StoppedAtCheckpoint
+from pipeline.errors import WARNING_CODES, StoppedAtCheckpoint
 
 PROGRESS_INTERVAL_SECONDS = 1.0
 
@@ -152,6 +152,8 @@ class RunContext:
 
     def warn(self, code: str, message: str) -> None:
         """A person will see `message`; the run goes on."""
+        if code not in WARNING_CODES:
+            raise ValueError(f"there is no warning code {code!r}; add it to errors.py")
         self.events.emit(RunWarning(code=code, message=message))
 
     def checkpoint_saved(self, step: int, path: Path, manifest_sha256: str) -> None:

@@ -84,6 +84,12 @@ def _run(spec: SpeculativeDecodeSpec, context: RunContext) -> RecipeResult:
         arms = _probe_arms(spec, target, draft_paths, probed or timed, params, context)
         measured = _measure_interleaved(arms, timed, params, spec.num_repeats, context)
         losslessness = _gate(spec, target, measured, timed, params)
+    if losslessness is not None and not losslessness["is_lossless"]:
+        context.warn(
+            "decode.not_lossless",
+            "an arm's tokens differ from the target's own beyond rounding, so its speedup buys "
+            "another answer; report.json lists the prompts under losslessness",
+        )
     metrics = {
         "arms": {
             name: arm_figures(arms[name], measured[name], measured[AUTOREGRESSIVE], seed=spec.seed)

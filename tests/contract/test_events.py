@@ -39,13 +39,22 @@ def test_sequence_numbers_count_from_one(tmp_path: Path) -> None:
     sink = JsonlEventSink(tmp_path / "events.jsonl", run_id="r", attempt=2)
     context = RunContext(run_dir=tmp_path, spec_digest="0" * 64, events=sink)
     context.log_metrics(1, loss=2.5)
-    context.warn("data.few_rows", "only three rows")
+    context.warn("data.rows_truncated", "three rows are cut")
     sink.close()
     events = [parse_event(line) for line in (tmp_path / "events.jsonl").read_bytes().splitlines()]
     assert [(event.seq, event.attempt, event.kind) for event in events] == [
         (1, 2, "MetricsLogged"),
         (2, 2, "Warning"),
     ]
+
+
+def test_a_warning_has_a_code_that_is_documented(tmp_path: Path) -> None:
+    sink = JsonlEventSink(tmp_path / "events.jsonl", run_id="r", attempt=1)
+    context = RunContext(run_dir=tmp_path, spec_digest="0" * 64, events=sink)
+    with pytest.raises(ValueError, match=r"no warning code 'data\.made_up'"):
+        context.warn("data.made_up", "three rows are cut")
+    sink.close()
+    assert (tmp_path / "events.jsonl").read_bytes() == b""
 
 
 def test_a_line_torn_by_a_kill_is_cut_before_appending(tmp_path: Path) -> None:
