@@ -16,7 +16,7 @@ from studio.accounts.models import AuditEvent, Role
 from studio.registry import services
 from studio.registry.candidates import import_candidates
 from studio.registry.error_texts import ERROR_TEXTS, UNKNOWN, error_text
-from studio.registry.models import Checkpoint, CheckpointKind, CheckpointParent
+from studio.registry.models import BASE, Checkpoint, CheckpointParent
 from studio.runs import lifecycle
 from studio.runs.models import Run
 from studio.runs.services import run_cancel, run_create
@@ -98,14 +98,14 @@ def base_path(settings):
 def test_a_run_publishes_its_model_with_its_parent(project, engineer, base_path) -> None:
     facts = {"num_parameters": 134_515_008, "model_type": "llama"}
     first = train(project, engineer, base_path, facts=facts, digest=None)
-    base = Checkpoint.objects.get(kind=CheckpointKind.BASE)
+    base = Checkpoint.objects.get(kind=BASE.name)
     assert (base.name, base.run) == ("smollm2", None)
-    assert (first.kind, first.num_parameters) == (CheckpointKind.CURRICULUM_SFT, 134_515_008)
+    assert (first.kind, first.num_parameters) == ("curriculum_sft", 134_515_008)
     assert first.path == f"runs/{first.run_id}/attempt-1/model"
     assert [(link.parent, link.role) for link in first.parent_links.all()] == [(base, "model")]
     second = train(project, engineer, first.model_path, name="second")
     assert second.parent_links.get().parent == first
-    assert Checkpoint.objects.filter(kind=CheckpointKind.BASE).count() == 1
+    assert Checkpoint.objects.filter(kind=BASE.name).count() == 1
     assert AuditEvent.objects.filter(action="checkpoint.register").count() == 3
 
 
@@ -220,7 +220,7 @@ def test_a_model_is_imported_after_inspection(
     factories.execute(run)
     assert client.get(progress)["X-Poll-Reload"] == "1"
     found = Checkpoint.objects.get()
-    assert (found.kind, found.license_note) == (CheckpointKind.IMPORTED, "Apache-2.0")
+    assert (found.kind, found.license_note) == ("imported", "Apache-2.0")
     assert found.facts["model_type"] == "llama"
     assert (found.model_path / "model.safetensors").is_file()
     assert not found.parent_links.exists()
@@ -323,7 +323,7 @@ def test_a_deleted_checkpoint_keeps_its_card_and_no_run_starts_from_it(
 
 def test_a_base_model_of_the_installation_is_not_deleted(project, engineer, base_path) -> None:
     train(project, engineer, base_path)
-    base = Checkpoint.objects.get(kind=CheckpointKind.BASE)
+    base = Checkpoint.objects.get(kind=BASE.name)
     with pytest.raises(ValidationError) as caught:
         services.checkpoint_delete(checkpoint=base, actor=engineer)
     assert caught.value.code == "shared"

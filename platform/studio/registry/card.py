@@ -11,6 +11,7 @@ from django.db.models import Q
 from studio.datasets.models import DatasetVersion
 from studio.registry.models import Checkpoint
 from studio.runs.inputs import spec_paths
+from studio.runs.kinds import KINDS
 from studio.runs.models import Run
 
 MAX_RESULTS = 50
@@ -75,8 +76,10 @@ def report_figures(metrics: Mapping[str, Any]) -> list[tuple[str, Any]]:
 def measurements(found: Checkpoint) -> list[Run]:
     """Runs that measured the checkpoint, newest first."""
     path = str(found.model_path)
-    measured = Q(kind="evaluate", spec__model__path=path) | Q(
-        kind="speculative_decode", spec__target__path=path
-    )
+    measured = Q()
+    for kind in KINDS.values():
+        if kind.measured_field:
+            field = f"spec__{kind.measured_field}__path"
+            measured |= Q(("kind", kind.name), (field, path))
     runs = Run.objects.filter(measured, project=found.project).for_list()
     return list(runs.order_by("-created_at")[:MAX_RESULTS])

@@ -5,21 +5,22 @@ from pathlib import Path
 from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
+from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from studio.accounts.models import Project
 from studio.registry.querysets import CheckpointQuerySet
+from studio.runs.kinds import KINDS, CheckpointKind
 from studio.runs.models import Run
 
+BASE = CheckpointKind(name="base", label=_("Base model"))
+"""A model that no run made: the installation prepared it."""
 
-class CheckpointKind(models.TextChoices):
-    """How the checkpoint came to be."""
 
-    BASE = "base", _("Base model")
-    IMPORTED = "imported", _("Imported")
-    CONTINUAL_PRETRAIN = "continual_pretrain", _("Continual pre-training")
-    CURRICULUM_SFT = "curriculum_sft", _("Fine-tuning")
-    DRAFT = "draft", _("Draft model")
+def checkpoint_kinds() -> list[tuple[str, Promise]]:
+    """(stored name, words) of each way in which a checkpoint can come to be."""
+    made = [kind.checkpoint for kind in KINDS.values() if kind.checkpoint is not None]
+    return [(kind.name, kind.label) for kind in (BASE, *made)]
 
 
 class Checkpoint(models.Model):
@@ -31,7 +32,7 @@ class Checkpoint(models.Model):
 
     project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="checkpoints")
     name = models.CharField(max_length=200)
-    kind = models.CharField(max_length=20, choices=CheckpointKind.choices)
+    kind = models.CharField(max_length=20, choices=checkpoint_kinds)
     path = models.CharField(max_length=500)
     """Directory or `.gguf` file, relative to the data directory where it is inside it."""
     digest = models.CharField(max_length=64, blank=True)

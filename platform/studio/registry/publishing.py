@@ -8,16 +8,11 @@ from django.db.models import Q
 
 from pipeline.contracts.reports import Report
 from studio.accounts.audit import audit_record
-from studio.registry.models import Checkpoint, CheckpointKind, CheckpointParent, stored_path
+from studio.registry.models import BASE, Checkpoint, CheckpointParent, stored_path
+from studio.runs.kinds import KINDS
 from studio.runs.models import Run
 from studio.runs.paths import attempt_dir
 
-KINDS = {
-    "continual_pretrain": CheckpointKind.CONTINUAL_PRETRAIN,
-    "curriculum_sft": CheckpointKind.CURRICULUM_SFT,
-    "logit_distill": CheckpointKind.DRAFT,
-    "import_checkpoint": CheckpointKind.IMPORTED,
-}
 PARENT_FIELDS = ("model", "target")
 """Fields of a spec that name the model a new one is made from."""
 
@@ -29,7 +24,8 @@ def register_outputs(run: Run, report: Report) -> None:
     is registered too, so that no lineage begins in the middle.
     """
     output = report.outputs.get("model")
-    if output is None or run.kind not in KINDS:
+    kind = KINDS[run.kind].checkpoint
+    if output is None or kind is None:
         return
     # Parents first: a parent's id is always below its child's.
     parents = [
@@ -41,7 +37,7 @@ def register_outputs(run: Run, report: Report) -> None:
     checkpoint = Checkpoint.objects.create(
         project_id=run.project_id,
         name=run.name,
-        kind=KINDS[run.kind],
+        kind=kind.name,
         path=stored_path(path),
         digest=output.digest or "",
         facts=facts,
@@ -87,7 +83,7 @@ def _register_base(run: Run, reference: Mapping[str, Any]) -> Checkpoint:
     checkpoint = Checkpoint.objects.create(
         project_id=run.project_id,
         name=path.name,
-        kind=CheckpointKind.BASE,
+        kind=BASE.name,
         path=stored_path(path),
         digest=reference.get("digest") or "",
         created_by_id=run.created_by_id,

@@ -10,24 +10,12 @@ from django import forms
 from django.utils.translation import gettext_lazy
 from pydantic import ValidationError
 
-from pipeline.contracts.base import SpecBase
 from pipeline.contracts.codec import canonical_json
-from pipeline.contracts.decoding_spec import SpeculativeDecodeSpec
-from pipeline.contracts.distillation_spec import LogitDistillSpec
-from pipeline.contracts.evaluation_spec import EvaluateSpec
-from pipeline.contracts.training_specs import ContinualPretrainSpec, CurriculumSftSpec
+from pipeline.contracts.specs import RUN_SPECS
 from pipeline.errors import SpecError
 from studio.runs.forms_errors import field_of, spec_problems
 from studio.runs.forms_inputs import ProjectInputs
 from studio.runs.forms_nodes import MISSING, PartBuilder
-
-SPEC_FORMS: dict[str, type[SpecBase]] = {
-    "continual_pretrain": ContinualPretrainSpec,
-    "curriculum_sft": CurriculumSftSpec,
-    "logit_distill": LogitDistillSpec,
-    "speculative_decode": SpeculativeDecodeSpec,
-    "evaluate": EvaluateSpec,
-}
 
 
 def new_key() -> str:
@@ -53,7 +41,7 @@ class SpecForm(forms.Form):
         initial_document: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(data)
-        self._model = SPEC_FORMS[kind]
+        self._model = RUN_SPECS[kind]
         self.root = PartBuilder(inputs).model(self._model, "", initial_document or {})
         self.fields.update(dict(self.root.form_fields()))
         self._locations: dict[str, str] = {}

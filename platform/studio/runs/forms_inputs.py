@@ -17,12 +17,14 @@ from pipeline.contracts.manifest import file_sha256
 from studio.accounts.models import Project
 from studio.datasets.models import DatasetVersion
 from studio.registry.models import Checkpoint
+from studio.runs.kinds import kind_label
 from studio.runs.models import Run
 from studio.runs.paths import attempt_dir
-from studio.runs.presentation import kind_label
 from studio.runs.states import RunState
 
 MAX_CHOICES = 200
+OUTPUT_NAMES = {"baseline": "samples", "texts": "gauge_texts", "teacher_cache": "teacher_cache"}
+"""Field of a spec -> the output of a run that belongs there; `model` everywhere else."""
 EXAMPLES_DIR = settings.ROOT / "examples" / "soae_demo"
 EXAMPLE_KINDS = {
     "corpus_domain": "corpus",
@@ -72,7 +74,7 @@ class ProjectInputs:
         return [choice for choice in self._datasets if choice.kind in kinds]
 
     def outputs(self, name: str) -> list[InputChoice]:
-        """What finished runs left under this name; for `model` the project's checkpoints."""
+        """What finished runs left under one of `OUTPUT_NAMES`; for `model` the checkpoints."""
         if name == "model":
             found = self._checkpoints
         else:
@@ -112,8 +114,11 @@ class ProjectInputs:
     @cached_property
     def _outputs(self) -> list[tuple[str, InputChoice]]:
         runs = (
-            Run.objects.filter(project=self._project, state=RunState.SUCCEEDED)
-            .exclude(kind__in=("import_dataset",))
+            Run.objects.filter(
+                project=self._project,
+                state=RunState.SUCCEEDED,
+                report__outputs__has_any_keys=list(OUTPUT_NAMES.values()),
+            )
             .order_by("-finished_at")
             .values_list("pk", "attempt", "name", "kind", "report__outputs")[:MAX_CHOICES]
         )

@@ -17,25 +17,12 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from pipeline.contracts.references import DatasetRef, Reference
-from studio.runs.forms_inputs import InputChoice, ProjectInputs
+from studio.runs.forms_inputs import OUTPUT_NAMES, InputChoice, ProjectInputs
 from studio.runs.forms_labels import CHOICE_LABELS, FIELD_LABELS
 
 MISSING = object()
 FIXED_FIELDS = frozenset({"schema_version", "kind"})
 NUM_ROWS = {"sources": 3, "stages": 3, "drafts": 3, "heldout": 2, "datasets": 2, "where": 1}
-DATASET_KINDS = {
-    "sources.dataset": ("corpus",),
-    "heldout": ("corpus",),
-    "stages.datasets": ("conversations", "domain_test"),
-    "answers.prompts": ("domain_test", "conversations"),
-    "prompts": ("domain_test",),
-    "text_overlap.dataset": ("domain_test",),
-    "general_ability.dataset": ("multiple_choice",),
-    "gauge.prompts": ("corpus",),
-}
-"""Dotted path without row numbers -> kinds that the spec accepts there."""
-OUTPUT_NAMES = {"baseline": "samples", "texts": "gauge_texts", "teacher_cache": "teacher_cache"}
-"""Field of a spec -> the output of a run that belongs there; `model` everywhere else."""
 Locations = dict[str, str]
 
 
@@ -216,7 +203,7 @@ class PartBuilder:
             text = "\n".join(value or [])
             return Lines(path=path, field=_lines_field(path, text))
         if isinstance(annotation, type) and issubclass(annotation, DatasetRef):
-            return self._dataset(path, value, is_required=is_needed and not in_row)
+            return self._dataset(annotation, path, value, is_required=is_needed and not in_row)
         if isinstance(annotation, type) and issubclass(annotation, Reference):
             choices = self._inputs.outputs(OUTPUT_NAMES.get(_name(path), "model"))
             return self._input(path, choices, value, is_required=is_needed and not in_row)
@@ -244,15 +231,22 @@ class PartBuilder:
             value = values[index] if index < len(values) else None
             row_path = f"{path}.{index}"
             if issubclass(item, DatasetRef):
-                row: Group = self._dataset(row_path, value, is_required=False)
+                row: Group = self._dataset(item, row_path, value, is_required=False)
             else:
                 row = self.model(item, row_path, value or {}, in_row=True)
             row.title = f"{field_label(path)} {index + 1}"
             parts.append(row)
         return Rows(path=path, parts=parts, title=field_label(path))
 
-    def _dataset(self, path: str, value: Mapping[str, Any] | None, *, is_required: bool) -> Dataset:
-        kinds = DATASET_KINDS[_without_numbers(path)]
+    def _dataset(
+        self,
+        reference: type[DatasetRef],
+        path: str,
+        value: Mapping[str, Any] | None,
+        *,
+        is_required: bool,
+    ) -> Dataset:
+        kinds = get_args(reference.model_fields["kind"].annotation)
         values = value or {}
         filters = values.get("where") or []
         chosen = self._input(path, self._inputs.datasets(kinds), value, is_required=is_required)

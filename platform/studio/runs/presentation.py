@@ -1,4 +1,4 @@
-"""How a run reads: words for kinds and events, progress, durations."""
+"""How a run reads: words for stages and events, progress, durations."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,35 +11,6 @@ from django.utils.translation import gettext_lazy
 from studio.runs.models import Run, RunEvent
 from studio.runs.states import RunState
 
-KIND_LABELS: dict[str, Promise] = {
-    "continual_pretrain": gettext_lazy("Continual pre-training"),
-    "curriculum_sft": gettext_lazy("Staged fine-tuning"),
-    "logit_distill": gettext_lazy("Draft by distillation"),
-    "speculative_decode": gettext_lazy("Decoding benchmark"),
-    "evaluate": gettext_lazy("Evaluation"),
-    "import_dataset": gettext_lazy("Import of a data set"),
-    "import_checkpoint": gettext_lazy("Import of a checkpoint"),
-}
-KIND_DESCRIPTIONS: dict[str, Promise] = {
-    "continual_pretrain": gettext_lazy(
-        "Goes on training a model on domain documents, with general text mixed in to keep what it "
-        "knows."
-    ),
-    "curriculum_sft": gettext_lazy(
-        "Teaches a model to answer, in stages: weakly relevant conversations first, then questions "
-        "answered by experts."
-    ),
-    "logit_distill": gettext_lazy(
-        "Trains a small draft model on the answers of a target, to decode faster."
-    ),
-    "speculative_decode": gettext_lazy(
-        "Measures how much faster a target decodes with drafts, and proves that its output stays "
-        "the same."
-    ),
-    "evaluate": gettext_lazy(
-        "Measures answers, general ability and drift of a model, beside its base."
-    ),
-}
 # Stages and units as the recipes report them; a stage of a curriculum has a person's own name.
 _STAGE_LABELS: dict[str, Promise] = {
     "continual_pretrain": gettext_lazy("Continual pre-training"),
@@ -86,11 +57,6 @@ class Progress:
     amount: str
     percent: float | None
     time_left: str
-
-
-def kind_label(kind: str) -> str:
-    """The kind in the reader's language."""
-    return str(KIND_LABELS.get(kind, kind))
 
 
 def state_reason(run: Run) -> str:

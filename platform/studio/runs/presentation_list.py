@@ -8,8 +8,9 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
 from studio.pages.pagination import PAGE_SIZE, KeysetPage
+from studio.runs.kinds import kind_label
 from studio.runs.models import Plan, Run
-from studio.runs.presentation import Progress, kind_label, run_duration, run_progress
+from studio.runs.presentation import Progress, run_duration, run_progress
 from studio.runs.states import UNFINISHED_STATES, RunState
 
 RunOrPlan = TypeVar("RunOrPlan", Run, Plan)

@@ -29,7 +29,7 @@ def run_curves(run: Run, *, num_events: int) -> Curves:
     if stride > 1:
         position = Window(RowNumber(), order_by=(F("attempt"), F("seq")))
         events = events.annotate(position=position).annotate(rest=Mod(F("position"), stride))
-        events = events.filter(rest=0)  # type: ignore[misc]  # an annotation of the line above
+        events = events.filter(rest=0)
     points: dict[str, dict[int, float]] = {}
     for payload in events.values_list("payload", flat=True):
         if payload["step"] is None:

@@ -18,15 +18,12 @@ from studio.accounts.audit import audit_record
 from studio.accounts.models import Project, User
 from studio.runs import plans
 from studio.runs.inputs import refuse_foreign_runs, spec_paths
+from studio.runs.kinds import KINDS
 from studio.runs.models import Plan, Run
-from studio.runs.states import Queue, RunState
+from studio.runs.states import RunState
 from studio.runs.transitions import move, outbox_add
 
 RunOrPlan = TypeVar("RunOrPlan", Run, Plan)
-COMPUTE_KINDS = frozenset(
-    {"continual_pretrain", "curriculum_sft", "logit_distill", "speculative_decode", "evaluate"}
-)
-"""Kinds that occupy a device for minutes to days; every other kind is `interactive`."""
 
 
 def run_create(
@@ -220,7 +217,7 @@ def _insert_run(
         kind=spec.kind,
         spec=_document(spec),
         spec_digest=digest(spec),
-        queue=Queue.COMPUTE if spec.kind in COMPUTE_KINDS else Queue.INTERACTIVE,
+        queue=KINDS[spec.kind].queue,
         state=state,
         created_by=actor,
         **columns,

@@ -15,10 +15,11 @@ from studio.accounts.models import Role
 from studio.pages.security import charts_page
 from studio.registry.models import Checkpoint
 from studio.runs import live, services
-from studio.runs.forms import SPEC_FORMS, new_key
+from studio.runs.forms import new_key
+from studio.runs.kinds import KINDS, kind_label
 from studio.runs.models import Plan, Run
 from studio.runs.paths import attempt_dir
-from studio.runs.presentation import KIND_LABELS, elapsed_text, kind_label
+from studio.runs.presentation import elapsed_text
 from studio.runs.presentation_list import UNFINISHED, in_state, newest_first, run_row
 from studio.runs.presentation_report import document_changes, document_rows, output_rows
 from studio.runs.querysets import PlanQuerySet
@@ -33,7 +34,7 @@ def index(request: ProjectRequest) -> HttpResponse:
     """Runs of the project, newest first, below the newest plans."""
     runs = in_state(live.project_runs(request).for_list(), request.GET.get("state", ""))
     kind = request.GET.get("kind", "")
-    if kind in KIND_LABELS:
+    if kind in KINDS:
         runs = runs.filter(kind=kind)
     page = newest_first(runs, request=request)
     context = {"page": page, "rows": [run_row(run) for run in page.rows]}
@@ -41,7 +42,7 @@ def index(request: ProjectRequest) -> HttpResponse:
         return live.fragment_response(request, "runs/_table.html", context)
     context |= {
         "plans": newest_plans(request)[:PLANS_ON_INDEX] if not request.GET else [],
-        "kinds": KIND_LABELS.items(),
+        "kinds": [(kind.name, kind.label) for kind in KINDS.values()],
         "states": [(UNFINISHED, _("Not ended")), *RunState.choices],
         "chosen_state": request.GET.get("state", ""),
         "chosen_kind": kind,
@@ -90,7 +91,7 @@ def detail(request: ProjectRequest, run_id: UUID) -> HttpResponse:
             run, project_slug=request.project.slug, checkpoint_ids=_checkpoint_ids(run)
         ),
         "can_act": can_launch(request),
-        "can_edit": run.kind in SPEC_FORMS and run.state != RunState.WAITING,
+        "can_edit": KINDS[run.kind].is_offered and run.state != RunState.WAITING,
         "clone_key": new_key(),
     }
     return render(request, "runs/detail.html", context)

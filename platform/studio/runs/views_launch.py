@@ -10,11 +10,11 @@ from pipeline.errors import SpecError
 from studio.accounts.access import ProjectRequest, project_required
 from studio.accounts.models import Role
 from studio.runs import live, services
-from studio.runs.forms import SPEC_FORMS, DocumentForm, RecipeForm, SpecForm
+from studio.runs.forms import DocumentForm, RecipeForm, SpecForm
 from studio.runs.forms_errors import document_problems
 from studio.runs.forms_inputs import ProjectInputs
+from studio.runs.kinds import KINDS
 from studio.runs.models import Run
-from studio.runs.presentation import KIND_DESCRIPTIONS, KIND_LABELS
 from studio.runs.presentation_form import field_groups
 from studio.runs.recipe_plan import recipe_document
 
@@ -25,8 +25,8 @@ def launch(request: ProjectRequest) -> HttpResponse:
     """A form for the kind in the address (`?kind=`), or for the run it starts from (`?from=`)."""
     template = _template(request)
     kind = template.kind if template else request.GET.get("kind", "")
-    if kind not in SPEC_FORMS:
-        kinds = [(name, KIND_LABELS[name], KIND_DESCRIPTIONS[name]) for name in SPEC_FORMS]
+    if not _is_offered(kind):
+        kinds = [offered for offered in KINDS.values() if offered.is_offered]
         return render(request, "runs/launch_kind.html", {"kinds": kinds})
     inputs = ProjectInputs(request.project, earlier=template.spec if template else None)
     is_document = "document" in request.POST
@@ -49,9 +49,7 @@ def launch(request: ProjectRequest) -> HttpResponse:
         "form": form,
         "sections": field_groups(form, form.root),
         "document_form": document_form,
-        "kind": kind,
-        "kind_label": KIND_LABELS[kind],
-        "description": KIND_DESCRIPTIONS[kind],
+        "kind": KINDS[kind],
         "template": template,
     }
     return render(request, "runs/launch.html", context, status=400 if has_errors else 200)
@@ -112,6 +110,10 @@ def _start_document(
         return None
 
 
+def _is_offered(kind: str) -> bool:
+    return kind in KINDS and KINDS[kind].is_offered
+
+
 def _template(request: ProjectRequest) -> Run | None:
     """The run whose settings fill the form."""
     if "from" not in request.GET:
@@ -121,6 +123,6 @@ def _template(request: ProjectRequest) -> Run | None:
     except ValueError:
         raise Http404("not a run id") from None
     run = live.project_runs(request).filter(pk=run_id).first()
-    if run is None or run.kind not in SPEC_FORMS:
+    if run is None or not _is_offered(run.kind):
         raise Http404(f"no run {run_id} to start from")
     return run
