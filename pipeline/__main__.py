@@ -13,7 +13,6 @@ import argparse
 import importlib
 import json
 import logging
-import os
 import shutil
 import sys
 import time
@@ -29,7 +28,6 @@ from pipeline.contracts.reports import Output, Report
 from pipeline.contracts.specs import AnySpec, PlanSpec, spec_schema
 from pipeline.errors import PipelineError, SpecError, StoppedAtCheckpoint
 from pipeline.execution import JsonlEventSink, RecipeResult, RunContext
-from pipeline.launch import require_one_process
 from pipeline.modeling.inspection import inspect_model_directory
 from pipeline.provenance import code_version, describe_environment, path_digest
 
@@ -94,7 +92,6 @@ def _schema_command(_arguments: argparse.Namespace) -> int:
 
 
 def _run_command(arguments: argparse.Namespace) -> int:
-    require_one_process(os.environ)
     run_dir = arguments.run_dir.resolve()
     document = _prepare(run_dir, _read_spec(arguments.spec), replace=arguments.replace)
     if (run_dir / "report.json").exists():
@@ -185,7 +182,6 @@ def _write_report(
     seconds: float,
 ) -> None:
     report = Report(
-        kind=spec.kind,
         spec_digest=context.spec_digest,
         code_version=code_version(),
         started_at=started_at.isoformat(timespec="seconds"),
@@ -200,7 +196,7 @@ def _write_report(
             )
             for name, path in result.outputs.items()
         },
-        metrics=result.metrics,
+        results=result.results,
         definitions=result.definitions,
     )
     for name, path in result.outputs.items():

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from pipeline.contracts.events import (
     ArtifactWritten,
@@ -24,6 +24,7 @@ from pipeline.contracts.events import (
     Progress,
     RunWarning,
 )
+from pipeline.contracts.results import Results
 from pipeline.errors import WARNING_CODES, StoppedAtCheckpoint
 
 PROGRESS_INTERVAL_SECONDS = 1.0
@@ -122,7 +123,7 @@ class StopFlag:
 class RecipeResult:
     """What a recipe found; `pipeline.__main__` adds the environment and writes `report.json`."""
 
-    metrics: dict[str, Any]
+    results: Results
     outputs: dict[str, Path] = field(default_factory=dict)
     """Absolute paths inside the run directory, by output name."""
     inputs: dict[str, str] = field(default_factory=dict)

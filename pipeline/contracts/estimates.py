@@ -20,8 +20,8 @@ class Estimate(Contract):
     low: float | None = None
     """None with `high`: fewer than two units to resample, or resamples without a bound."""
     high: float | None = None
-    level: float = Field(default=0.95, gt=0.0, lt=1.0)
-    """Each side of the interval misses with probability (1 - level) / 2."""
+    level: float | None = Field(default=None, gt=0.0, lt=1.0)
+    """Each side of the interval misses with probability (1 - level) / 2; None without one."""
     n: int = Field(ge=0)
     """Items behind the figure."""
     resampled: ResampledUnit = "item"
@@ -30,14 +30,46 @@ class Estimate(Contract):
     method: Literal["percentile_bootstrap"] = "percentile_bootstrap"
 
     @model_validator(mode="after")
-    def _has_both_bounds_or_none(self) -> Self:
-        if (self.low is None) != (self.high is None):
-            raise ValueError("give both `low` and `high`, or neither")
+    def _has_a_whole_interval_or_none(self) -> Self:
+        if len({self.low is None, self.high is None, self.level is None}) > 1:
+            raise ValueError("give `low`, `high` and `level`, or none of them")
         return self
 
     @property
-    def bounds(self) -> tuple[float, float] | None:
-        """(low, high), or None where there is no interval."""
-        if self.low is None or self.high is None:
+    def interval(self) -> tuple[float, float, float] | None:
+        """(low, high, level), or None where there is no interval."""
+        if self.low is None or self.high is None or self.level is None:
             return None
-        return self.low, self.high
+        return self.low, self.high, self.level
+
+
+def resampled_unit(n: int, num_units: int) -> ResampledUnit:
+    """What was drawn when `n` items fell into `num_units` units."""
+    return "item" if num_units == n else "cluster"
+
+
+class PairedFigure(Contract):
+    """One measure of a candidate beside a baseline, on the same items."""
+
+    baseline: float
+    candidate: float
+    difference: Estimate
+    """candidate - baseline"""
+    ratio: Estimate | None
+    """candidate / baseline; None unless the baseline is positive."""
+    improved: int | None
+    """Items that became better in the measure's direction; None where an item has no score."""
+    regressed: int | None
+    tied: int | None
+    missing: int
+    """Items that only one side scored. They are in no mean; a decision must not pass over them."""
+
+    @property
+    def n(self) -> int:
+        """Items compared."""
+        return self.difference.n
+
+    @property
+    def num_units(self) -> int:
+        """What was resampled: clusters, or items when there are none."""
+        return self.difference.num_units

@@ -10,6 +10,8 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from pipeline.contracts.references import Reference
+from pipeline.contracts.reports import Report
+from pipeline.contracts.results import value_at
 from pipeline.contracts.specs import Gate, PlanSpec, PlanStep, RunSpec, parse_run_spec
 from pipeline.errors import GateError, SpecError
 
@@ -91,7 +93,7 @@ def resolve_references(
     return parse_run_spec(json.dumps(document))
 
 
-def check_gates(step_id: str, gates: tuple[Gate, ...], report: Mapping[str, Any]) -> None:
+def check_gates(step_id: str, gates: tuple[Gate, ...], report: Report) -> None:
     """Every gate holds for the report.
 
     Raises:
@@ -99,7 +101,7 @@ def check_gates(step_id: str, gates: tuple[Gate, ...], report: Mapping[str, Any]
             that is missing from the report does not hold.
     """
     for gate in gates:
-        value = metric_at(report, gate.metric)
+        value = value_at(report, gate.metric)
         if not _holds(gate, value):
             raise GateError(
                 "plan.gate_failed",
@@ -108,17 +110,7 @@ def check_gates(step_id: str, gates: tuple[Gate, ...], report: Mapping[str, Any]
             )
 
 
-def metric_at(report: Mapping[str, Any], dotted: str) -> Any:
-    """The value at a dotted path of a report, or None where the path ends early."""
-    value: Any = report
-    for part in dotted.split("."):
-        if not isinstance(value, Mapping) or part not in value:
-            return None
-        value = value[part]
-    return value
-
-
-def _holds(gate: Gate, value: Any) -> bool:
+def _holds(gate: Gate, value: object) -> bool:
     if value is None:
         return False
     match gate.operator:

@@ -1,15 +1,19 @@
 """What a run leaves behind: `report.json`.
 
-Every figure sits under `metrics` beside its count and interval; `outputs` names what later steps
-may use. The plan's gates, the platform and the HTML report read it.
+`results` holds the kind's figures beside their counts and intervals; `outputs` names what later
+steps may use. The plan's gates, the platform and the HTML report read it.
 """
 
+import json
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import Field
 
 from pipeline.contracts.base import Contract
 from pipeline.contracts.references import Sha256
+from pipeline.contracts.report_upgrade import upgrade_report
+from pipeline.contracts.results import Results
 
 
 class Environment(Contract):
@@ -34,21 +38,10 @@ class Output(Contract):
     """Of an output `model`: `pipeline.modeling.inspection.ModelFacts`, without its path."""
 
 
-class IntervalReport(Contract):
-    """An estimate with its confidence interval."""
-
-    value: float
-    low: float
-    high: float
-    level: float = 0.95
-    n: int
-
-
 class Report(Contract):
-    """The results of one run; the kind's recipe documents the keys of `metrics`."""
+    """The results of one run, and where they come from."""
 
-    v: Literal[1] = 1
-    kind: str
+    v: Literal[2] = 2
     spec_digest: Sha256
     code_version: str
     """Git commit of the code where known, with `+dirty` for uncommitted changes."""
@@ -58,6 +51,29 @@ class Report(Contract):
     inputs: dict[str, str] = Field(default_factory=dict)
     """Digest of each file or model the run read, by dotted path of the spec."""
     outputs: dict[str, Output] = Field(default_factory=dict)
-    metrics: dict[str, Any] = Field(default_factory=dict)
+    results: Results = Field(discriminator="kind")
     definitions: dict[str, str] = Field(default_factory=dict)
     """Name and version of the definition behind each family of figures."""
+
+    @property
+    def kind(self) -> str:
+        """The kind of the run."""
+        return self.results.kind
+
+
+def parse_report(document: str | bytes) -> Report:
+    """The report written in a JSON document of this or an earlier version.
+
+    Raises:
+        SpecError: `spec.invalid`, one line for each problem, with its dotted path.
+    """
+    return Report.parse(json.dumps(upgrade_report(json.loads(document))))
+
+
+def stored_report(document: Mapping[str, object]) -> Report:
+    """The report that a database holds as JSON, of this or an earlier version.
+
+    Raises:
+        SpecError: as `parse_report`.
+    """
+    return Report.parse(json.dumps(upgrade_report(document)))

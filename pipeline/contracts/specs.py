@@ -39,7 +39,7 @@ class Gate(Contract):
     """A condition on a step's report; a plan stops where it does not hold."""
 
     metric: str = Field(min_length=1)
-    """Dotted path into the step's `report.json`, such as `metrics.losslessness.is_lossless`."""
+    """Dotted path into the step's `report.json`, such as `results.losslessness.is_lossless`."""
     operator: Literal["equal", "not_equal", "at_least", "at_most"]
     value: bool | int | float | str
 

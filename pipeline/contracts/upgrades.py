@@ -5,6 +5,7 @@ Everything here works on plain JSON and lets what it does not understand pass: t
 says what is wrong with a document.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -25,8 +26,38 @@ class SpecUpgrade:
 SPEC_UPGRADES: Mapping[tuple[str, int], SpecUpgrade] = {}
 """(kind, version) -> the step to version + 1; a kind without a row has always had one version."""
 
-GATE_PATHS: tuple[tuple[str, str, str], ...] = ()
-"""(kind, beginning of a gate's metric path, what it is now); the first row that fits decides."""
+_GROUP = r"^results\.text_overlap\.((?:documents_(?:seen|unseen)\.)?)"
+_COMPARED = r"^(results\.(?:retention|text_overlap_vs_baseline)\..+"
+GATE_PATHS: tuple[tuple[str, str, str], ...] = (
+    ("", r"^metrics\.", "results."),
+    ("evaluate", _GROUP + r"mean_answer_tokens$", r"results.text_overlap.\1num_answer_tokens"),
+    ("evaluate", _GROUP + r"cut_at_cap_fraction$", r"results.text_overlap.\1cut_at_cap"),
+    (
+        "evaluate",
+        _GROUP + r"(rouge1|rouge2|rougeL|bleu4|num_answer_tokens|cut_at_cap|repeated_4gram_rate)$",
+        r"results.text_overlap.\1figures.\2",
+    ),
+    (
+        "evaluate",
+        r"^results\.general_ability\.accuracy$",
+        "results.general_ability.figures.is_correct",
+    ),
+    (
+        "evaluate",
+        r"^results\.general_ability\.mean_probability$",
+        "results.general_ability.figures.probability",
+    ),
+    ("evaluate", _COMPARED + r")_interval\.(low|high|level)$", r"\1.\2"),
+    (
+        "evaluate",
+        _COMPARED + r"\.(?:difference|ratio|adjusted_ratio|regressed_rate))$",
+        r"\1.value",
+    ),
+    ("evaluate", _COMPARED + r"\.)num_items$", r"\1difference.n"),
+    ("evaluate", _COMPARED + r"\.)num_units$", r"\1difference.num_units"),
+    ("evaluate", r"^(results\.text_overlap_vs_baseline\.[^.]+\.)n$", r"\1difference.n"),
+)
+"""(kind or "" for all, pattern of a gate's metric path, what it is now), applied one by one."""
 
 
 def upgrade_spec(document: JsonObject) -> JsonObject:
@@ -42,8 +73,8 @@ def upgrade_spec(document: JsonObject) -> JsonObject:
 def upgrade_gate_path(kind: str, metric: str) -> str:
     """The metric path of a gate on a report of `kind`, in the report's form of today."""
     for of_kind, before, now in GATE_PATHS:
-        if of_kind == kind and metric.startswith(before):
-            return now + metric.removeprefix(before)
+        if of_kind in ("", kind):
+            metric = re.sub(before, now, metric)
     return metric
 
 

@@ -6,11 +6,11 @@ length. `pipeline.metrics.decoding` has the formulas that use them.
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 
 import torch
 from transformers import PreTrainedModel
 
+from pipeline.contracts.decoding_results import DecodingCosts
 from pipeline.decoding.base import Completion
 from pipeline.decoding.batching import read_clock
 from pipeline.decoding.kv_cache import CachedModel
@@ -18,18 +18,6 @@ from pipeline.decoding.linear import fast_small_batch_linear
 from pipeline.metrics.decoding import mean_round_cost, predicted_speedup
 
 NUM_TIMINGS = 25
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DecodingCosts:
-    """Measured costs; `v[g]` is the target's pass over g drafted tokens and one more, v[0] = 1."""
-
-    c: float
-    """One step of the draft; 0 for a draft without a model."""
-    v: tuple[float, ...]
-    h: float
-    """What a round costs besides: acceptance, rollback, bookkeeping."""
-    target_step_seconds: float
 
 
 def probe_costs(
@@ -100,7 +88,9 @@ def with_overhead(costs: DecodingCosts, completions: Sequence[Completion]) -> De
         costs.c,
         costs.v,
     )
-    return replace(costs, h=max(0.0, round_seconds / costs.target_step_seconds - modelled))
+    return costs.model_copy(
+        update={"h": max(0.0, round_seconds / costs.target_step_seconds - modelled)}
+    )
 
 
 def choose_draft_length(survival: Sequence[float], costs: DecodingCosts) -> int:

@@ -8,11 +8,12 @@ same prefix are that close, and is counted beside what the target alone does at 
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from transformers import PreTrainedModel
 
+from pipeline.contracts.decoding_results import LosslessnessCounts
 from pipeline.decoding.autoregressive import AutoregressiveEngine
 from pipeline.decoding.base import SamplingParams
 from pipeline.decoding.speculative import SpeculativeEngine
@@ -21,25 +22,12 @@ NEAR_TIE = 1e-4
 """Largest float64 logit gap at a first difference that rounding explains in float32."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Losslessness:
-    """How a candidate's answers compare with the reference's."""
-
-    is_lossless: bool
-    num_prompts: int
-    num_identical: int
-    num_near_ties: int
-    """Answers whose first difference is between logits closer than `NEAR_TIE` in float64."""
-    largest_gap: float | None
-    """Largest float64 logit gap at a first difference; None when all answers are identical."""
-
-
 def check_greedy_losslessness(
     target: PreTrainedModel,
     prompts: Sequence[Sequence[int]],
     reference: Sequence[Sequence[int]],
     candidate: Sequence[Sequence[int]],
-) -> Losslessness:
+) -> LosslessnessCounts:
     """Each candidate answer is the reference's, or differs first at a near tie.
 
     Args:
@@ -59,7 +47,7 @@ def check_greedy_losslessness(
         with in_float64(target):
             gaps = [_gap_at_first_difference(target, *answers) for answers in differing]
     num_near_ties = sum(gap < NEAR_TIE for gap in gaps)
-    return Losslessness(
+    return LosslessnessCounts(
         is_lossless=num_near_ties == len(gaps),
         num_prompts=len(prompts),
         num_identical=len(prompts) - len(gaps),
@@ -70,7 +58,7 @@ def check_greedy_losslessness(
 
 def check_float64_identity(
     engine: SpeculativeEngine, prompts: Sequence[Sequence[int]], params: SamplingParams
-) -> Losslessness:
+) -> LosslessnessCounts:
     """In float64 the engine's greedy answers are the target's own, token for token.
 
     Near ties do not excuse a difference here: at float64 precision rounding swaps logits only if
@@ -92,7 +80,7 @@ def check_float64_identity(
             [one.token_ids for one in reference],
             [one.token_ids for one in answers],
         )
-    return replace(checked, is_lossless=checked.num_identical == checked.num_prompts)
+    return checked.model_copy(update={"is_lossless": checked.num_identical == checked.num_prompts})
 
 
 @contextmanager

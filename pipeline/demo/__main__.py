@@ -4,15 +4,16 @@
     python -m pipeline.demo base [--base NAME|PATH] [--lang en|zh] --models-dir DIR
     python -m pipeline.demo plan --base PATH [--lang en|zh] [--budget NAME]
     python -m pipeline.demo report --dir DIR STEP=RUN_DIR...
+    python -m pipeline.demo readme [--summary docs/demonstration_summary.json]
 
 Fetches the base model once, executes the plan, prints our figures beside the paper's and writes
 `summary.json` and `report.html`. Interrupted, it goes on when started again. The platform does the
 same in parts: `base` puts the model into a folder and prints its path, `plan` prints the plan's
-JSON, `report` writes the figures of steps that ran elsewhere.
+JSON, `report` writes the figures of steps that ran elsewhere. `readme` writes the README's table
+from a summary that is part of the repository.
 """
 
 import argparse
-import json
 import logging
 import sys
 from pathlib import Path
@@ -80,16 +81,24 @@ def _report(arguments: argparse.Namespace) -> int:
 
 def _write_results(step_dirs: dict[str, Path], directory: Path) -> None:
     from pipeline.demo.report_html import write_report
-    from pipeline.demo.summary import as_table, summarize
+    from pipeline.demo.summary import summarize
+    from pipeline.demo.tables import as_table
 
     summary = summarize(step_dirs)
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / "summary.json").write_text(
-        json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
+    document = summary.model_dump_json(indent=2) + "\n"
+    (directory / "summary.json").write_text(document, encoding="utf-8")
     write_report(summary, directory / "report.html")
     print(as_table(summary))
     print(f"\nfigures: {directory / 'summary.json'}\nreport:  {directory / 'report.html'}")
+
+
+def _readme(arguments: argparse.Namespace) -> int:
+    from pipeline.demo.tables import read_summary, with_table
+
+    text = arguments.readme.read_text(encoding="utf-8")
+    arguments.readme.write_text(with_table(text, read_summary(arguments.summary)), encoding="utf-8")
+    return 0
 
 
 def _plan(arguments: argparse.Namespace, base: Path) -> PlanSpec:
@@ -130,6 +139,10 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--dir", type=Path, required=True)
     report.add_argument("steps", nargs="+", metavar="STEP=RUN_DIR")
     report.set_defaults(command=_report)
+    readme = commands.add_parser("readme", help="write the README's table of results")
+    readme.add_argument("--summary", type=Path, default=ROOT / "docs/demonstration_summary.json")
+    readme.add_argument("--readme", type=Path, default=ROOT / "README.md")
+    readme.set_defaults(command=_readme)
     return parser
 
 

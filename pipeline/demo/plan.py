@@ -214,7 +214,7 @@ def _gates(step_id: str) -> dict[str, Any]:
     """A benchmark whose output differs from the target's is a failed plan, never a number."""
     if step_id != "speculative_decode":
         return {}
-    gate = {"metric": "metrics.losslessness.is_lossless", "operator": "equal", "value": True}
+    gate = {"metric": "results.losslessness.is_lossless", "operator": "equal", "value": True}
     return {"gates": [gate]}
 
 

@@ -4,57 +4,64 @@ The page holds both languages and switches by CSS; it loads nothing from the net
 inside it), so it can be mailed into a closed network.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import jinja2
 import plotly.graph_objects as go
 
-from pipeline.demo.summary import PUBLISHED_SOURCE, VERDICTS, format_interval, format_ratio
+from pipeline.contracts.claims import SOURCE, Words
+from pipeline.contracts.decoding_results import ArmResults
+from pipeline.demo.claim_texts import (
+    VERDICTS,
+    count_words,
+    detail_words,
+    format_interval,
+    format_ratio,
+    verdict_words,
+)
+from pipeline.demo.summary import Summary
 from pipeline.terminal import duration
 
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
 COLORS = ("#0054a6", "#d9822b", "#2e7d5b", "#7a4fa3", "#8a8a8a")
 CHECKPOINTS = {
-    "evaluate_base": ("基座", "base"),
-    "evaluate_cpt": ("继续预训练", "CPT"),
-    "evaluate_sft_single_stage": ("单阶段微调", "single-stage SFT"),
-    "evaluate_sft_progressive": ("渐进式微调", "progressive SFT"),
+    "evaluate_base": Words(en="base", zh="基座"),
+    "evaluate_cpt": Words(en="CPT", zh="继续预训练"),
+    "evaluate_sft_single_stage": Words(en="single-stage SFT", zh="单阶段微调"),
+    "evaluate_sft_progressive": Words(en="progressive SFT", zh="渐进式微调"),
 }
 ARMS = {
-    "autoregressive": ("自回归", "autoregressive"),
-    "ngram": ("n-gram 查找", "n-gram lookup"),
-    "control_gold": ("对照：标准答案", "control: gold answers"),
-    "control_target_text": ("对照：目标模型文本", "control: target's text"),
-    "distilled": ("蒸馏草稿模型", "distilled draft"),
-}
-TITLES = {
-    "general_ability_retention": ("继续预训练后通用能力保持", "General ability kept by CPT"),
-    "cpt_rouge1": ("继续预训练 / 基座，ROUGE-1", "CPT over base, ROUGE-1"),
-    "cpt_bleu4": ("继续预训练 / 基座，BLEU-4", "CPT over base, BLEU-4"),
-    "sft_rouge1": ("渐进式 / 单阶段微调，ROUGE-1", "Progressive over single-stage, ROUGE-1"),
-    "sft_bleu4": ("渐进式 / 单阶段微调，BLEU-4", "Progressive over single-stage, BLEU-4"),
-    "decoding_speedup": ("投机解码加速（蒸馏草稿）", "Speculative decoding, distilled draft"),
+    "autoregressive": Words(en="autoregressive", zh="自回归"),
+    "ngram": Words(en="n-gram lookup", zh="n-gram 查找"),
+    "control_gold": Words(en="control: gold answers", zh="对照：标准答案"),
+    "control_target_text": Words(en="control: target's text", zh="对照：目标模型文本"),
+    "distilled": Words(en="distilled draft", zh="蒸馏草稿模型"),
 }
 
 
-def write_report(summary: dict[str, Any], path: Path) -> None:
-    """The page for a demonstration's `summary.json` is at `path`."""
+def write_report(summary: Summary, path: Path) -> None:
+    """The page for a demonstration's summary is at `path`."""
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
     page = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         summary=summary,
-        rows=summary["rows"],
-        titles=TITLES,
-        checkpoints=CHECKPOINTS,
+        rows=[
+            (row, verdict_words(row.claim, summary), detail_words(row.claim, summary))
+            for row in summary.claims
+        ],
+        checkpoints={
+            step_id: (words, summary.evaluation(step_id)) for step_id, words in CHECKPOINTS.items()
+        },
         arms=_arms(summary),
-        reports=summary["reports"],
+        lossless=summary.benchmark.losslessness,
         charts={lang: _charts(summary, lang) for lang in ("zh", "en")},
         ratio=format_ratio,
         interval=format_interval,
+        count=count_words,
         duration=duration,
-        source=PUBLISHED_SOURCE,
+        source=SOURCE,
         verdicts=VERDICTS,
         plotly_js=_plotly_js(),
     )
@@ -63,12 +70,14 @@ def write_report(summary: dict[str, Any], path: Path) -> None:
     partial.rename(path)
 
 
-def _arms(summary: dict[str, Any]) -> dict[str, tuple[tuple[str, str], dict[str, Any]]]:
-    measured = summary["reports"]["speculative_decode"]["arms"]
-    return {name: (ARMS.get(name, (name, name)), measured[name]) for name in measured}
+def _arms(summary: Summary) -> Mapping[str, tuple[Words, ArmResults]]:
+    return {
+        name: (ARMS.get(name, Words(en=name, zh=name)), arm)
+        for name, arm in summary.benchmark.arms.items()
+    }
 
 
-def _charts(summary: dict[str, Any], lang: str) -> dict[str, str]:
+def _charts(summary: Summary, lang: str) -> dict[str, str]:
     figures = {
         "overlap": _overlap_chart(summary, lang),
         "speedup": _speedup_chart(summary, lang),
@@ -85,68 +94,73 @@ def _charts(summary: dict[str, Any], lang: str) -> dict[str, str]:
     }
 
 
-def _overlap_chart(summary: dict[str, Any], lang: str) -> go.Figure:
-    metrics = {"rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "rougeL": "ROUGE-L", "bleu4": "BLEU-4"}
+def _overlap_chart(summary: Summary, lang: str) -> go.Figure:
+    measures = {"rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "rougeL": "ROUGE-L", "bleu4": "BLEU-4"}
     figure = go.Figure()
-    for (step_id, names), color in zip(CHECKPOINTS.items(), COLORS, strict=False):
-        scores = summary["reports"][step_id]["text_overlap"]
+    for (step_id, words), color in zip(CHECKPOINTS.items(), COLORS, strict=False):
+        overlap = summary.evaluation(step_id).text_overlap
+        scores = {} if overlap is None else overlap.figures
         figure.add_bar(
-            name=_in(lang, names),
-            x=list(metrics.values()),
-            y=[scores[metric] for metric in metrics],
+            name=words.in_language(lang),
+            x=list(measures.values()),
+            y=[scores.get(key) for key in measures],
             marker_color=color,
         )
-    return _styled(figure, _in(lang, ("分（0–100）", "points (0-100)")))
+    return _styled(figure, Words(en="points (0-100)", zh="分（0–100）").in_language(lang))
 
 
-def _speedup_chart(summary: dict[str, Any], lang: str) -> go.Figure:
+def _speedup_chart(summary: Summary, lang: str) -> go.Figure:
     figure = go.Figure()
-    arms = _arms(summary)
-    measured = {name: arm for name, (_, arm) in arms.items() if arm["speedup"] is not None}
-    names = [_in(lang, arms[name][0]) for name in measured]
-    values = [arm["speedup"]["value"] for arm in measured.values()]
+    measured = [
+        (words.in_language(lang), arm, arm.speedup)
+        for words, arm in _arms(summary).values()
+        if arm.speedup is not None
+    ]
+    names = [name for name, _arm, _speedup in measured]
+    # A single prompt has no interval: a bar without whiskers.
+    bounds = [
+        (speedup.value, *(speedup.interval or (speedup.value, speedup.value, None))[:2])
+        for _name, _arm, speedup in measured
+    ]
     figure.add_bar(
-        name=_in(lang, ("实测", "measured")),
+        name=Words(en="measured", zh="实测").in_language(lang),
         x=names,
-        y=values,
+        y=[value for value, _low, _high in bounds],
         marker_color=COLORS[0],
         error_y={
             "type": "data",
             "symmetric": False,
-            "array": [
-                arm["speedup"]["high"] - arm["speedup"]["value"] for arm in measured.values()
-            ],
-            "arrayminus": [
-                arm["speedup"]["value"] - arm["speedup"]["low"] for arm in measured.values()
-            ],
+            "array": [high - value for value, _low, high in bounds],
+            "arrayminus": [value - low for value, low, _high in bounds],
         },
     )
-    predicted = [arm.get("predicted_speedup") for arm in measured.values()]
     figure.add_scatter(
-        name=_in(lang, ("成本模型预测", "predicted by the cost model")),
+        name=Words(en="predicted by the cost model", zh="成本模型预测").in_language(lang),
         x=names,
-        y=predicted,
+        y=[arm.predicted_speedup for _name, arm, _speedup in measured],
         mode="markers",
         marker={"symbol": "diamond", "size": 11, "color": COLORS[1]},
     )
     figure.add_hline(y=1.0, line_dash="dash", line_color="#888888")
-    return _styled(figure, _in(lang, ("相对自回归的倍数", "times autoregressive")))
+    return _styled(
+        figure, Words(en="times autoregressive", zh="相对自回归的倍数").in_language(lang)
+    )
 
 
-def _acceptance_chart(summary: dict[str, Any], lang: str) -> go.Figure:
+def _acceptance_chart(summary: Summary, lang: str) -> go.Figure:
     figure = go.Figure()
-    for (_, (names, arm)), color in zip(_arms(summary).items(), COLORS, strict=False):
-        positions = arm.get("acceptance_per_position")
-        if positions:
+    for (words, arm), color in zip(_arms(summary).values(), COLORS, strict=False):
+        if arm.acceptance_per_position:
             figure.add_scatter(
-                name=_in(lang, names),
-                x=[str(index + 1) for index in range(len(positions))],
-                y=positions,
+                name=words.in_language(lang),
+                x=[str(index + 1) for index in range(len(arm.acceptance_per_position))],
+                y=arm.acceptance_per_position,
                 mode="lines+markers",
                 line_color=color,
             )
-    figure.update_xaxes(title=_in(lang, ("草稿中的位置", "position in the draft")), type="category")
-    figure = _styled(figure, _in(lang, ("接受率", "acceptance rate")))
+    position = Words(en="position in the draft", zh="草稿中的位置").in_language(lang)
+    figure.update_xaxes(title=position, type="category")
+    figure = _styled(figure, Words(en="acceptance rate", zh="接受率").in_language(lang))
     return figure.update_yaxes(range=[0, 1])
 
 
@@ -159,10 +173,6 @@ def _styled(figure: go.Figure, axis: str) -> go.Figure:
         yaxis_title=axis,
         font={"family": "system-ui, 'Noto Sans CJK SC', sans-serif", "size": 13},
     )
-
-
-def _in(lang: str, names: tuple[str, str]) -> str:
-    return names[0] if lang == "zh" else names[1]
 
 
 def _plotly_js() -> str:

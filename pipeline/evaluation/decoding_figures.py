@@ -5,11 +5,12 @@ be measured in an engine (vLLM's step costs) is absent, never guessed.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
+from pipeline.contracts.decoding_results import ArmResults, DecodingCosts
+from pipeline.contracts.estimates import Estimate
 from pipeline.decoding.base import Completion, Engine
-from pipeline.decoding.cost_model import DecodingCosts
 from pipeline.metrics import decoding as formulas
 from pipeline.metrics.text_overlap import repeated_4gram_rate
 
@@ -60,9 +61,7 @@ def survival_of(completions: Sequence[Completion]) -> tuple[float, ...] | None:
     return None if survival is None else tuple(survival)
 
 
-def arm_figures(
-    arm: Arm, measured: Measurement, baseline: Measurement, *, seed: int
-) -> dict[str, Any]:
+def arm_figures(arm: Arm, measured: Measurement, baseline: Measurement, *, seed: int) -> ArmResults:
     """Everything the report says about one arm."""
     completions = [one for repeats in measured.completions for one in repeats]
     num_tokens = sum(len(one.token_ids) for one in completions)
@@ -75,10 +74,9 @@ def arm_figures(
         "num_output_tokens": num_tokens,
         "repeated_4gram_rate": sum(repeated_4gram_rate(one.token_ids) for one in measured.first())
         / len(measured.completions),
-        "speedup": None,
     }
     if measured is baseline:
-        return figures
+        return ArmResults(**figures)
     # An answer of one token has no decode time.
     timed = [
         index
@@ -94,30 +92,21 @@ def arm_figures(
     ]
     figures["speedup"] = _speedup(measured, baseline, timed, seed)
     figures["speedup_without_repetitive_answers"] = _speedup(measured, baseline, varied, seed)
-    return figures | _speculation_figures(arm, completions, figures["speedup"])
+    return ArmResults(**figures, **_speculation_figures(arm, completions, figures["speedup"]))
 
 
 def _speedup(
     measured: Measurement, baseline: Measurement, prompts: Sequence[int], seed: int
-) -> dict[str, Any] | None:
+) -> Estimate | None:
     if not prompts:
         return None
-    estimate = formulas.speedup_interval(
+    return formulas.speedup_interval(
         baseline.seconds_per_token(prompts), measured.seconds_per_token(prompts), seed=seed
     )
-    interval = estimate.interval
-    return {
-        "value": estimate.median,
-        "low": interval.low if interval else None,
-        "high": interval.high if interval else None,
-        "level": interval.level if interval else None,
-        "n": estimate.num_prompts,
-        "num_repeats": estimate.num_repeats,
-    }
 
 
 def _speculation_figures(
-    arm: Arm, completions: Sequence[Completion], speedup: dict[str, Any] | None
+    arm: Arm, completions: Sequence[Completion], speedup: Estimate | None
 ) -> dict[str, Any]:
     stats = [one.speculation for one in completions if one.speculation is not None]
     num_drafts = sum(one.num_drafts for one in stats)
@@ -149,10 +138,10 @@ def _speculation_figures(
     predicted = (1.0 + sum(survival)) / cost
     bound = formulas.oracle_bound(survival, c, v, h)
     return figures | {
-        "costs": asdict(arm.costs),
-        "probed_survival": list(arm.survival),
+        "costs": arm.costs,
+        "probed_survival": arm.survival,
         "break_even_acceptance": formulas.break_even_acceptance(c, v[1]),
         "predicted_speedup": predicted,
         "oracle_bound": bound,
-        "fraction_of_oracle_bound": speedup["value"] / bound if speedup else None,
+        "fraction_of_oracle_bound": speedup.value / bound if speedup else None,
     }

@@ -15,6 +15,8 @@ from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from pipeline.contracts.evaluation_results import GeneralAbilityResults
+from pipeline.contracts.samples import Score, measures_of, number
 from pipeline.data.records import MultipleChoiceItem
 from pipeline.errors import DataError
 
@@ -62,6 +64,11 @@ class ChoiceResult:
         highest = max(self.log_likelihoods)
         weights = [math.exp(value - highest) for value in self.log_likelihoods]
         return weights[self.answer] / sum(weights)
+
+    @property
+    def scores(self) -> dict[str, Score]:
+        """By column of the measures of `general_ability`."""
+        return {"is_correct": self.is_correct, "probability": self.probability}
 
 
 def evaluate_choices(
@@ -122,6 +129,21 @@ def evaluate_choices(
         )
         for item in items
     ]
+
+
+def choice_figures(results: Sequence[ChoiceResult]) -> GeneralAbilityResults:
+    """The means of all questions."""
+    count = len(results)
+    return GeneralAbilityResults(
+        n=count,
+        num_correct=sum(result.is_correct for result in results),
+        chance=sum(1 / len(result.choices) for result in results) / count,
+        figures={
+            # Summed in file order, not exactly: the last digit of stored figures depends on it.
+            measure.key: sum(number(result.scores[measure.column]) for result in results) / count
+            for measure in measures_of("general_ability", aggregated=True)
+        },
+    )
 
 
 def _cluster(item: MultipleChoiceItem) -> str | None:

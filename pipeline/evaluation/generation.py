@@ -1,17 +1,23 @@
 """Domain questions, greedy answers, and how much they share with the references."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
+from pipeline.contracts.evaluation_results import TextOverlapResults
 from pipeline.contracts.evaluation_spec import TextOverlapSettings
 from pipeline.data.records import DomainItem, Message
 from pipeline.data.tokenize import ChatFormat, stop_token_ids
 from pipeline.decoding.base import Completion, Engine, SamplingParams
 from pipeline.evaluation.samples import AnswerSample
 from pipeline.execution import RunContext
-from pipeline.metrics.text_overlap import repeated_4gram_rate, score_samples, summarize
+from pipeline.metrics.text_overlap import (
+    ROUGE_SIGNATURE,
+    bleu_signature,
+    repeated_4gram_rate,
+    score_samples,
+    summarize,
+)
 
 STARTS_OVER = "stopped; an evaluation keeps no checkpoint, so it starts over when run again"
 
@@ -52,9 +58,11 @@ def answer_items(
             prompt=item.prompt,
             reference=item.output,
             answer=answer,
-            cut_at_cap=completion.finish_reason == "length",
-            repeated_4gram_rate=repeated_4gram_rate(completion.token_ids),
-            overlap=overlap,
+            scores=overlap.columns()
+            | {
+                "cut_at_cap": completion.finish_reason == "length",
+                "repeated_4gram_rate": repeated_4gram_rate(completion.token_ids),
+            },
         )
         for item, answer, completion, overlap in zip(
             items, answers, completions, overlaps, strict=True
@@ -62,34 +70,14 @@ def answer_items(
     ]
 
 
-def text_overlap_metrics(samples: Sequence[AnswerSample]) -> dict[str, Any]:
+def text_overlap_results(samples: Sequence[AnswerSample]) -> TextOverlapResults:
     """The figures of a set of answers, also apart for documents seen and not seen in training."""
-    metrics = _overlap_figures(samples)
-    groups = {
-        "documents_seen": [sample for sample in samples if sample.document_seen],
-        "documents_unseen": [sample for sample in samples if not sample.document_seen],
-    }
-    for name, group in groups.items():
-        if group:
-            metrics[name] = _overlap_figures(group)
-    return metrics
-
-
-def _overlap_figures(samples: Sequence[AnswerSample]) -> dict[str, Any]:
-    summary = summarize([sample.overlap for sample in samples])
-    count = len(samples)
-    return {
-        "rouge1": summary.rouge1,
-        "rouge2": summary.rouge2,
-        "rougeL": summary.rougeL,
-        "bleu4": summary.bleu4,
-        "brevity_penalty": summary.brevity_penalty,
-        "n": count,
-        "num_empty": summary.num_empty,
-        "mean_answer_tokens": summary.mean_answer_tokens,
-        "mean_reference_tokens": summary.mean_reference_tokens,
-        "cut_at_cap_fraction": sum(sample.cut_at_cap for sample in samples) / count,
-        "repeated_4gram_rate": sum(sample.repeated_4gram_rate for sample in samples) / count,
-        "rouge_signature": summary.rouge_signature,
-        "bleu_signature": summary.bleu_signature,
-    }
+    seen = [sample.scores for sample in samples if sample.document_seen]
+    unseen = [sample.scores for sample in samples if not sample.document_seen]
+    return TextOverlapResults(
+        **dict(summarize([sample.scores for sample in samples])),
+        rouge_signature=ROUGE_SIGNATURE,
+        bleu_signature=bleu_signature(),
+        documents_seen=summarize(seen) if seen else None,
+        documents_unseen=summarize(unseen) if unseen else None,
+    )

@@ -18,6 +18,7 @@ import torch
 from torch.nn import functional
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from pipeline.contracts.evaluation_results import GaugeResults
 from pipeline.data.records import Document
 from pipeline.decoding.base import Engine, SamplingParams
 
@@ -46,17 +47,6 @@ class GaugeScore:
     """Negative log-likelihood of the continuation, summed over its tokens."""
     kl_nats: float
     """KL(base || model), summed over the same positions."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Gauge:
-    """The scores of all texts together."""
-
-    bits_per_byte: float
-    kl_nats_per_token: float
-    num_texts: int
-    num_tokens: int
-    num_bytes: int
 
 
 def sample_gauge_texts(
@@ -143,11 +133,11 @@ def score_gauge_texts(
     return scores
 
 
-def summarize_gauge(scores: Sequence[GaugeScore]) -> Gauge:
+def summarize_gauge(scores: Sequence[GaugeScore]) -> GaugeResults:
     """Totals over texts divided once, so that a long text counts for more than a short one."""
     num_tokens = sum(score.num_tokens for score in scores)
     num_bytes = sum(score.num_bytes for score in scores)
-    return Gauge(
+    return GaugeResults(
         bits_per_byte=sum(score.nats for score in scores) / math.log(2) / num_bytes,
         kl_nats_per_token=sum(score.kl_nats for score in scores) / num_tokens,
         num_texts=len(scores),

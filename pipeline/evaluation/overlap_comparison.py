@@ -1,49 +1,56 @@
 """Two sets of answers to the same questions, compared pair by pair."""
 
-from collections.abc import Mapping
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Mapping, Sequence
 
-from pipeline.metrics.uncertainty import compare_paired, paired_bleu_bootstrap
+import numpy as np
+from numpy.typing import ArrayLike
 
-SCORES = ("rouge1", "rouge2", "rougeL")
+from pipeline.contracts.estimates import PairedFigure
+from pipeline.contracts.samples import measures_of
+from pipeline.metrics.paired import compare_paired, pair_by_id
 
-Rows = Mapping[str, Mapping[str, Any]]
-"""Rows of `samples.parquet`, task `text_overlap`, by item id."""
+COMPARED = tuple(
+    measure
+    for measure in measures_of("text_overlap", aggregated=True)
+    if measure.direction == "higher"
+)
+"""The overlaps; length, cuts and repetition describe answers and stand beside them."""
+
+Row = Mapping[str, object]
 
 
-def compare_overlap(baseline: Rows, candidate: Rows, *, seed: int = 0) -> dict[str, Any]:
-    """Paired difference and ratio of ROUGE and corpus BLEU-4, with intervals.
+def compare_overlap(
+    baseline: Sequence[Row], candidate: Sequence[Row], *, seed: int = 0
+) -> dict[str, PairedFigure]:
+    """Paired difference and ratio of ROUGE and corpus BLEU-4, with intervals, by measure.
 
-    Questions about one document are resampled together. BLEU-4 has no per-question score, so it is
-    compared on the questions both answered.
+    Questions about one document are resampled together.
+
+    Args:
+        baseline: rows of `samples.parquet`, task `text_overlap`.
+        candidate: as `baseline`.
 
     Raises:
         EvaluationError: `eval.items_differ` when no question was answered by both.
     """
-    both = [item_id for item_id in candidate if item_id in baseline]
-    clusters = {
-        item_id: row["cluster"] or f"item:{item_id}"
-        for rows in (baseline, candidate)
-        for item_id, row in rows.items()
-    }
-    compared: dict[str, Any] = {
-        score: asdict(
-            compare_paired(
-                {item_id: row[score] for item_id, row in baseline.items()},
-                {item_id: row[score] for item_id, row in candidate.items()},
-                clusters=clusters,
-                seed=seed,
-            )
-        )
-        for score in SCORES
-    }
-    compared["bleu4"] = asdict(
-        paired_bleu_bootstrap(
-            [baseline[item_id]["bleu_statistics"] for item_id in both],
-            [candidate[item_id]["bleu_statistics"] for item_id in both],
-            clusters=[clusters[item_id] for item_id in both],
-            seed=seed,
-        )
+    sides = [{str(row["item_id"]): row for row in rows} for rows in (baseline, candidate)]
+    shared, num_missing = pair_by_id(*sides)
+    before, after = ([side[item_id] for item_id in shared] for side in sides)
+    return compare_paired(
+        COMPARED,
+        _columns(before),
+        _columns(after),
+        clusters=[
+            str(row["cluster"] or f"item:{item_id}")
+            for item_id, row in zip(shared, after, strict=True)
+        ],
+        num_missing=num_missing,
+        seed=seed,
     )
-    return compared
+
+
+def _columns(rows: Sequence[Row]) -> dict[str, ArrayLike]:
+    return {
+        measure.column: np.array([row[measure.column] for row in rows], dtype=np.float64)
+        for measure in COMPARED
+    }

@@ -1,48 +1,28 @@
 """Per-sample results of an evaluation: one Parquet file, readable without torch.
 
 Everything a report says can be recomputed from it, and two evaluations are compared by joining on
-`task` and `item_id`. Rows that share a `cluster` (the document of a domain question, the subject of
-a general one) are resampled together; a row without one stands alone. The platform reads the same
-file.
+`task` and `item_id`. `pipeline.contracts.samples` has the columns and what each score means.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.contracts.samples import COLUMNS, ColumnType, Score, Task
 from pipeline.evaluation.general_ability import ChoiceResult
-from pipeline.metrics.text_overlap import SampleOverlap
 
-SCHEMA = pa.schema(
-    [
-        ("task", pa.string()),
-        ("item_id", pa.string()),
-        ("category", pa.string()),
-        ("lang", pa.string()),
-        ("cluster", pa.string()),
-        ("document_seen", pa.bool_()),
-        ("input", pa.string()),
-        ("reference", pa.string()),
-        ("answer", pa.string()),
-        ("rouge1", pa.float64()),
-        ("rouge2", pa.float64()),
-        ("rougeL", pa.float64()),
-        ("sentence_bleu", pa.float64()),
-        ("bleu_statistics", pa.list_(pa.int64())),
-        ("num_answer_tokens", pa.int64()),
-        ("num_reference_tokens", pa.int64()),
-        ("cut_at_cap", pa.bool_()),
-        ("repeated_4gram_rate", pa.float64()),
-        ("choices", pa.list_(pa.string())),
-        ("correct_choice", pa.int64()),
-        ("predicted_choice", pa.int64()),
-        ("is_correct", pa.bool_()),
-        ("probability", pa.float64()),
-    ]
-)
+_ARROW_TYPES: Mapping[ColumnType, pa.DataType] = {
+    "string": pa.string(),
+    "float64": pa.float64(),
+    "int64": pa.int64(),
+    "bool": pa.bool_(),
+    "string_list": pa.list_(pa.string()),
+    "int64_list": pa.list_(pa.int64()),
+}
+SCHEMA = pa.schema([(name, _ARROW_TYPES[kind]) for name, kind in COLUMNS.items()])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,9 +38,8 @@ class AnswerSample:
     prompt: str
     reference: str
     answer: str
-    cut_at_cap: bool
-    repeated_4gram_rate: float
-    overlap: SampleOverlap
+    scores: Mapping[str, Score]
+    """By column of `contracts.samples`: those of the measures, and the reference's length."""
 
 
 def write_samples(
@@ -74,8 +53,7 @@ def write_samples(
 
 
 def _answer_row(sample: AnswerSample) -> dict[str, object]:
-    overlap = sample.overlap
-    return {
+    item: dict[str, object] = {
         "task": "text_overlap",
         "item_id": sample.item_id,
         "category": sample.category,
@@ -85,20 +63,12 @@ def _answer_row(sample: AnswerSample) -> dict[str, object]:
         "input": sample.prompt,
         "reference": sample.reference,
         "answer": sample.answer,
-        "rouge1": overlap.rouge1,
-        "rouge2": overlap.rouge2,
-        "rougeL": overlap.rougeL,
-        "sentence_bleu": overlap.sentence_bleu,
-        "bleu_statistics": list(overlap.bleu_statistics),
-        "num_answer_tokens": overlap.num_answer_tokens,
-        "num_reference_tokens": overlap.num_reference_tokens,
-        "cut_at_cap": sample.cut_at_cap,
-        "repeated_4gram_rate": sample.repeated_4gram_rate,
     }
+    return item | dict(sample.scores)
 
 
 def _choice_row(result: ChoiceResult) -> dict[str, object]:
-    return {
+    item: dict[str, object] = {
         "task": "general_ability",
         "item_id": result.item_id,
         "category": result.category,
@@ -110,12 +80,11 @@ def _choice_row(result: ChoiceResult) -> dict[str, object]:
         "choices": list(result.choices),
         "correct_choice": result.answer,
         "predicted_choice": result.predicted,
-        "is_correct": result.is_correct,
-        "probability": result.probability,
     }
+    return item | dict(result.scores)
 
 
-def read_samples(path: Path, task: str) -> list[dict[str, object]]:
+def read_samples(path: Path, task: Task) -> list[dict[str, object]]:
     """The rows of one task, in file order."""
     table = pq.read_table(path, filters=[("task", "==", task)])
     return table.to_pylist()

@@ -8,28 +8,17 @@ beyond that (sampling, bookkeeping). `survival[i - 1]` is S_i; `v[g]` is v(g).
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from pipeline.contracts.estimates import Estimate
 from pipeline.errors import DataError, DecodingError, EvaluationError
-from pipeline.metrics.uncertainty import LEVEL, NUM_RESAMPLES, Interval, percentile_interval
+from pipeline.metrics.uncertainty import LEVEL, NUM_RESAMPLES, FloatArray, estimate
 
 # Resamples whose medians are taken at once: 256 x 1,000 prompts x 5 repeats are 10 MB.
 _CHUNK = 256
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SpeedupEstimate:
-    """Baseline time over candidate time."""
-
-    median: float
-    interval: Interval | None
-    """None for a single prompt: nothing is known of others."""
-    num_prompts: int
-    num_repeats: int
 
 
 def mean_acceptance_length(num_drafts: int, num_accepted_tokens: int) -> float | None:
@@ -227,7 +216,7 @@ def speedup_interval(
     num_resamples: int = NUM_RESAMPLES,
     level: float = LEVEL,
     seed: int = 0,
-) -> SpeedupEstimate:
+) -> Estimate:
     """Returns the median paired speedup with a bootstrap interval over prompts.
 
     Definition: median over prompts and repeats of baseline / candidate time; prompts are drawn with
@@ -264,21 +253,23 @@ def speedup_interval(
             f" {both[arm, prompt, repeat]} seconds; a dead engine has no time, leave the arm out",
         )
     ratio = baseline / candidate
-    num_prompts, num_repeats = ratio.shape
-    interval = None
+    num_prompts = len(ratio)
+    drawn: FloatArray | None = None
     if num_prompts > 1:
         rng = np.random.default_rng(seed)
         medians = []
         for start in range(0, num_resamples, _CHUNK):
             rows = min(_CHUNK, num_resamples - start)
-            drawn = ratio[rng.integers(0, num_prompts, size=(rows, num_prompts))]
-            medians.append(np.median(drawn.reshape(rows, -1), axis=1))
-        interval = percentile_interval(np.concatenate(medians), level)
-    return SpeedupEstimate(
-        median=float(np.median(ratio)),
-        interval=interval,
-        num_prompts=num_prompts,
-        num_repeats=num_repeats,
+            chosen = ratio[rng.integers(0, num_prompts, size=(rows, num_prompts))]
+            medians.append(np.median(chosen.reshape(rows, -1), axis=1))
+        drawn = np.concatenate(medians)
+    return estimate(
+        float(np.median(ratio)),
+        drawn,
+        level=level,
+        n=num_prompts,
+        num_units=num_prompts,
+        resampled="prompt",
     )
 
 

@@ -7,49 +7,23 @@ conditions stand beside the interval; without them three unchanged items would b
 
 import math
 from dataclasses import dataclass
-from enum import StrEnum
 
-from pipeline.metrics.uncertainty import Interval, mcnemar_exact
+from pipeline.contracts.estimates import Estimate
+from pipeline.contracts.evaluation_results import Reason, Verdict
+from pipeline.metrics.uncertainty import mcnemar_exact
 
 MIN_UNITS = 20
 """A bootstrap over fewer clusters or items is too narrow to decide on (Cameron et al. 2008)."""
-
-
-class Verdict(StrEnum):
-    """Outcome of the non-inferiority test."""
-
-    PASS = "PASS"  # noqa: S105 (a verdict)
-    FAIL = "FAIL"
-    INCONCLUSIVE = "INCONCLUSIVE"
-
-
-class Reason(StrEnum):
-    """Why the verdict is what it is."""
-
-    INTERVAL = "interval"
-    """The interval lies on one side of 1 - margin."""
-    INTERVAL_CROSSES_MARGIN = "interval_crosses_margin"
-    TOO_FEW_ITEMS = "too_few_items"
-    """The interval is narrow only because too few items could have changed."""
-    BASE_NEAR_CHANCE = "base_near_chance"
-    """The base itself hardly does better than guessing: there is nothing to retain."""
-    ITEMS_MISSING = "items_missing"
-    CATEGORY_FAILED = "category_failed"
-    """The macro average would pass, but a category fails by itself."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evidence:
     """What a verdict rests on."""
 
-    adjusted_ratio: float | None
+    adjusted_ratio: Estimate | None
     """(new - chance) / (base - chance)"""
-    interval: Interval | None
     headroom: float
     """base - chance, the largest possible loss in score."""
-    num_items: int
-    num_units: int
-    """Clusters or items that were resampled."""
     effective_units: float
     """Units that one plain mean would need for the same certainty; `num_units` in one category."""
     flips: tuple[int, int] | None
@@ -65,20 +39,21 @@ def judge(evidence: Evidence, margin: float) -> tuple[Verdict, Reason]:
     Direction: PASS is good; INCONCLUSIVE is never a PASS.
     Source: non-inferiority as in ICH E9; Hanley and Lippman-Hand 1983 (rule of three).
     """
-    interval = evidence.interval
-    if evidence.adjusted_ratio is None:
+    ratio = evidence.adjusted_ratio
+    if ratio is None:
         return Verdict.INCONCLUSIVE, Reason.BASE_NEAR_CHANCE
-    if interval is None or evidence.num_units < MIN_UNITS:
+    if ratio.interval is None or ratio.num_units < MIN_UNITS:
         return Verdict.INCONCLUSIVE, Reason.TOO_FEW_ITEMS
-    error_rate = 1.0 - interval.level
-    if interval.high < 1.0 - margin:
+    low, high, level = ratio.interval
+    error_rate = 1.0 - level
+    if high < 1.0 - margin:
         if evidence.flips is not None and mcnemar_exact(evidence.flips[0], 0) >= error_rate:
             return Verdict.INCONCLUSIVE, Reason.TOO_FEW_ITEMS
         return Verdict.FAIL, Reason.INTERVAL
-    if interval.low < 1.0 - margin:
+    if low < 1.0 - margin:
         return Verdict.INCONCLUSIVE, Reason.INTERVAL_CROSSES_MARGIN
     if evidence.flips is not None:
-        is_gain = interval.low > 1.0 and mcnemar_exact(0, evidence.flips[1]) < error_rate
+        is_gain = low > 1.0 and mcnemar_exact(0, evidence.flips[1]) < error_rate
         needed = _units_to_see_a_loss(evidence.headroom, margin, error_rate)
         if evidence.effective_units < needed and not is_gain:
             return Verdict.INCONCLUSIVE, Reason.TOO_FEW_ITEMS
@@ -94,19 +69,20 @@ def items_needed(evidence: Evidence, margin: float, reason: Reason) -> int | Non
     Direction: none; a number far beyond any benchmark says that the margin is too fine.
     Source: the width of an interval falls with the square root of n; Miller 2024, power analysis.
     """
-    ratio, interval = evidence.adjusted_ratio, evidence.interval
-    if ratio is None or interval is None:
+    ratio = evidence.adjusted_ratio
+    if ratio is None or ratio.interval is None:
         return None
+    low, high, level = ratio.interval
     if reason is Reason.TOO_FEW_ITEMS:
-        needed = _units_to_see_a_loss(evidence.headroom, margin, 1.0 - interval.level)
-        scale = max(needed / evidence.effective_units, MIN_UNITS / evidence.num_units)
-    elif reason is Reason.INTERVAL_CROSSES_MARGIN and ratio != 1.0 - margin:
-        gap = ratio - (1.0 - margin)
-        half_width = ratio - interval.low if gap > 0 else interval.high - ratio
+        needed = _units_to_see_a_loss(evidence.headroom, margin, 1.0 - level)
+        scale = max(needed / evidence.effective_units, MIN_UNITS / ratio.num_units)
+    elif reason is Reason.INTERVAL_CROSSES_MARGIN and ratio.value != 1.0 - margin:
+        gap = ratio.value - (1.0 - margin)
+        half_width = ratio.value - low if gap > 0 else high - ratio.value
         scale = (half_width / gap) ** 2
     else:
         return None
-    return math.ceil(evidence.num_items * scale)
+    return math.ceil(ratio.n * scale)
 
 
 def _units_to_see_a_loss(headroom: float, margin: float, error_rate: float) -> float:

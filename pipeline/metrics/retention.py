@@ -11,16 +11,24 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.contracts.estimates import Estimate
+from pipeline.contracts.evaluation_results import (
+    CategoryRetention,
+    Flips,
+    Reason,
+    RetentionGroup,
+    RetentionResults,
+    Verdict,
+)
 from pipeline.errors import DataError, EvaluationError, SpecError
-from pipeline.metrics.noninferiority import Evidence, Reason, Verdict, items_needed, judge
+from pipeline.metrics.noninferiority import Evidence, items_needed, judge
 from pipeline.metrics.uncertainty import (
     LEVEL,
     NUM_RESAMPLES,
-    Interval,
     bootstrap_sums,
     cluster_sums,
+    estimate,
     mcnemar_exact,
-    percentile_interval,
     positive_ratio,
 )
 
@@ -47,77 +55,6 @@ class RetentionItem:
     """Items of one passage or subject that rise and fall together; None is a cluster of its own."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RetentionEstimate:
-    """Retention over one group of items."""
-
-    num_items: int
-    num_units: int
-    """Clusters, or items without one: what was resampled."""
-    base: float
-    """Mean score of the base model."""
-    new: float
-    chance: float
-    """Mean score of uniform guessing."""
-    difference: float
-    difference_interval: Interval | None
-    ratio: float | None
-    """new / base"""
-    ratio_interval: Interval | None
-    adjusted_ratio: float | None
-    """(new - chance) / (base - chance); None below `MIN_ABOVE_CHANCE`."""
-    adjusted_ratio_interval: Interval | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CategoryRetention:
-    """Retention in one category; intervals of all categories hold together at the stated level."""
-
-    category: str
-    estimate: RetentionEstimate
-    verdict: Verdict
-    reason: Reason
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Flips:
-    """Right answers lost and won, for scores that are 0 or 1."""
-
-    regressed: int
-    """1 -> 0"""
-    gained: int
-    """0 -> 1"""
-    regressed_rate: float
-    regressed_rate_interval: Interval | None
-    gained_rate: float
-    null_flip_rate: float | None
-    """1 -> 0 rate between two runs of the base itself."""
-    exceeds_null: bool | None
-    """False reads "no detectable forgetting"; None without a null or an interval."""
-    mcnemar_p: float
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Retention:
-    """The whole answer, with what a reader needs to doubt it."""
-
-    verdict: Verdict
-    reason: Reason
-    margin: float
-    macro: RetentionEstimate
-    """Every category weighs the same; `macro.adjusted_ratio` is what the verdict judges."""
-    micro: RetentionEstimate
-    """Every item weighs the same."""
-    categories: tuple[CategoryRetention, ...]
-    worst_category: str | None
-    """Lowest adjusted ratio; None where no category is far enough above chance."""
-    flips: Flips | None
-    """None for scores between 0 and 1."""
-    num_missing: int
-    items_needed: int | None
-    """Items of this mix that would settle the verdict were the ratio to stay where it is."""
-
-
 def measure_retention(
     items: Sequence[RetentionItem],
     *,
@@ -126,7 +63,7 @@ def measure_retention(
     num_resamples: int = NUM_RESAMPLES,
     level: float = LEVEL,
     seed: int = 0,
-) -> Retention:
+) -> RetentionResults:
     """Returns retention of the base's ability on the same items, with intervals and a verdict.
 
     Definition: R = new / base and R* = (new - chance) / (base - chance) of mean scores, over all
@@ -183,7 +120,9 @@ def measure_retention(
         drawn_micro_BK = np.sum(drawn, axis=0)
     macro = _estimate(macro_K, drawn_macro_BK, level, len(scored), num_units)
     micro = _estimate(micro_K, drawn_micro_BK, level, len(scored), num_units)
-    flips = _flips(micro_K, drawn_micro_BK, level, null_flip_rate) if is_binary else None
+    flips = None
+    if is_binary:
+        flips = _flips(micro_K, drawn_micro_BK, level, null_flip_rate, num_units)
 
     # Small categories make a macro average less certain than its items together.
     effective_units = num_categories**2 / sum(1.0 / group.num_units for group in groups)
@@ -195,11 +134,11 @@ def measure_retention(
     elif verdict is Verdict.PASS and any(one.verdict is Verdict.FAIL for one in categories):
         verdict, reason = Verdict.INCONCLUSIVE, Reason.CATEGORY_FAILED
     ranked = [
-        (one.estimate.adjusted_ratio, one.category)
+        (one.estimate.adjusted_ratio.value, one.category)
         for one in categories
         if one.estimate.adjusted_ratio is not None
     ]
-    return Retention(
+    return RetentionResults(
         verdict=verdict,
         reason=reason,
         margin=margin,
@@ -241,7 +180,7 @@ def _group(items: Sequence[RetentionItem], num_resamples: int, rng: np.random.Ge
     units = cluster_sums(columns_K, clusters)
     drawn_BK = None
     if len(units) > 1:
-        drawn_BK = bootstrap_sums(units, num_resamples=num_resamples, rng=rng)
+        (drawn_BK,) = bootstrap_sums([units], num_resamples=num_resamples, rng=rng)
     return _Group(
         category=items[0].category,
         num_items=len(items),
@@ -254,25 +193,20 @@ def _group(items: Sequence[RetentionItem], num_resamples: int, rng: np.random.Ge
 def _category_retention(
     group: _Group, margin: float, level: float, is_binary: bool
 ) -> CategoryRetention:
-    estimate = _estimate(group.sums, group.drawn, level, group.num_items, group.num_units)
+    kept = _estimate(group.sums, group.drawn, level, group.num_items, group.num_units)
     flips = None
     if is_binary:
         flips = (int(group.sums[_REGRESSED]), int(group.sums[_GAINED]))
-    verdict, reason = judge(_evidence(estimate, float(group.num_units), flips), margin)
-    return CategoryRetention(
-        category=group.category, estimate=estimate, verdict=verdict, reason=reason
-    )
+    verdict, reason = judge(_evidence(kept, float(group.num_units), flips), margin)
+    return CategoryRetention(category=group.category, estimate=kept, verdict=verdict, reason=reason)
 
 
 def _evidence(
-    estimate: RetentionEstimate, effective_units: float, flips: tuple[int, int] | None
+    kept: RetentionGroup, effective_units: float, flips: tuple[int, int] | None
 ) -> Evidence:
     return Evidence(
-        adjusted_ratio=estimate.adjusted_ratio,
-        interval=estimate.adjusted_ratio_interval,
-        headroom=estimate.base - estimate.chance,
-        num_items=estimate.num_items,
-        num_units=estimate.num_units,
+        adjusted_ratio=kept.adjusted_ratio,
+        headroom=kept.base - kept.chance,
         effective_units=effective_units,
         flips=flips,
     )
@@ -284,52 +218,56 @@ def _estimate(
     level: float,
     num_items: int,
     num_units: int,
-) -> RetentionEstimate:
+) -> RetentionGroup:
     base, new, chance = (float(mean) for mean in sums_K[_MEANS] / sums_K[_COUNT])
     has_ratio = base > 0
     has_adjusted = base - chance >= MIN_ABOVE_CHANCE - 1e-12
-    difference_interval = ratio_interval = adjusted_interval = None
+    differences = ratios = adjusted = None
     if drawn_BK is not None:
         drawn_base, drawn_new, drawn_chance = (drawn_BK[:, _MEANS] / drawn_BK[:, [_COUNT]]).T
-        difference_interval = percentile_interval(drawn_new - drawn_base, level)
-        if has_ratio:
-            ratio_interval = percentile_interval(positive_ratio(drawn_new, drawn_base), level)
-        if has_adjusted:
-            adjusted_interval = percentile_interval(
-                positive_ratio(drawn_new - drawn_chance, drawn_base - drawn_chance), level
-            )
-    return RetentionEstimate(
-        num_items=num_items,
-        num_units=num_units,
+        differences = drawn_new - drawn_base
+        ratios = positive_ratio(drawn_new, drawn_base)
+        adjusted = positive_ratio(drawn_new - drawn_chance, drawn_base - drawn_chance)
+
+    def figure(value: float, drawn: FloatArray | None) -> Estimate:
+        return estimate(value, drawn, level=level, n=num_items, num_units=num_units)
+
+    return RetentionGroup(
         base=base,
         new=new,
         chance=chance,
-        difference=new - base,
-        difference_interval=difference_interval,
-        ratio=new / base if has_ratio else None,
-        ratio_interval=ratio_interval,
-        adjusted_ratio=(new - chance) / (base - chance) if has_adjusted else None,
-        adjusted_ratio_interval=adjusted_interval,
+        difference=figure(new - base, differences),
+        ratio=figure(new / base, ratios) if has_ratio else None,
+        adjusted_ratio=(
+            figure((new - chance) / (base - chance), adjusted) if has_adjusted else None
+        ),
     )
 
 
 def _flips(
-    sums_K: FloatArray, drawn_BK: FloatArray | None, level: float, null_flip_rate: float | None
+    sums_K: FloatArray,
+    drawn_BK: FloatArray | None,
+    level: float,
+    null_flip_rate: float | None,
+    num_units: int,
 ) -> Flips:
     regressed, gained = int(sums_K[_REGRESSED]), int(sums_K[_GAINED])
-    interval = None
-    if drawn_BK is not None:
-        interval = percentile_interval(drawn_BK[:, _REGRESSED] / drawn_BK[:, _COUNT], level)
+    rate = estimate(
+        regressed / float(sums_K[_COUNT]),
+        None if drawn_BK is None else drawn_BK[:, _REGRESSED] / drawn_BK[:, _COUNT],
+        level=level,
+        n=int(sums_K[_COUNT]),
+        num_units=num_units,
+    )
     return Flips(
         regressed=regressed,
         gained=gained,
-        regressed_rate=regressed / float(sums_K[_COUNT]),
-        regressed_rate_interval=interval,
+        regressed_rate=rate,
         gained_rate=gained / float(sums_K[_COUNT]),
         null_flip_rate=null_flip_rate,
         exceeds_null=(
-            interval.low > null_flip_rate
-            if interval is not None and null_flip_rate is not None
+            rate.low > null_flip_rate
+            if rate.low is not None and null_flip_rate is not None
             else None
         ),
         mcnemar_p=mcnemar_exact(regressed, gained),

@@ -8,8 +8,8 @@ higher is better. `docs/metrics.md` says what these scores do not see.
 
 import re
 import unicodedata
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import version
 from statistics import fmean
@@ -18,19 +18,10 @@ import numpy as np
 from rouge_score.rouge_scorer import RougeScorer
 from sacrebleu.metrics.bleu import BLEU
 
+from pipeline.contracts.evaluation_results import OverlapFigures
+from pipeline.contracts.samples import Score, measures_of, number
 from pipeline.errors import DataError, EvaluationError
 from pipeline.metrics.corpus_bleu import brevity_penalty, corpus_bleu_from_statistics
-
-__all__ = [
-    "CanonicalTokenizer",
-    "SampleOverlap",
-    "TextOverlap",
-    "corpus_bleu_from_statistics",
-    "repeated_4gram_rate",
-    "score_samples",
-    "summarize",
-    "tokenize",
-]
 
 ROUGE_SIGNATURE = f"rouge-score:{version('rouge-score')}|tok:canonical-1|stem:no|f1"
 """Change `canonical-1` whenever `tokenize` gives other tokens for any text."""
@@ -93,25 +84,9 @@ class SampleOverlap:
     num_answer_tokens: int
     num_reference_tokens: int
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TextOverlap:
-    """Overlap of a whole test set; scores in points, 0 to 100."""
-
-    rouge1: float
-    rouge2: float
-    rougeL: float  # noqa: N815 (the measure's name in the literature and in rouge-score)
-    bleu4: float
-    """Corpus BLEU."""
-    rouge_signature: str
-    bleu_signature: str
-    brevity_penalty: float
-    """1 when the answers are together at least as long as the references, else below 1."""
-    num_samples: int
-    num_empty: int
-    """Answers without a single token; each counts as 0 in every mean."""
-    mean_answer_tokens: float
-    mean_reference_tokens: float
+    def columns(self) -> dict[str, Score]:
+        """The scores by column of `samples.parquet`."""
+        return asdict(self)
 
 
 def score_samples(predictions: Sequence[str], references: Sequence[str]) -> list[SampleOverlap]:
@@ -165,32 +140,34 @@ def score_samples(predictions: Sequence[str], references: Sequence[str]) -> list
     return samples
 
 
-def summarize(samples: Sequence[SampleOverlap]) -> TextOverlap:
-    """Returns mean ROUGE and corpus BLEU over all samples, empty answers included.
+def summarize(samples: Sequence[Mapping[str, Score]]) -> OverlapFigures:
+    """Returns every figure of a set of answers, empty ones included.
 
-    Definition: ROUGE is the unweighted mean of the samples' F1 (macro); BLEU sums the n-gram counts
-        over samples before dividing (micro).
-    Direction: higher is better.
+    Definition: a measure's figure is the unweighted mean of the samples' scores (macro); BLEU sums
+        the n-gram counts over samples before dividing (micro).
+    Direction: as each measure's, `contracts.samples`.
     Source: rouge-score and sacrebleu, as for `score_samples`.
+
+    Args:
+        samples: scores of each answer by column of `samples.parquet`.
 
     Raises:
         DataError: `data.empty`, there is no sample.
     """
     if not samples:
         raise DataError("data.empty", "no sample to summarize; the test set has no row")
-    totals = np.sum([sample.bleu_statistics for sample in samples], axis=0)
-    return TextOverlap(
-        rouge1=fmean(sample.rouge1 for sample in samples),
-        rouge2=fmean(sample.rouge2 for sample in samples),
-        rougeL=fmean(sample.rougeL for sample in samples),
-        bleu4=float(corpus_bleu_from_statistics(totals)),
-        rouge_signature=ROUGE_SIGNATURE,
-        bleu_signature=_bleu_signature(),
+    totals = np.sum([sample["bleu_statistics"] for sample in samples], axis=0)
+    figures = {"bleu4": float(corpus_bleu_from_statistics(totals))} | {
+        measure.key: fmean(number(sample[measure.column]) for sample in samples)
+        for measure in measures_of("text_overlap")
+        if measure.aggregation == "mean"
+    }
+    return OverlapFigures(
+        n=len(samples),
+        num_empty=sum(sample["num_answer_tokens"] == 0 for sample in samples),
+        figures=figures,
         brevity_penalty=float(brevity_penalty(totals[0], totals[1])),
-        num_samples=len(samples),
-        num_empty=sum(sample.num_answer_tokens == 0 for sample in samples),
-        mean_answer_tokens=fmean(sample.num_answer_tokens for sample in samples),
-        mean_reference_tokens=fmean(sample.num_reference_tokens for sample in samples),
+        mean_reference_tokens=fmean(number(sample["num_reference_tokens"]) for sample in samples),
     )
 
 
@@ -206,7 +183,8 @@ def repeated_4gram_rate(tokens: Sequence[Hashable]) -> float:
 
 
 @cache
-def _bleu_signature() -> str:
+def bleu_signature() -> str:
+    """sacrebleu's own name of what `bleu4` computes."""
     metric = BLEU(tokenize="zh")
     metric.corpus_score([""], [[""]])  # the signature learns the number of references by scoring
     return str(metric.get_signature())

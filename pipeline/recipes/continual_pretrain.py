@@ -6,6 +6,11 @@ Metrics of the report are listed in `docs/training.md`.
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipeline.contracts.training_results import (
+    ContinualPretrainResults,
+    HeldoutChange,
+    HeldoutLoss,
+)
 from pipeline.contracts.training_specs import ContinualPretrainSpec
 from pipeline.data.datasets import dataset_digest, read_rows
 from pipeline.data.mixture import Source
@@ -57,7 +62,8 @@ def run(spec: ContinualPretrainSpec, context: RunContext) -> RecipeResult:
     ]
     carried = session.carried
     if carried is None:
-        carried = {"heldout_before": _measure(session, corpora, context)}
+        before = _measure(session, corpora, context)
+        carried = {"heldout_before": [one.model_dump() for one in before]}
     result = train(
         session.model,
         session.tokenizer,
@@ -76,16 +82,20 @@ def run(spec: ContinualPretrainSpec, context: RunContext) -> RecipeResult:
     )
     after = _measure(session, corpora, context)
     return RecipeResult(
-        metrics={
-            **result.phases[0].summary(),
-            "epochs_by_source": batches.epochs_by_source(),
-            "heldout": [
-                {"file": Path(dataset.resolved_path).name, "before": old, "after": new}
+        results=ContinualPretrainResults(
+            **dict(result.phases[0].results()),
+            epochs_by_source=batches.epochs_by_source(),
+            heldout=tuple(
+                HeldoutChange(
+                    file=Path(dataset.resolved_path).name,
+                    before=HeldoutLoss.model_validate(old),
+                    after=new,
+                )
                 for dataset, old, new in zip(
                     spec.heldout, result.carried["heldout_before"], after, strict=True
                 )
-            ],
-        },
+            ),
+        ),
         outputs={"model": result.model_path},
         inputs=_input_digests(spec, session),
     )
@@ -93,8 +103,8 @@ def run(spec: ContinualPretrainSpec, context: RunContext) -> RecipeResult:
 
 def _measure(
     session: TrainingSession, corpora: Sequence[HeldoutCorpus], context: RunContext
-) -> list[dict[str, float]]:
-    return [measure_heldout(session.model, corpus, context).to_json() for corpus in corpora]
+) -> list[HeldoutLoss]:
+    return [measure_heldout(session.model, corpus, context) for corpus in corpora]
 
 
 def _require_unseen(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
 
+from pipeline.contracts.training_results import CurriculumSftResults, StageResults
 from pipeline.contracts.training_specs import CurriculumSftSpec, CurriculumStage
 from pipeline.data.curriculum import StagePlan, plan_stages
 from pipeline.data.datasets import dataset_digest, read_rows
@@ -60,22 +61,22 @@ def run(spec: CurriculumSftSpec, context: RunContext) -> RecipeResult:
     seconds = sum(figures.seconds for figures in result.phases)
     num_tokens = sum(figures.num_tokens for figures in result.phases)
     return RecipeResult(
-        metrics={
-            "mode": spec.mode,
-            "steps": result.num_steps,
-            "tokens": num_tokens,
-            "trained_tokens": sum(figures.num_trained_tokens for figures in result.phases),
-            "seconds": seconds,
-            "tokens_per_second": num_tokens / seconds,
-            "stages": [
-                {
-                    "name": figures.name,
-                    **figures.summary(),
-                    "epochs_by_source": source.epochs_by_source(),
-                }
+        results=CurriculumSftResults(
+            mode=spec.mode,
+            steps=result.num_steps,
+            tokens=num_tokens,
+            trained_tokens=sum(figures.num_trained_tokens for figures in result.phases),
+            seconds=seconds,
+            tokens_per_second=num_tokens / seconds,
+            stages=tuple(
+                StageResults(
+                    **dict(figures.results()),
+                    name=figures.name,
+                    epochs_by_source=source.epochs_by_source(),
+                )
                 for figures, source in zip(result.phases, batches, strict=True)
-            ],
-        },
+            ),
+        ),
         outputs={"model": result.model_path},
         inputs=_input_digests(spec, session),
     )

@@ -1,31 +1,28 @@
 """Measure a checkpoint: domain answers, general ability, and text the base wrote.
 
-Report metrics (`docs/metrics.md` defines each figure):
-
-    text_overlap      rouge1 rouge2 rougeL bleu4 ... n; also apart for documents_seen, _unseen
-    general_ability   accuracy, mean_probability, n, chance
-    gauge             bits_per_byte, kl_nats_per_token, num_texts, num_tokens
-    retention         with `baseline`: accuracy and probability, each with interval and verdict
-    text_overlap_vs_baseline   with `baseline`: paired rouge1, rouge2, rougeL, bleu4
-
+Results: `contracts.evaluation_results.EvaluateResults` (`docs/metrics.md` defines each figure).
 Outputs: `samples` (samples.parquet), `gauge_texts` (gauge_texts.jsonl).
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from pipeline.contracts.evaluation_spec import EvaluateSpec, GaugeSettings
+from pipeline.contracts.evaluation_results import (
+    EvaluateResults,
+    GaugeResults,
+    RetentionByScore,
+    RetentionResults,
+)
+from pipeline.contracts.evaluation_spec import EvaluateSpec, GaugeSettings, GeneralAbilitySettings
 from pipeline.data.datasets import read_rows
 from pipeline.data.records import Document, DomainItem, MultipleChoiceItem
 from pipeline.decoding.engines import choose_engine, open_engine
 from pipeline.evaluation import general_ability, language_modeling
-from pipeline.evaluation.general_ability import ChoiceResult, evaluate_choices
-from pipeline.evaluation.generation import STARTS_OVER, answer_items, text_overlap_metrics
+from pipeline.evaluation.general_ability import ChoiceResult, choice_figures, evaluate_choices
+from pipeline.evaluation.generation import STARTS_OVER, answer_items, text_overlap_results
 from pipeline.evaluation.language_modeling import (
     GaugeText,
     read_gauge_texts,
@@ -35,14 +32,15 @@ from pipeline.evaluation.language_modeling import (
     write_gauge_texts,
 )
 from pipeline.evaluation.overlap_comparison import compare_overlap
+from pipeline.evaluation.retention_pairs import retention_items
 from pipeline.evaluation.samples import AnswerSample, read_samples, write_samples
 from pipeline.execution import RecipeResult, RunContext
-from pipeline.metrics.retention import RetentionItem, measure_retention
+from pipeline.metrics.retention import measure_retention
 from pipeline.modeling.device import choose_device
 from pipeline.modeling.loading import load_model, load_tokenizer, require_same_vocabulary
 from pipeline.provenance import checked_model
 
-Rows = dict[str, dict[str, Any]]
+Row = dict[str, object]
 
 
 def run(spec: EvaluateSpec, context: RunContext) -> RecipeResult:
@@ -60,27 +58,31 @@ def _run(spec: EvaluateSpec, context: RunContext) -> RecipeResult:
     answers: list[AnswerSample] = []
     choices: list[ChoiceResult] = []
     outputs = {"samples": context.run_dir / "samples.parquet"}
-    metrics: dict[str, Any] = {}
 
     if spec.text_overlap is not None:
         items = read_rows(spec.text_overlap.dataset, DomainItem)
         with open_engine(spec.engine, model_path, device=device, dtype=spec.dtype) as engine:
             answers = answer_items(engine, tokenizer, items, spec.text_overlap, context)
-        metrics["text_overlap"] = text_overlap_metrics(answers)
     model = load_model(model_path, dtype=getattr(torch, spec.dtype), device=device)
     context.raise_if_stopped(STARTS_OVER)
     if spec.general_ability is not None:
-        choices = _answer_choices(spec, model, tokenizer, context)
-        metrics["general_ability"] = _choice_metrics(choices)
+        choices = _answer_choices(spec.general_ability, model, tokenizer, context)
     context.raise_if_stopped(STARTS_OVER)
+    gauge = None
     if spec.gauge is not None:
         outputs["gauge_texts"] = context.run_dir / "gauge_texts.jsonl"
-        metrics["gauge"] = _gauge(spec, spec.gauge, model, outputs["gauge_texts"], device, context)
+        gauge = _gauge(spec, spec.gauge, model, outputs["gauge_texts"], device, context)
     write_samples(answers, choices, outputs["samples"])
+    results = EvaluateResults(
+        text_overlap=text_overlap_results(answers) if spec.text_overlap else None,
+        general_ability=choice_figures(choices) if spec.general_ability else None,
+        gauge=gauge,
+    )
     if spec.baseline is not None:
-        metrics |= _against_baseline(spec, Path(spec.baseline.resolved_path), outputs["samples"])
+        baseline = Path(spec.baseline.resolved_path)
+        results = _against_baseline(spec, results, baseline, outputs["samples"])
     return RecipeResult(
-        metrics=metrics,
+        results=results,
         outputs=outputs,
         inputs={"model": model_digest, "base": base_digest},
         definitions={
@@ -93,28 +95,16 @@ def _run(spec: EvaluateSpec, context: RunContext) -> RecipeResult:
 
 
 def _answer_choices(
-    spec: EvaluateSpec,
+    settings: GeneralAbilitySettings,
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     context: RunContext,
 ) -> list[ChoiceResult]:
-    assert spec.general_ability is not None  # noqa: S101 (the caller checked)
-    items = read_rows(spec.general_ability.dataset, MultipleChoiceItem)
+    items = read_rows(settings.dataset, MultipleChoiceItem)
     progress = context.progress("questions", total=len(items), unit="questions")
     results = evaluate_choices(model, tokenizer, items)
     progress.advance_to(len(items))
     return results
-
-
-def _choice_metrics(results: Sequence[ChoiceResult]) -> dict[str, Any]:
-    count = len(results)
-    return {
-        "accuracy": sum(result.is_correct for result in results) / count,
-        "num_correct": sum(result.is_correct for result in results),
-        "mean_probability": sum(result.probability for result in results) / count,
-        "chance": sum(1 / len(result.choices) for result in results) / count,
-        "n": count,
-    }
 
 
 def _gauge(
@@ -124,7 +114,7 @@ def _gauge(
     path: Path,
     device: str,
     context: RunContext,
-) -> dict[str, Any]:
+) -> GaugeResults:
     base_path = Path(spec.base.resolved_path)
     base = load_model(base_path, dtype=getattr(torch, spec.dtype), device=device)
     progress = context.progress("gauge", total=settings.num_samples, unit="texts")
@@ -132,7 +122,7 @@ def _gauge(
     write_gauge_texts(texts, path)
     gauge = summarize_gauge(score_gauge_texts(model, base, texts))
     progress.advance_to(settings.num_samples)
-    return asdict(gauge)
+    return gauge
 
 
 def _gauge_texts(
@@ -153,42 +143,26 @@ def _gauge_texts(
         )
 
 
-def _against_baseline(spec: EvaluateSpec, baseline: Path, samples: Path) -> dict[str, Any]:
-    """Paired comparison with the baseline's results on the same items."""
-    compared: dict[str, Any] = {}
+def _against_baseline(
+    spec: EvaluateSpec, results: EvaluateResults, baseline: Path, samples: Path
+) -> EvaluateResults:
+    """`results` with the paired comparison with the baseline's results on the same items."""
+    compared: dict[str, object] = {}
     if spec.general_ability is not None:
         margin = spec.general_ability.retention_margin
-        rows = [_by_id(path, "general_ability") for path in (baseline, samples)]
-        compared["retention"] = {
-            "accuracy": _retention(*rows, score="is_correct", margin=margin, seed=spec.seed),
-            "probability": _retention(*rows, score="probability", margin=margin, seed=spec.seed),
-        }
+        rows = [read_samples(path, "general_ability") for path in (baseline, samples)]
+        compared["retention"] = RetentionByScore(
+            accuracy=_retention(*rows, score="is_correct", margin=margin, seed=spec.seed),
+            probability=_retention(*rows, score="probability", margin=margin, seed=spec.seed),
+        )
     if spec.text_overlap is not None:
-        rows = [_by_id(path, "text_overlap") for path in (baseline, samples)]
+        rows = [read_samples(path, "text_overlap") for path in (baseline, samples)]
         compared["text_overlap_vs_baseline"] = compare_overlap(*rows, seed=spec.seed)
-    return compared
-
-
-def _by_id(path: Path, task: str) -> Rows:
-    return {str(row["item_id"]): row for row in read_samples(path, task)}
+    return results.model_copy(update=compared)
 
 
 def _retention(
-    baseline: Rows, candidate: Rows, *, score: str, margin: float, seed: int
-) -> dict[str, Any]:
-    items = []
-    for item_id in dict.fromkeys((*baseline, *candidate)):
-        base, new = baseline.get(item_id), candidate.get(item_id)
-        known = base or new
-        assert known is not None  # noqa: S101 (the id came from one of the two)
-        items.append(
-            RetentionItem(
-                item_id=item_id,
-                category=known["category"],
-                base=None if base is None else float(base[score]),
-                new=None if new is None else float(new[score]),
-                num_choices=len(known["choices"]),
-                cluster=known["cluster"],
-            )
-        )
-    return asdict(measure_retention(items, margin=margin, seed=seed))
+    baseline: Sequence[Row], candidate: Sequence[Row], *, score: str, margin: float, seed: int
+) -> RetentionResults:
+    items = retention_items(baseline, candidate, score=score)
+    return measure_retention(items, margin=margin, seed=seed)

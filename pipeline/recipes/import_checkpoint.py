@@ -3,14 +3,15 @@
 The copy is what is inspected in the end: a directory that changes while it is copied cannot bring
 in anything that was not looked at. A `.gguf` stays one; it is dequantised when it is loaded.
 
-Report metrics: `num_files`, `num_bytes`. Output: `model` (a directory, or the `.gguf` file inside
-one), whose facts the report holds as for every model.
+Results: `contracts.import_results.ImportCheckpointResults`. Output: `model` (a directory, or the
+`.gguf` file inside one), whose facts the report holds as for every model.
 """
 
 import os
 import shutil
 from pathlib import Path
 
+from pipeline.contracts.import_results import ImportCheckpointResults
 from pipeline.contracts.import_specs import ImportCheckpointSpec
 from pipeline.errors import ModelError, StoppedAtCheckpoint
 from pipeline.execution import RecipeResult, RunContext, StageProgress
@@ -55,7 +56,7 @@ def run(spec: ImportCheckpointSpec, context: RunContext) -> RecipeResult:
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return RecipeResult(
-        metrics={"num_files": len(facts.files), "num_bytes": facts.size_bytes},
+        results=ImportCheckpointResults(num_files=len(facts.files), num_bytes=facts.size_bytes),
         outputs={"model": directory if source.is_dir() else directory / source.name},
         inputs={"source": digest},
     )

@@ -1,14 +1,6 @@
 """Read an uploaded file into an immutable data set version; starts without torch.
 
-Report metrics:
-
-    num_rows, num_rejected    every row that is not blank is one of the two
-    is_committed              whether the version was written; see the spec's `policy`
-    has_file_error            the reading ended at an error of the file as a whole
-    errors_by_code            code, count, first lines and one example, most frequent first
-    source                    as in the manifest (`pipeline/contracts/dataset_manifest.py`)
-    manifest                  of a committed version
-
+Results: `contracts.import_results.ImportDatasetResults`; every row that is not blank is counted.
 Outputs: `dataset` (dataset/rows.parquet, beside it manifest.json) of a committed version, `errors`
 (errors.parquet) when rows were rejected.
 """
@@ -18,13 +10,17 @@ import shutil
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from pipeline.contracts.dataset_manifest import (
     ColumnMeaning,
     DatasetManifest,
     SourceFile,
     StoredColumn,
+)
+from pipeline.contracts.import_results import (
+    ImportDatasetResults,
+    RowErrorExample,
+    RowErrorGroup,
 )
 from pipeline.contracts.import_specs import ImportDatasetSpec
 from pipeline.contracts.row_errors import RowError
@@ -83,18 +79,10 @@ def run(spec: ImportDatasetSpec, context: RunContext) -> RecipeResult:
         errors_by_code = _copy_rows(items, originals, rows, errors, context, num_lines)
 
     is_committed = rows.num_rows > 0 and (errors.num_rows == 0 or spec.policy == "valid_rows")
-    metrics: dict[str, Any] = {
-        "num_rows": rows.num_rows,
-        "num_rejected": errors.num_rows,
-        "is_committed": is_committed,
-        "has_file_error": any(item["is_about_file"] for item in errors_by_code),
-        "errors_by_code": errors_by_code,
-        "source": source.model_dump(mode="json"),
-    }
+    manifest = None
     outputs: dict[str, Path] = {}
     if is_committed:
         manifest = _write_manifest(spec, partial, source, rows, errors.num_rows)
-        metrics["manifest"] = manifest.model_dump(mode="json")
         partial.rename(directory)
         outputs["dataset"] = directory / "rows.parquet"
     else:
@@ -103,7 +91,16 @@ def run(spec: ImportDatasetSpec, context: RunContext) -> RecipeResult:
         outputs["errors"] = errors_path
     else:
         errors_path.unlink()
-    return RecipeResult(metrics=metrics, outputs=outputs, inputs={"source": sha256})
+    results = ImportDatasetResults(
+        num_rows=rows.num_rows,
+        num_rejected=errors.num_rows,
+        is_committed=is_committed,
+        has_file_error=any(group.is_about_file for group in errors_by_code),
+        errors_by_code=errors_by_code,
+        source=source,
+        manifest=manifest,
+    )
+    return RecipeResult(results=results, outputs=outputs, inputs={"source": sha256})
 
 
 def _check_upload(spec: ImportDatasetSpec, path: Path) -> str:
@@ -156,21 +153,20 @@ def _copy_rows(
     errors: ErrorWriter,
     context: RunContext,
     num_lines: int,
-) -> list[dict[str, Any]]:
+) -> tuple[RowErrorGroup, ...]:
     """Every item is written to one of the two files; the errors by code, most frequent first."""
     progress = context.progress("validate", total=num_lines, unit="rows") if num_lines else None
     num_by_code: Counter[str] = Counter()
     first_lines: dict[str, list[int]] = {}
-    examples: dict[str, dict[str, Any]] = {}
+    examples: dict[str, RowErrorExample] = {}
     file_codes: set[str] = set()
     for item in items:
         if isinstance(item, RowError):
             num_by_code[item.code] += 1
             if item.code not in examples:
-                examples[item.code] = {
-                    "params": storable_params(item),
-                    "value_excerpt": storable(item.value_excerpt),
-                }
+                examples[item.code] = RowErrorExample(
+                    params=storable_params(item), value_excerpt=storable(item.value_excerpt)
+                )
             lines = first_lines.setdefault(item.code, [])
             original = OriginalRow()
             if item.is_about_file:
@@ -192,16 +188,16 @@ def _copy_rows(
     num_done = rows.num_rows + errors.num_rows
     # Lines are an upper bound of rows; the last event says how many there were.
     context.progress("validate", total=num_done, unit="rows", done=num_done)
-    return [
-        {
-            "code": code,
-            "count": count,
-            "first_lines": first_lines[code],
-            "is_about_file": code in file_codes,
-            "example": examples[code],
-        }
+    return tuple(
+        RowErrorGroup(
+            code=code,
+            count=count,
+            first_lines=tuple(first_lines[code]),
+            is_about_file=code in file_codes,
+            example=examples[code],
+        )
         for code, count in num_by_code.most_common()
-    ]
+    )
 
 
 def _write_manifest(

@@ -3,14 +3,7 @@
 Stages: `answers` (the target answers the prompts; skipped when a cache is given or was already
 written), `train`, `acceptance` (what the draft would gain, on answers it was not trained on).
 
-Report metrics:
-
-    objective, parameters                  parameters of the draft
-    steps tokens trained_tokens loss_first loss_last seconds ...   as every training reports
-    answers      n, tokens; n_trained, tokens_trained (the others are held back); tail_mass_p95
-    acceptance   greedy_agreement (share of positions at which the draft's argmax is the target's),
-                 block_efficiency for draft lengths 1..6, over n answers, tokens
-
+Results: `contracts.training_results.LogitDistillResults`.
 Outputs: `model` (a complete checkpoint with the target's tokenizer) and `teacher_cache`.
 """
 
@@ -19,7 +12,6 @@ from collections.abc import Sequence
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -27,6 +19,11 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pipeline.contracts.distillation_spec import LogitDistillSpec
+from pipeline.contracts.training_results import (
+    AcceptanceFigures,
+    LogitDistillResults,
+    TeacherAnswerFigures,
+)
 from pipeline.data.datasets import dataset_digest, read_rows
 from pipeline.data.records import Conversation, DomainItem
 from pipeline.data.tokenize import (
@@ -110,13 +107,13 @@ def run(spec: LogitDistillSpec, context: RunContext) -> RecipeResult:
         resume=session.resume,
     )
     return RecipeResult(
-        metrics={
-            "objective": spec.objective,
-            **result.phases[0].summary(),
-            "parameters": sum(parameter.numel() for parameter in model.parameters()),
-            "answers": _answer_figures(answers, trained),
-            "acceptance": _acceptance(model, heldback, context),
-        },
+        results=LogitDistillResults(
+            **dict(result.phases[0].results()),
+            objective=spec.objective,
+            parameters=sum(parameter.numel() for parameter in model.parameters()),
+            answers=_answer_figures(answers, trained),
+            acceptance=_acceptance(model, heldback, context),
+        ),
         outputs={"model": result.model_path, "teacher_cache": cache_path},
         inputs={
             "target": session.model_digest,
@@ -277,39 +274,38 @@ def _loss_function(spec: LogitDistillSpec) -> LossFunction[DistillationBatch]:
 
 def _answer_figures(
     answers: Sequence[TeacherAnswer], trained: Sequence[TeacherAnswer]
-) -> dict[str, Any]:
+) -> TeacherAnswerFigures:
     tails = np.concatenate([answer.tail_mass for answer in answers])
-    return {
-        "n": len(answers),
-        "tokens": sum(len(answer.answer_ids) for answer in answers),
-        "n_trained": len(trained),
-        "tokens_trained": sum(len(answer.answer_ids) for answer in trained),
-        # Above 0.02 the top k misses too much; raise answers.top_k_logprobs.
-        "tail_mass_p95": float(np.quantile(tails, 0.95)),
-    }
+    return TeacherAnswerFigures(
+        n=len(answers),
+        tokens=sum(len(answer.answer_ids) for answer in answers),
+        n_trained=len(trained),
+        tokens_trained=sum(len(answer.answer_ids) for answer in trained),
+        tail_mass_p95=float(np.quantile(tails, 0.95)),
+    )
 
 
 def _acceptance(
     model: PreTrainedModel, answers: Sequence[TeacherAnswer], context: RunContext
-) -> dict[str, Any]:
+) -> AcceptanceFigures:
     progress = context.progress("acceptance", len(answers), "answers")
     agreements = []
     for answer in answers:
         agreements.append(_agreement(model, answer))
         progress.advance()
     after_first = [agreement[1:] for agreement in agreements]  # prefill gives the first token
-    return {
-        "n": len(answers),
-        "tokens": sum(len(agreement) for agreement in agreements),
-        "greedy_agreement": float(np.concatenate(agreements).mean()),
-        "block_efficiency": {
+    return AcceptanceFigures(
+        n=len(answers),
+        tokens=sum(len(agreement) for agreement in agreements),
+        greedy_agreement=float(np.concatenate(agreements).mean()),
+        block_efficiency={
             str(length): simulate_rounds(
                 after_first, num_speculative_tokens=length
             ).block_efficiency
             for length in DRAFT_LENGTHS
             if any(len(flags) for flags in after_first)
         },
-    }
+    )
 
 
 def _agreement(model: PreTrainedModel, answer: TeacherAnswer) -> NDArray[np.bool_]:

@@ -16,12 +16,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 from pipeline.contracts.codec import canonical_json
 from pipeline.contracts.documents import read_run_spec
 from pipeline.contracts.plans import check_gates, execution_order, resolve_references
-from pipeline.contracts.reports import Report
+from pipeline.contracts.reports import Report, parse_report
+from pipeline.contracts.results import PlanResults, StepOutcome
 from pipeline.contracts.specs import PlanSpec, PlanStep, RunSpec
 from pipeline.errors import StepError, StoppedAtCheckpoint
 from pipeline.execution import RecipeResult, RunContext
@@ -47,7 +47,7 @@ def run(spec: PlanSpec, context: RunContext) -> RecipeResult:
     order = execution_order(spec)
     progress = context.progress("plan", total=len(order), unit="steps")
     outputs: Outputs = {}
-    steps: dict[str, Any] = {}
+    steps: dict[str, StepOutcome] = {}
     for index, step in enumerate(order):
         context.raise_if_stopped("stopped between two steps; run the same command again to go on")
         resolved = resolve_references(step.spec, outputs)
@@ -61,20 +61,20 @@ def run(spec: PlanSpec, context: RunContext) -> RecipeResult:
                 raise StepError(
                     step.id, "run.no_report", "ended with status 0 but wrote no report", 1
                 )
-        check_gates(step.id, step.gates, report.model_dump(mode="json"))
+        check_gates(step.id, step.gates, report)
         for name, output in report.outputs.items():
             outputs[step.id, name] = (str(step_dir / output.path), output.digest)
-        steps[step.id] = {"kind": report.kind, "seconds": report.seconds, "kept": kept}
+        steps[step.id] = StepOutcome(kind=report.kind, seconds=report.seconds, kept=kept)
         logger.info("step %s finished in %.0f s%s", step.id, report.seconds, " (kept)" * kept)
         progress.advance_to(index + 1)
-    return RecipeResult(metrics={"steps": steps})
+    return RecipeResult(results=PlanResults(steps=steps))
 
 
 def _finished_report(step_dir: Path, spec: RunSpec) -> Report | None:
     path, written = step_dir / "report.json", step_dir / "spec.json"
     if not path.exists() or not written.exists():
         return None
-    held, report = read_run_spec(written.read_bytes()), Report.parse(path.read_bytes())
+    held, report = read_run_spec(written.read_bytes()), parse_report(path.read_bytes())
     return report if held.spec == spec and report.spec_digest == held.digest else None
 
 

@@ -4,18 +4,18 @@
     bench    every arm decodes every prompt, interleaved over the repeats, batch 1
     gate     every arm's tokens are the target's own, or the run is not lossless
 
-Report metrics: `arms` (by name, the autoregressive one first), `losslessness`, `num_prompts`,
-`num_repeats`, `engine`, `interleaved`, `headline_arm`. `docs/decoding.md` defines each figure.
+Results: `contracts.decoding_results.SpeculativeDecodeResults`; `docs/decoding.md` defines
+each figure.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from pipeline.contracts.decoding_results import LosslessnessResults, SpeculativeDecodeResults
 from pipeline.contracts.decoding_spec import SpeculativeDecodeSpec
 from pipeline.data.datasets import read_rows
 from pipeline.data.records import DomainItem, Message
@@ -84,27 +84,27 @@ def _run(spec: SpeculativeDecodeSpec, context: RunContext) -> RecipeResult:
         arms = _probe_arms(spec, target, draft_paths, probed or timed, params, context)
         measured = _measure_interleaved(arms, timed, params, spec.num_repeats, context)
         losslessness = _gate(spec, target, measured, timed, params)
-    if losslessness is not None and not losslessness["is_lossless"]:
+    if losslessness is not None and not losslessness.is_lossless:
         context.warn(
             "decode.not_lossless",
             "an arm's tokens differ from the target's own beyond rounding, so its speedup buys "
             "another answer; report.json lists the prompts under losslessness",
         )
-    metrics = {
-        "arms": {
+    results = SpeculativeDecodeResults(
+        arms={
             name: arm_figures(arms[name], measured[name], measured[AUTOREGRESSIVE], seed=spec.seed)
             for name in arms
         },
-        "losslessness": losslessness,
-        "num_prompts": len(timed),
-        "num_repeats": spec.num_repeats,
-        "engine": engine_name,
-        "interleaved": engine_name != "vllm",
-        "headline_arm": spec.drafts[0].name if spec.drafts else NGRAM,
-    }
+        losslessness=losslessness,
+        num_prompts=len(timed),
+        num_repeats=spec.num_repeats,
+        engine=engine_name,
+        interleaved=engine_name != "vllm",
+        headline_arm=spec.drafts[0].name if spec.drafts else NGRAM,
+    )
     inputs = {"target": target_digest} | {f"drafts.{name}": drafts[name][1] for name in drafts}
     return RecipeResult(
-        metrics=metrics,
+        results=results,
         inputs=inputs,
         definitions={"speedup": "decode seconds, median over prompts and repeats, batch 1"},
     )
@@ -239,7 +239,7 @@ def _gate(
     measured: Mapping[str, Measurement],
     prompts: Sequence[Prompt],
     params: SamplingParams,
-) -> dict[str, Any] | None:
+) -> LosslessnessResults | None:
     """Greedy outputs of all arms against the target's own; None for sampled decoding."""
     if spec.temperature > 0:
         return None
@@ -256,11 +256,11 @@ def _gate(
     }
     batched = AutoregressiveEngine(target, max_batch_size=8).generate(prompts, params)
     null = check_greedy_losslessness(target, prompts, reference, [one.token_ids for one in batched])
-    return {
-        "is_lossless": all(result.is_lossless for result in results.values()),
-        "arms": {name: asdict(result) for name, result in results.items()},
-        "autoregressive_batch_1_vs_8": asdict(null),
-    }
+    return LosslessnessResults(
+        is_lossless=all(result.is_lossless for result in results.values()),
+        arms=results,
+        autoregressive_batch_1_vs_8=null,
+    )
 
 
 def _engine(arm: Arm) -> Engine:

@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from pipeline.contracts.training_results import HeldoutLoss
 from pipeline.data.packing import best_fit_decreasing
 from pipeline.data.records import Document
 from pipeline.data.tokenize import start_of_text
@@ -15,22 +16,6 @@ from pipeline.errors import DataError, StoppedAtCheckpoint
 from pipeline.execution import RunContext
 from pipeline.training.batches import PackedBatch, packed_batch
 from pipeline.training.losses import cross_entropy_loss
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class HeldoutLoss:
-    """How well a model predicts a corpus."""
-
-    loss: float
-    """Nats per token."""
-    bits_per_byte: float
-    """Comparable between tokenizers; over the bytes of the predicted tokens only."""
-    num_tokens: int
-    num_bytes: int
-
-    def to_json(self) -> dict[str, float]:
-        """The figures of a report."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

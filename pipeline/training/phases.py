@@ -7,6 +7,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import torch
 from transformers import PreTrainedModel
 
+from pipeline.contracts.training_results import PhaseResults
 from pipeline.training.schedule import LearningRate
 
 NUM_AVERAGED_LOSSES = 10
@@ -88,16 +89,16 @@ class PhaseFigures:
             for source, count in batch.tokens_by_source.items():
                 self.tokens_by_source[source] = self.tokens_by_source.get(source, 0) + count
 
-    def summary(self) -> dict[str, Any]:
-        """The figures of a report; `loss_last` is the mean of the last ten steps."""
+    def results(self) -> PhaseResults:
+        """What a report says; `loss_last` is the mean of the last ten steps."""
         last = self.losses[-NUM_AVERAGED_LOSSES:]
-        return {
-            "steps": self.num_steps,
-            "tokens": self.num_tokens,
-            "trained_tokens": self.num_trained_tokens,
-            "tokens_by_source": dict(sorted(self.tokens_by_source.items())),
-            "loss_first": self.losses[0],
-            "loss_last": sum(last) / len(last),
-            "seconds": self.seconds,
-            "tokens_per_second": self.num_tokens / self.seconds,
-        }
+        return PhaseResults(
+            steps=self.num_steps,
+            tokens=self.num_tokens,
+            trained_tokens=self.num_trained_tokens,
+            tokens_by_source=dict(sorted(self.tokens_by_source.items())),
+            loss_first=self.losses[0],
+            loss_last=sum(last) / len(last),
+            seconds=self.seconds,
+            tokens_per_second=self.num_tokens / self.seconds,
+        )

@@ -9,8 +9,9 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 from numpy.typing import NDArray
 
+from pipeline.metrics.paired import TIE_TOLERANCE
 from studio.evaluations.measures import Measure
-from studio.evaluations.resampling import TIE_TOLERANCE, pair_rows
+from studio.evaluations.resampling import pair_rows
 from studio.evaluations.sample_files import SamplesFile, Task, load_scores
 
 OUTCOMES: Mapping[str, Promise] = {

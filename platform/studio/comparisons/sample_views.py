@@ -11,13 +11,13 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from pipeline.errors import EvaluationError
+from pipeline.metrics.paired import TIE_TOLERANCE
 from studio.accounts.access import ProjectRequest
 from studio.comparisons.chosen import Comparison
 from studio.comparisons.sample_pairs import OUTCOMES, SORTS, SamplePairs, sample_pairs
 from studio.evaluations.formats import NONE, difference, measured
 from studio.evaluations.measures import TASK_LABELS, Measure, item_measures
 from studio.evaluations.one_result import chosen
-from studio.evaluations.resampling import TIE_TOLERANCE
 from studio.evaluations.results import Evaluation
 from studio.evaluations.row_pages import excerpt, html_lang, row_page
 from studio.evaluations.sample_files import TASKS, SamplesFile, Task, load_scores, load_texts

@@ -11,7 +11,8 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
-from pipeline.contracts.plans import metric_at
+from pipeline.contracts.reports import stored_report
+from pipeline.contracts.results import value_at
 from studio.accounts.models import Project
 from studio.evaluations.sample_files import SamplesFile
 from studio.registry.models import Checkpoint
@@ -73,7 +74,7 @@ class Result:
 
     def figure(self, dotted: str) -> Any:
         """The value at a dotted path of the report's metrics; None where there is none."""
-        return metric_at(self.report.get("metrics", {}), dotted)
+        return value_at(stored_report(self.report).results, dotted)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

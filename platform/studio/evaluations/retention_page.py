@@ -9,7 +9,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from pipeline.metrics.noninferiority import Reason, Verdict
+from pipeline.contracts.evaluation_results import Reason, Verdict
 from studio.evaluations.formats import (
     NONE,
     bounds,

@@ -1,0 +1,167 @@
+"""What an evaluation found; `docs/metrics.md` defines each figure."""
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import Field
+
+from pipeline.contracts.base import Contract
+from pipeline.contracts.estimates import Estimate, PairedFigure
+
+
+class Verdict(StrEnum):
+    """Outcome of the non-inferiority test."""
+
+    PASS = "PASS"  # noqa: S105 (a verdict)
+    FAIL = "FAIL"
+    INCONCLUSIVE = "INCONCLUSIVE"
+
+
+class Reason(StrEnum):
+    """Why the verdict is what it is."""
+
+    INTERVAL = "interval"
+    """The interval lies on one side of 1 - margin."""
+    INTERVAL_CROSSES_MARGIN = "interval_crosses_margin"
+    TOO_FEW_ITEMS = "too_few_items"
+    """The interval is narrow only because too few items could have changed."""
+    BASE_NEAR_CHANCE = "base_near_chance"
+    """The base itself hardly does better than guessing: there is nothing to retain."""
+    ITEMS_MISSING = "items_missing"
+    CATEGORY_FAILED = "category_failed"
+    """The macro average would pass, but a category fails by itself."""
+
+
+class OverlapFigures(Contract):
+    """How much a set of answers shares with its references."""
+
+    n: int = Field(ge=1)
+    num_empty: int
+    """Answers without a single token; each counts as 0 in every mean."""
+    figures: dict[str, float]
+    """By key of `contracts.samples.MEASURES`, task `text_overlap`."""
+    brevity_penalty: float
+    """1 when the answers are together at least as long as the references, else below 1."""
+    mean_reference_tokens: float
+
+
+class TextOverlapResults(OverlapFigures):
+    """All answers, and apart those on documents that training may have seen and those kept out."""
+
+    rouge_signature: str
+    bleu_signature: str
+    documents_seen: OverlapFigures | None = None
+    documents_unseen: OverlapFigures | None = None
+
+
+class GeneralAbilityResults(Contract):
+    """Multiple-choice questions answered by the probability of each full answer."""
+
+    n: int = Field(ge=1)
+    num_correct: int
+    chance: float
+    """Mean score of uniform guessing."""
+    figures: dict[str, float]
+    """By key of `contracts.samples.MEASURES`, task `general_ability`."""
+
+
+class GaugeResults(Contract):
+    """How well the model predicts text that the base wrote; totals over all texts."""
+
+    bits_per_byte: float
+    kl_nats_per_token: float
+    """KL(base || model)"""
+    num_texts: int
+    num_tokens: int
+    num_bytes: int
+
+
+class RetentionGroup(Contract):
+    """Retention over one group of items."""
+
+    base: float
+    """Mean score of the base model."""
+    new: float
+    chance: float
+    """Mean score of uniform guessing."""
+    difference: Estimate
+    """new - base"""
+    ratio: Estimate | None
+    """new / base; None unless the base is positive."""
+    adjusted_ratio: Estimate | None
+    """(new - chance) / (base - chance); None where the base is too near to guessing."""
+
+    @property
+    def num_items(self) -> int:
+        return self.difference.n
+
+    @property
+    def num_units(self) -> int:
+        """Clusters, or items without one: what was resampled."""
+        return self.difference.num_units
+
+
+class CategoryRetention(Contract):
+    """Retention in one category; intervals of all categories hold together at the stated level."""
+
+    category: str
+    estimate: RetentionGroup
+    verdict: Verdict
+    reason: Reason
+
+
+class Flips(Contract):
+    """Right answers lost and won, for scores that are 0 or 1."""
+
+    regressed: int
+    """1 -> 0"""
+    gained: int
+    """0 -> 1"""
+    regressed_rate: Estimate
+    gained_rate: float
+    null_flip_rate: float | None
+    """1 -> 0 rate between two runs of the base itself."""
+    exceeds_null: bool | None
+    """False reads "no detectable forgetting"; None without a null or an interval."""
+    mcnemar_p: float
+
+
+class RetentionResults(Contract):
+    """How much of the base's ability is kept, with what a reader needs to doubt it."""
+
+    verdict: Verdict
+    reason: Reason
+    margin: float
+    macro: RetentionGroup
+    """Every category weighs the same; `macro.adjusted_ratio` is what the verdict judges."""
+    micro: RetentionGroup
+    """Every item weighs the same."""
+    categories: tuple[CategoryRetention, ...]
+    worst_category: str | None
+    """Lowest adjusted ratio; None where no category is far enough above chance."""
+    flips: Flips | None
+    """None for scores between 0 and 1."""
+    num_missing: int
+    items_needed: int | None
+    """Items of this mix that would settle the verdict were the ratio to stay where it is."""
+
+
+class RetentionByScore(Contract):
+    """Retention by what an item's score is."""
+
+    accuracy: RetentionResults
+    """Right or wrong; the verdict of record."""
+    probability: RetentionResults
+    """Probability of the right choice."""
+
+
+class EvaluateResults(Contract):
+    """A checkpoint's figures; with a baseline, also what it keeps of it. None: not measured."""
+
+    kind: Literal["evaluate"] = "evaluate"
+    text_overlap: TextOverlapResults | None = None
+    general_ability: GeneralAbilityResults | None = None
+    gauge: GaugeResults | None = None
+    retention: RetentionByScore | None = None
+    text_overlap_vs_baseline: dict[str, PairedFigure] | None = None
+    """By measure."""

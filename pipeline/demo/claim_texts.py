@@ -1,0 +1,140 @@
+"""The rows of `claim_rows` in words, for the terminal, the HTML report and the README."""
+
+from pipeline.contracts.claims import Claim, ClaimRow, Words
+from pipeline.contracts.estimates import Estimate
+from pipeline.contracts.evaluation_results import EvaluateResults, TextOverlapResults, Verdict
+from pipeline.demo.summary import STEP_OF_ROLE, Summary
+
+VERDICTS = {
+    Verdict.PASS: Words(en="PASS", zh="保持"),
+    Verdict.FAIL: Words(en="FAIL", zh="未保持"),
+    Verdict.INCONCLUSIVE: Words(en="INCONCLUSIVE", zh="无法定论"),
+}
+UNITS = {"prompt": Words(en="prompts", zh="条提示"), "item": Words(en="questions", zh="题")}
+DISTILLED, CONTROL, NGRAM = "distilled", "control_target_text", "ngram"
+
+
+def format_ratio(value: float | None) -> str:
+    """`1.042x`, or a dash where there is no ratio."""
+    return "-" if value is None else f"{value:.3f}x"
+
+
+def format_interval(estimate: Estimate | None) -> str:
+    """`0.950 ... 1.102`, or a dash where there is no interval."""
+    if estimate is None or estimate.interval is None:
+        return "-"
+    return f"{estimate.low:.3f} ... {estimate.high:.3f}"
+
+
+def count_words(row: ClaimRow) -> Words:
+    """How many of what were compared."""
+    if row.ratio is None:
+        return Words(en="-", zh="-")
+    unit = UNITS["prompt" if row.ratio.resampled == "prompt" else "item"]
+    return Words(en=f"{row.ratio.n} {unit.en}", zh=f"{row.ratio.n} {unit.zh}")
+
+
+def verdict_words(claim: Claim, summary: Summary) -> Words | None:
+    """What may be said; None for a figure that nothing is judged by."""
+    if claim.gauge == "speedup":
+        checked = summary.benchmark.losslessness
+        if checked is None:
+            return Words(en="losslessness not checked", zh="未检验无损")
+        if checked.is_lossless:
+            return Words(en="lossless", zh="无损")
+        return Words(en="NOT LOSSLESS", zh="有损")
+    if claim.gauge != "retention":
+        return None
+    retention = _candidate(claim, summary).retention
+    if retention is None:
+        return None
+    verdict, margin = VERDICTS[retention.accuracy.verdict], retention.accuracy.margin
+    return Words(
+        en=f"{verdict.en} at a {margin:.0%} margin", zh=f"{verdict.zh}（容许损失 {margin:.0%}）"
+    )
+
+
+def detail_words(claim: Claim, summary: Summary) -> Words:
+    """The absolute values behind a ratio."""
+    if claim.gauge == "speedup":
+        return _speedup_detail(summary)
+    if claim.gauge == "retention":
+        return _retention_detail(_candidate(claim, summary))
+    return _overlap_detail(claim, summary)
+
+
+def _retention_detail(candidate: EvaluateResults) -> Words:
+    if candidate.retention is None or candidate.gauge is None:
+        return Words(en="", zh="")
+    accuracy = candidate.retention.accuracy.micro
+    probability = candidate.retention.probability.micro
+    return _both(
+        "accuracy {0:.3f} -> {1:.3f}; probability of the right choice {2:.3f} -> {3:.3f}; "
+        "KL(base||model) {4:.3f} nats/token on text the base wrote",
+        "正确率 {0:.3f} -> {1:.3f}；正确选项概率 {2:.3f} -> {3:.3f}；"
+        "在基座所写文本上 KL(base||model) 为 {4:.3f} 纳特/词元",
+        accuracy.base,
+        accuracy.new,
+        probability.base,
+        probability.new,
+        candidate.gauge.kl_nats_per_token,
+    )
+
+
+def _overlap_detail(claim: Claim, summary: Summary) -> Words:
+    before, after = (_overlap(summary.evaluation(STEP_OF_ROLE[role])) for role in claim.pair or ())
+    key = claim.measure or ""
+    return _both(
+        "{0:.2f} -> {1:.2f}; answer length {2:.0f} -> {3:.0f} tokens; brevity penalty "
+        "{4:.2f} -> {5:.2f}; cut at the cap {6:.0%} -> {7:.0%}",
+        "{0:.2f} -> {1:.2f}；答案长度 {2:.0f} -> {3:.0f} 词；简短惩罚 "
+        "{4:.2f} -> {5:.2f}；触顶截断 {6:.0%} -> {7:.0%}",
+        before.figures[key],
+        after.figures[key],
+        before.figures["num_answer_tokens"],
+        after.figures["num_answer_tokens"],
+        before.brevity_penalty,
+        after.brevity_penalty,
+        before.figures["cut_at_cap"],
+        after.figures["cut_at_cap"],
+    )
+
+
+def _speedup_detail(summary: Summary) -> Words:
+    benchmark = summary.benchmark
+    arm = benchmark.arms[benchmark.headline_arm]
+    texts = [
+        _both(
+            "draft length {0}, {1:.2f} tokens per target step",
+            "草稿长度 {0}，每个目标步 {1:.2f} 个词元",
+            arm.num_speculative_tokens or 0,
+            arm.mean_acceptance_length or 1.0,
+        )
+    ]
+    for name, label in ((CONTROL, ("control draft", "对照草稿")), (NGRAM, ("n-gram", "n-gram"))):
+        other = benchmark.arms.get(name)
+        if other is not None and other.speedup is not None:
+            en, zh = label
+            texts.append(_both(f"{en} {{0:.2f}}x", f"{zh} {{0:.2f}}x", other.speedup.value))
+    # An engine that cannot be probed from outside (vLLM) has neither costs nor a bound.
+    if arm.costs is not None:
+        texts.append(_both("c = {0:.2f}", "c = {0:.2f}", arm.costs.c))
+    if arm.fraction_of_oracle_bound is not None:
+        share = arm.fraction_of_oracle_bound
+        texts.append(_both("{0:.0%} of the oracle bound", "达到理论上界的 {0:.0%}", share))
+    return Words(en="; ".join(one.en for one in texts), zh="；".join(one.zh for one in texts))
+
+
+def _candidate(claim: Claim, summary: Summary) -> EvaluateResults:
+    assert claim.candidate is not None  # noqa: S101 (only decoding has none)
+    return summary.evaluation(STEP_OF_ROLE[claim.candidate])
+
+
+def _overlap(results: EvaluateResults) -> TextOverlapResults:
+    if results.text_overlap is None:
+        raise TypeError("the evaluation asked no domain questions")
+    return results.text_overlap
+
+
+def _both(en: str, zh: str, *values: float) -> Words:
+    return Words(en=en.format(*values), zh=zh.format(*values))
