@@ -13,6 +13,7 @@ import argparse
 import importlib
 import json
 import logging
+import os
 import shutil
 import sys
 import time
@@ -28,6 +29,7 @@ from pipeline.contracts.reports import Output, Report
 from pipeline.contracts.specs import AnySpec, PlanSpec, spec_schema
 from pipeline.errors import PipelineError, SpecError, StoppedAtCheckpoint
 from pipeline.execution import JsonlEventSink, RecipeResult, RunContext
+from pipeline.launch import require_one_process
 from pipeline.modeling.inspection import inspect_model_directory
 from pipeline.provenance import code_version, describe_environment, path_digest
 
@@ -92,6 +94,7 @@ def _schema_command(_arguments: argparse.Namespace) -> int:
 
 
 def _run_command(arguments: argparse.Namespace) -> int:
+    require_one_process(os.environ)
     run_dir = arguments.run_dir.resolve()
     document = _prepare(run_dir, _read_spec(arguments.spec), replace=arguments.replace)
     if (run_dir / "report.json").exists():

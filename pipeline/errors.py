@@ -1,6 +1,8 @@
 """Errors a person can act upon.
 
     PipelineError
+    |-- LaunchError               how the program was started
+    |     launch.world_size_unsupported
     |-- SpecError                 the run description
     |     spec.invalid  spec.unresolved_reference  spec.plan_cycle  spec.path_not_allowed
     |     spec.input_deleted  spec.device_unavailable
@@ -63,6 +65,13 @@ class PipelineError(Exception):
             raise ValueError(f"{type(self).__name__} has no code {code!r}; add it to errors.py")
         super().__init__(message)
         self.code = code
+
+
+class LaunchError(PipelineError):
+    """The program was started in a way it cannot serve."""
+
+    codes = frozenset({"launch.world_size_unsupported"})
+    exit_status = 10
 
 
 class SpecError(PipelineError):

@@ -9,7 +9,10 @@ import torch
 
 from pipeline.__main__ import main
 from pipeline.contracts.events import parse_event
+from pipeline.contracts.specs import RUN_KINDS
 from pipeline.modeling.tiny import save_tiny_model
+
+GOLDEN = Path(__file__).parents[1] / "contract" / "golden"
 
 
 @pytest.fixture(scope="module")
@@ -138,6 +141,24 @@ def test_an_unknown_key(tmp_path, capsys, model_dir) -> None:
     assert (status, "error[spec.invalid]" in error) == (2, True)
     assert "num_tokns" in error
     assert not run_dir.exists()
+
+
+@pytest.mark.parametrize("kind", [*RUN_KINDS, "plan"])
+def test_a_world_of_two_processes(tmp_path, capsys, monkeypatch, kind) -> None:
+    """Both would train on every row, in the same directory."""
+    golden = json.loads((GOLDEN / f"{kind}.json").read_text(encoding="utf-8"))
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    status, error, run_dir = run(tmp_path, golden["written"], capsys)
+    assert (status, "error[launch.world_size_unsupported]" in error) == (10, True)
+    assert "WORLD_SIZE is 2" in error
+    assert not run_dir.exists()
+
+
+def test_a_launcher_of_one_process(tmp_path, capsys, monkeypatch, model_dir) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    data = corpus(tmp_path / "d.jsonl", "国有资产监督管理" * 8)
+    status, error, _ = run(tmp_path, cpt(model_dir, data, num_tokens=64), capsys)
+    assert status == 0, error
 
 
 def test_a_spec_that_is_not_json(tmp_path, capsys) -> None:
