@@ -72,8 +72,10 @@ INSTALLED_APPS = [
     "studio.datasets",
     "studio.registry",
     "studio.runs",
+    "studio.stack",
     "studio.evaluations",
     "studio.comparisons",
+    "studio.home",
     "studio.demonstration",
 ]
 
@@ -108,7 +110,7 @@ TEMPLATES = [
                 "django.template.context_processors.i18n",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "studio.pages.context.frame",
+                "studio.home.frame.frame",
             ],
             "builtins": ["studio.pages.template_tags"],
         },
@@ -123,7 +125,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_USER_MODEL = "accounts.User"
 LOGIN_URL = "accounts:sign_in"
-LOGIN_REDIRECT_URL = "pages:projects"
+LOGIN_REDIRECT_URL = "home:projects"
 LOGOUT_REDIRECT_URL = "accounts:sign_in"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [

@@ -2,12 +2,12 @@
 
 from django.urls import include, path
 
-handler403 = "studio.pages.errors.permission_denied"
+handler403 = "studio.accounts.views.permission_denied"
 handler404 = "studio.pages.errors.page_not_found"
 handler500 = "studio.pages.errors.server_error"
 
 urlpatterns = [
-    path("", include("studio.pages.urls")),
+    path("", include("studio.home.urls")),
     path("", include("studio.accounts.urls")),
     path("p/<slug:project>/datasets/", include("studio.datasets.urls")),
     path("p/<slug:project>/registry/", include("studio.registry.urls")),

@@ -41,9 +41,9 @@ def public(*ok: int) -> Page:
 
 
 PAGES = {
-    "pages:projects": Page(allowed=SIGNED_IN, ok=(200, 302), is_in_project=False),
-    "pages:preferences": Page(allowed=EVERYBODY, ok=(302,), method="post", is_in_project=False),
-    "pages:home": Page(allowed=MEMBERS),
+    "home:projects": Page(allowed=SIGNED_IN, ok=(200, 302), is_in_project=False),
+    "accounts:preferences": Page(allowed=EVERYBODY, ok=(302,), method="post", is_in_project=False),
+    "home:index": Page(allowed=MEMBERS),
     "accounts:sign_in": public(200, 302),
     "accounts:sign_out": Page(allowed=SIGNED_IN, ok=(302,), method="post", is_in_project=False),
     "accounts:setup": public(404),
@@ -214,7 +214,7 @@ def test_page_is_in_the_chosen_language_without_inline_code(
 
 # Session, user, membership and project switcher are four; the rest is the page's own.
 NUM_QUERIES = {
-    "pages:home": 8,
+    "home:index": 8,
     "accounts:members": 7,
     "accounts:audit": 5,
     "datasets:index": 5,

@@ -1,11 +1,10 @@
 """The audit log: every change of something shared says who made it."""
 
 from collections.abc import Mapping
-from functools import cache
 
-from django.apps import apps
 from django.db import models, transaction
 
+from studio.accounts.audit_actions import audit_actions
 from studio.accounts.models import AuditEvent, Project, User
 
 
@@ -46,13 +45,3 @@ def audit_record(
         target_name=str(target)[:200],
         details=dict(details or {}),
     )
-
-
-@cache
-def audit_actions() -> dict[str, str]:
-    """Every action that can stand in the log, with its (lazily translated) description."""
-    return {
-        action: label
-        for config in apps.get_app_configs()
-        for action, label in getattr(config, "audit_actions", {}).items()
-    }

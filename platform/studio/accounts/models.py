@@ -8,6 +8,7 @@ from django.contrib.auth.models import UserManager as DjangoUserManager
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from studio.accounts.audit_actions import audit_actions
 from studio.accounts.querysets import (
     AuditEventQuerySet,
     MembershipQuerySet,
@@ -160,3 +161,8 @@ class AuditEvent(models.Model):
 
     def delete(self, using: str | None = None, keep_parents: bool = False) -> NoReturn:
         raise TypeError("audit events are append-only")
+
+    @property
+    def action_label(self) -> str:
+        """The action in the reader's language; its name if no app declares it any more."""
+        return str(audit_actions().get(self.action, self.action))

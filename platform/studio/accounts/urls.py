@@ -11,6 +11,7 @@ urlpatterns = [
     path("invite/<str:token>/", views.invite, name="invite"),
     path("reset/<str:token>/", views.reset, name="reset"),
     path("account/", views.account, name="account"),
+    path("preferences/", views.preferences, name="preferences"),
     path("audit/", views_members.site_audit, name="site_audit"),
     path("projects/new/", views_members.project_create, name="project_create"),
     path("p/<slug:project>/members/", views_members.members, name="members"),

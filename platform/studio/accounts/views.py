@@ -1,4 +1,4 @@
-"""Signing in and out, one-time links, and the account of the person themselves."""
+"""Signing in and out, one-time links, and what a person sets for themselves."""
 
 from django.contrib import messages
 from django.contrib.auth import login, update_session_auth_hash
@@ -8,14 +8,15 @@ from django.contrib.auth.views import LoginView
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_POST
 
 from studio.accounts import services
-from studio.accounts.access import UserRequest
+from studio.accounts.access import RoleRequiredError, UserRequest
 from studio.accounts.forms import (
     ChangePasswordForm,
     NewAccountForm,
@@ -95,7 +96,7 @@ def invite(request: HttpRequest, token: str) -> HttpResponse:
                 login(request, user, backend=_BACKEND)
         except ValidationError:
             return _spent_link(request)
-        return redirect("pages:home", link.project.slug)
+        return redirect("home:index", link.project.slug)
     return render(request, "accounts/invite.html", {"form": form, "link": link})
 
 
@@ -131,6 +132,43 @@ def account(request: UserRequest) -> HttpResponse:
         return redirect("accounts:account")
     memberships = request.user.memberships.select_related("project").order_by("project__name")
     return render(request, "accounts/account.html", {"form": form, "memberships": memberships})
+
+
+@require_POST
+@login_not_required
+def preferences(request: HttpRequest) -> HttpResponse:
+    """Language and theme are kept: in a cookie, and with the account of who is signed in.
+
+    A script that has already shown the change gets no page; a form gets the one it came from.
+    """
+    is_script = request.headers.get("X-Requested-With") == "fetch"
+    response = HttpResponse(status=204) if is_script else redirect(_next_page(request))
+    changed = remember_preferences(
+        response,
+        language=request.POST.get("language", ""),
+        theme=request.POST.get("theme", ""),
+    )
+    if request.user.is_authenticated and changed:
+        for name in changed:
+            setattr(request.user, name, request.POST[name])
+        request.user.save(update_fields=changed)
+    return response
+
+
+def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """403: says which roles may open the page."""
+    roles = exception.roles if isinstance(exception, RoleRequiredError) else ()
+    return render(
+        request, "403.html", {"allowed_roles": [role.label for role in roles]}, status=403
+    )
+
+
+def _next_page(request: HttpRequest) -> str:
+    target = request.POST.get("next", "")
+    is_ours = url_has_allowed_host_and_scheme(
+        target, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+    )
+    return target if is_ours else "/"
 
 
 def _spent_link(request: HttpRequest) -> HttpResponse:

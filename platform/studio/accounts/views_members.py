@@ -149,7 +149,7 @@ def project_create(request: UserRequest) -> HttpResponse:
             slug=form.cleaned_data["slug"],
             name=form.cleaned_data["name"],
         )
-        return redirect("pages:home", project.slug)
+        return redirect("home:index", project.slug)
     return render(
         request,
         "accounts/project_create.html",

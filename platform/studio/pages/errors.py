@@ -6,17 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.crypto import get_random_string
 
-from studio.accounts.access import RoleRequiredError
-
 logger = logging.getLogger(__name__)
-
-
-def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """403: says which roles may open the page."""
-    roles = exception.roles if isinstance(exception, RoleRequiredError) else ()
-    return render(
-        request, "403.html", {"allowed_roles": [role.label for role in roles]}, status=403
-    )
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -9,8 +9,6 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from studio.accounts.audit import audit_actions
-
 register = template.Library()
 
 _ICONS = "vendor/tabler-icons-3.51.0-subset.svg"
@@ -57,12 +55,6 @@ def icon(name: str) -> SafeString:
         static(_ICONS),
         name,
     )
-
-
-@register.filter
-def audit_label(action: str) -> str:
-    """An audit action in the reader's language."""
-    return str(audit_actions().get(action, action))  # an app may have dropped it since
 
 
 @register.inclusion_tag("_state_badge.html")

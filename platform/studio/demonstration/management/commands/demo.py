@@ -19,7 +19,6 @@ from studio.accounts.models import Project, User
 from studio.demonstration.accounts import demonstration_project
 from studio.demonstration.data import start_missing_imports
 from studio.demonstration.progress import PlanFollower
-from studio.runs.local_stack import LocalStack
 from studio.runs.models import Plan, Run
 from studio.runs.paths import attempt_dir
 from studio.runs.plans import plan_spec
@@ -27,6 +26,7 @@ from studio.runs.querysets import RunQuerySet
 from studio.runs.recipe_plan import recipe_document
 from studio.runs.services import plan_create, plan_restart
 from studio.runs.states import RunState
+from studio.stack.local_stack import LocalStack
 
 POLL_SECONDS = 1.0
 STOPPED = 75

@@ -15,7 +15,7 @@ from django.conf import settings
 from django.core.management import call_command
 
 from pipeline.errors import StackError
-from studio.runs.processes import ManagedProcess, stop_all
+from studio.stack.processes import ManagedProcess, stop_all
 
 READY_SECONDS = 120.0
 PORT_WAIT_SECONDS = 10.0

@@ -13,7 +13,7 @@ from studio.accounts.models import Project, Role, Theme
 
 # (namespace, page, label, icon, roles that see it; empty for all)
 _ENTRIES = (
-    ("pages", "home", _("Home"), "home", ()),
+    ("home", "index", _("Home"), "home", ()),
     ("datasets", "index", _("Data sets"), "database", ()),
     ("registry", "index", _("Checkpoints"), "box", ()),
     ("runs", "index", _("Runs"), "player-play", ()),

@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from pipeline.errors import StackError
 from studio.accounts.services import setup_token_create
-from studio.runs.local_stack import LocalStack
+from studio.stack.local_stack import LocalStack
 
 LOOK_EVERY_SECONDS = 0.5
 
