@@ -75,6 +75,7 @@ INSTALLED_APPS = [
     "studio.stack",
     "studio.evaluations",
     "studio.comparisons",
+    "studio.launch",
     "studio.home",
     "studio.demonstration",
 ]

@@ -11,6 +11,7 @@ urlpatterns = [
     path("", include("studio.accounts.urls")),
     path("p/<slug:project>/datasets/", include("studio.datasets.urls")),
     path("p/<slug:project>/registry/", include("studio.registry.urls")),
+    path("p/<slug:project>/runs/", include("studio.launch.urls")),
     path("p/<slug:project>/runs/", include("studio.runs.urls")),
     path("p/<slug:project>/evaluations/", include("studio.evaluations.urls")),
     path("p/<slug:project>/comparisons/", include("studio.comparisons.urls")),

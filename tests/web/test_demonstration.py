@@ -9,7 +9,7 @@ from studio.accounts.models import AuditEvent, Membership, Project, Role, User
 from studio.datasets.models import DatasetVersion
 from studio.demonstration.accounts import demonstration_project
 from studio.demonstration.data import start_missing_imports
-from studio.runs.recipe_plan import recipe_document
+from studio.launch.method import method_document
 
 pytestmark = pytest.mark.django_db
 
@@ -67,7 +67,7 @@ def test_files_are_uploaded_once_and_become_what_the_plan_reads(factories, data_
     ]
     assert {version.num_rejected for version in versions} == {0}
     (data_dir / "base").mkdir()
-    plan = json.loads(recipe_document(project, base_path=str(data_dir / "base"), lang="zh"))
+    plan = json.loads(method_document(project, base_path=str(data_dir / "base"), lang="zh"))
     cpt = next(step["spec"] for step in plan["steps"] if step["id"] == "cpt")
     paths = {str(version.rows_path) for version in versions}
     assert all(source["dataset"]["path"] in paths for source in cpt["sources"])

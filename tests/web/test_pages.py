@@ -96,8 +96,8 @@ PAGES = {
     # The sample was imported by an administrator: an engineer may delete only their own.
     "registry:delete": Page(allowed=ADMINS, ok=(302,), method="post"),
     "runs:index": Page(allowed=MEMBERS),
-    "runs:launch": Page(allowed=ENGINEERS),
-    "runs:recipe": Page(allowed=ENGINEERS),
+    "launch:run": Page(allowed=ENGINEERS),
+    "launch:method": Page(allowed=ENGINEERS),
     "runs:plans": Page(allowed=MEMBERS),
     "runs:plan": Page(allowed=MEMBERS),
     "runs:plan_status": Page(allowed=MEMBERS),

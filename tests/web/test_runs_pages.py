@@ -83,7 +83,7 @@ def fail(run):
 def test_empty_project_says_what_to_do(client, engineer) -> None:
     html = client.get(address("index")).content.decode()
     assert 'class="empty-state"' in html
-    assert address("recipe") in html
+    assert reverse("launch:method", args=["alpha"]) in html
 
 
 def test_filter_is_in_the_address_and_says_when_nothing_matches(

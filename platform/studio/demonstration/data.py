@@ -7,7 +7,7 @@ from django.core.files.uploadedfile import TemporaryUploadedFile
 from studio.accounts.models import Project, User
 from studio.datasets.models import Import, ImportPolicy
 from studio.datasets.services import file_sha256, import_start, known_version, upload_create
-from studio.runs.forms_inputs import EXAMPLE_KINDS, EXAMPLES_DIR
+from studio.launch.choices import EXAMPLE_KINDS, EXAMPLES_DIR
 from studio.runs.models import Run
 
 

@@ -1,3 +1,7 @@
+"""What every form of the platform shares."""
+
+import uuid
+
 from django.forms.renderers import TemplatesSetting
 
 
@@ -6,3 +10,8 @@ class FormRenderer(TemplatesSetting):
 
     form_template_name = "_form.html"
     field_template_name = "_field.html"
+
+
+def new_key() -> str:
+    """A value that makes a form sent twice count once."""
+    return str(uuid.uuid4())

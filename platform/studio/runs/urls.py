@@ -1,14 +1,12 @@
 from django.urls import path
 
-from studio.runs import live, views, views_launch, views_plans
+from studio.runs import live, views, views_plans
 
 app_name = "runs"
 _RUN = "<uuid:run_id>/"
 _PLAN = "plans/<uuid:plan_id>/"
 urlpatterns = [
     path("", views.index, name="index"),
-    path("launch/", views_launch.launch, name="launch"),
-    path("recipe/", views_launch.recipe, name="recipe"),
     path("plans/", views_plans.plans, name="plans"),
     path(_PLAN, views_plans.plan, name="plan"),
     path(_PLAN + "status/", views_plans.plan_status, name="plan_status"),

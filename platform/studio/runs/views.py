@@ -12,10 +12,10 @@ from django.views.decorators.http import require_POST, require_safe
 from pipeline.errors import PipelineError
 from studio.accounts.access import ProjectRequest, project_required
 from studio.accounts.models import Role
+from studio.pages.forms import new_key
 from studio.pages.security import charts_page
 from studio.registry.models import Checkpoint
 from studio.runs import live, services
-from studio.runs.forms import new_key
 from studio.runs.kinds import KINDS, kind_label
 from studio.runs.models import Plan, Run
 from studio.runs.paths import attempt_dir

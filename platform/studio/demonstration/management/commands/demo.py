@@ -19,11 +19,11 @@ from studio.accounts.models import Project, User
 from studio.demonstration.accounts import demonstration_project
 from studio.demonstration.data import start_missing_imports
 from studio.demonstration.progress import PlanFollower
+from studio.launch.method import method_document
 from studio.runs.models import Plan, Run
 from studio.runs.paths import attempt_dir
 from studio.runs.plans import plan_spec
 from studio.runs.querysets import RunQuerySet
-from studio.runs.recipe_plan import recipe_document
 from studio.runs.services import plan_create, plan_restart
 from studio.runs.states import RunState
 from studio.stack.local_stack import LocalStack
@@ -146,7 +146,7 @@ def _pipeline_demo(*arguments: str, quiet: bool = False) -> str:
 
 def _plan(project: Project, actor: User, *, base_path: Path, lang: str, budget: str) -> Plan:
     """The recipe's plan: the one begun before, if base model and data are the same."""
-    document = recipe_document(project, base_path=str(base_path), lang=lang, budget=budget)
+    document = method_document(project, base_path=str(base_path), lang=lang, budget=budget)
     key = f"demo-{digest(parse_spec(document))}"
     plan = plan_create(project=project, actor=actor, spec=document, idempotency_key=key)
     plan_restart(plan=plan, actor=actor)

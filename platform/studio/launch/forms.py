@@ -2,7 +2,6 @@
 
 import json
 import re
-import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,14 +12,11 @@ from pydantic import ValidationError
 from pipeline.contracts.codec import canonical_json
 from pipeline.contracts.specs import RUN_SPECS
 from pipeline.errors import SpecError
-from studio.runs.forms_errors import field_of, spec_problems
-from studio.runs.forms_inputs import ProjectInputs
-from studio.runs.forms_nodes import MISSING, PartBuilder
-
-
-def new_key() -> str:
-    """A value that makes a form sent twice count once."""
-    return str(uuid.uuid4())
+from studio.launch.choices import ProjectChoices
+from studio.launch.part_builder import PartBuilder
+from studio.launch.parts import MISSING
+from studio.launch.problems import field_of, spec_problems
+from studio.pages.forms import new_key
 
 
 class SpecForm(forms.Form):
@@ -37,12 +33,12 @@ class SpecForm(forms.Form):
         data: Mapping[str, Any] | None = None,
         *,
         kind: str,
-        inputs: ProjectInputs,
+        choices: ProjectChoices,
         initial_document: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(data)
         self._model = RUN_SPECS[kind]
-        self.root = PartBuilder(inputs).model(self._model, "", initial_document or {})
+        self.root = PartBuilder(choices).model(self._model, "", initial_document or {})
         self.fields.update(dict(self.root.form_fields()))
         self._locations: dict[str, str] = {}
         self.document = ""
@@ -85,8 +81,8 @@ class DocumentForm(forms.Form):
     document_key = forms.CharField(max_length=100, widget=forms.HiddenInput, initial=new_key)
 
 
-class RecipeForm(forms.Form):
-    """What the recipe needs to become a plan."""
+class MethodForm(forms.Form):
+    """What the whole method needs to become a plan."""
 
     base = forms.ChoiceField(
         label=gettext_lazy("Base model"),
@@ -99,9 +95,9 @@ class RecipeForm(forms.Form):
     )
     idempotency_key = forms.CharField(max_length=100, widget=forms.HiddenInput, initial=new_key)
 
-    def __init__(self, data: Mapping[str, Any] | None = None, *, inputs: ProjectInputs) -> None:
+    def __init__(self, data: Mapping[str, Any] | None = None, *, choices: ProjectChoices) -> None:
         super().__init__(data)
-        self._bases = {choice.token: choice for choice in inputs.outputs("model")}
+        self._bases = {choice.token: choice for choice in choices.outputs("model")}
         field = self.fields["base"]
         assert isinstance(field, forms.ChoiceField)  # noqa: S101 (declared above)
         field.choices = [(choice.token, choice.label) for choice in self._bases.values()]

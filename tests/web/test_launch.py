@@ -8,10 +8,10 @@ from django.utils import timezone
 
 from pipeline.contracts.specs import parse_run_spec
 from studio.accounts.models import Role
+from studio.launch.choices import ProjectChoices
+from studio.launch.forms import SpecForm
+from studio.launch.labels import FIELD_LABELS
 from studio.registry.models import Checkpoint
-from studio.runs.forms import SpecForm
-from studio.runs.forms_inputs import ProjectInputs
-from studio.runs.forms_labels import FIELD_LABELS
 from studio.runs.kinds import KINDS
 from studio.runs.models import Plan, Run
 
@@ -40,7 +40,7 @@ def base_model(settings):
 
 
 def launch_address(**query):
-    return reverse("runs:launch", args=["alpha"], query=query)
+    return reverse("launch:run", args=["alpha"], query=query)
 
 
 def filled(client, kind, **changes):
@@ -67,7 +67,7 @@ def cpt(client, **changes):
 
 @pytest.mark.parametrize("kind", [kind.name for kind in KINDS.values() if kind.is_offered])
 def test_every_field_has_a_name_for_people(kind, project) -> None:
-    form = SpecForm(kind=kind, inputs=ProjectInputs(project))
+    form = SpecForm(kind=kind, choices=ProjectChoices(project))
     assert len(form.fields) > 10
     for name in form.fields:
         parts = [part for part in name.split(".") if not part.isdigit()]
@@ -196,13 +196,13 @@ def test_form_filled_from_a_run_gives_the_same_spec(
     assert form["model"].value().startswith("kept:")
 
 
-def test_inputs_of_other_projects_are_no_choices(factories, engineer, project) -> None:
+def test_things_of_other_projects_are_no_choices(factories, engineer, project) -> None:
     other = factories.make_project("other", "Other")
     admin = factories.make_user("a", project=other, role=Role.ADMIN)
     version = factories.make_import(other, admin).run.dataset_version
     token = f"version:{version.pk}"
-    assert token in {c.token for c in ProjectInputs(other).datasets(("domain_test",))}
-    assert token not in {c.token for c in ProjectInputs(project).datasets(("domain_test",))}
+    assert token in {c.token for c in ProjectChoices(other).datasets(("domain_test",))}
+    assert token not in {c.token for c in ProjectChoices(project).datasets(("domain_test",))}
 
 
 def test_checkpoints_of_the_project_are_the_models_to_choose(factories, engineer, project) -> None:
@@ -216,7 +216,7 @@ def test_checkpoints_of_the_project_are_the_models_to_choose(factories, engineer
     register(factories.make_project("other", "Other"), "theirs")
     gone = {"deleted_at": timezone.now(), "deleted_by": engineer}
     register(project, "gone", **gone)
-    choices = ProjectInputs(project).outputs("model")
+    choices = ProjectChoices(project).outputs("model")
     (choice,) = (choice for choice in choices if choice.token.startswith("checkpoint:"))
     assert choice.token == f"checkpoint:{mine.pk}"
     assert choice.reference() == mine.reference()
@@ -267,14 +267,14 @@ def test_what_is_wrong_with_json_is_said_in_both_languages(
     assert not Run.objects.exists()
 
 
-def test_recipe_is_one_plan_made_by_the_program(
+def test_whole_method_is_one_plan_made_by_the_program(
     client, factories, engineer, project, base_model, settings
 ) -> None:
     content = (settings.ROOT / "examples/soae_demo/domain_test.en.jsonl").read_text()
     started = factories.start_import(project, engineer, content, "domain_test.en.jsonl")
     factories.execute(started.run)
     data = {"base": "base:tiny-base", "lang": "en", "idempotency_key": "once"}
-    address = reverse("runs:recipe", args=["alpha"])
+    address = reverse("launch:method", args=["alpha"])
     first = client.post(address, data)
     plan = Plan.objects.get()
     assert first["Location"] == client.post(address, data)["Location"]

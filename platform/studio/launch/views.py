@@ -1,4 +1,4 @@
-"""New runs and plans: the choice of a kind, the form made from its spec, and the recipe."""
+"""New runs and plans: the choice of a kind, the form made from its spec, and the whole method."""
 
 from uuid import UUID
 
@@ -9,14 +9,14 @@ from django.views.decorators.http import require_http_methods
 from pipeline.errors import SpecError
 from studio.accounts.access import ProjectRequest, project_required
 from studio.accounts.models import Role
+from studio.launch.choices import ProjectChoices
+from studio.launch.field_groups import field_groups
+from studio.launch.forms import DocumentForm, MethodForm, SpecForm
+from studio.launch.method import method_document
+from studio.launch.problems import document_problems
 from studio.runs import live, services
-from studio.runs.forms import DocumentForm, RecipeForm, SpecForm
-from studio.runs.forms_errors import document_problems
-from studio.runs.forms_inputs import ProjectInputs
 from studio.runs.kinds import KINDS
 from studio.runs.models import Run
-from studio.runs.presentation_form import field_groups
-from studio.runs.recipe_plan import recipe_document
 
 
 @require_http_methods(["GET", "POST"])
@@ -27,13 +27,13 @@ def launch(request: ProjectRequest) -> HttpResponse:
     kind = template.kind if template else request.GET.get("kind", "")
     if not _is_offered(kind):
         kinds = [offered for offered in KINDS.values() if offered.is_offered]
-        return render(request, "runs/launch_kind.html", {"kinds": kinds})
-    inputs = ProjectInputs(request.project, earlier=template.spec if template else None)
+        return render(request, "launch/kinds.html", {"kinds": kinds})
+    choices = ProjectChoices(request.project, earlier=template.spec if template else None)
     is_document = "document" in request.POST
     form = SpecForm(
         request.POST if request.method == "POST" and not is_document else None,
         kind=kind,
-        inputs=inputs,
+        choices=choices,
         initial_document=template.spec if template else None,
     )
     document_form = DocumentForm(request.POST if is_document else None)
@@ -52,18 +52,18 @@ def launch(request: ProjectRequest) -> HttpResponse:
         "kind": KINDS[kind],
         "template": template,
     }
-    return render(request, "runs/launch.html", context, status=400 if has_errors else 200)
+    return render(request, "launch/run.html", context, status=400 if has_errors else 200)
 
 
 @require_http_methods(["GET", "POST"])
 @project_required(Role.ENGINEER)
-def recipe(request: ProjectRequest) -> HttpResponse:
+def method(request: ProjectRequest) -> HttpResponse:
     """The whole method as one plan, started with one button."""
     posted = request.POST if request.method == "POST" else None
-    form = RecipeForm(posted, inputs=ProjectInputs(request.project))
+    form = MethodForm(posted, choices=ProjectChoices(request.project))
     if form.is_bound and form.is_valid():
         try:
-            document = recipe_document(
+            document = method_document(
                 request.project, base_path=form.base_path, lang=form.cleaned_data["lang"]
             )
             plan = services.plan_create(
@@ -76,7 +76,7 @@ def recipe(request: ProjectRequest) -> HttpResponse:
             form.add_error(None, str(error))
         else:
             return redirect("runs:plan", request.project.slug, plan.pk)
-    return render(request, "runs/recipe.html", {"form": form}, status=400 if form.errors else 200)
+    return render(request, "launch/method.html", {"form": form}, status=400 if form.errors else 200)
 
 
 def _start_form(request: ProjectRequest, form: SpecForm, template: Run | None) -> Run | None:

@@ -6,7 +6,7 @@ from django import forms
 from django.forms.boundfield import BoundField
 from django.utils.translation import gettext as _
 
-from studio.runs.forms_nodes import Dataset, Group
+from studio.launch.parts import Dataset, Group
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

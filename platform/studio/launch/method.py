@@ -1,4 +1,4 @@
-"""The recipe as a plan, made by the pipeline's own program.
+"""The whole method as a plan, made by the pipeline's own program.
 
 The web process must not import the pipeline's demonstration, so it asks a child process.
 """
@@ -20,7 +20,7 @@ from studio.datasets.models import DatasetVersion
 TIMEOUT_SECONDS = 60.0
 
 
-def recipe_document(
+def method_document(
     project: Project, *, base_path: str, lang: str, budget: str = "demonstration"
 ) -> str:
     """The plan's JSON; where the project has a version of a data file, the plan reads that.

@@ -38,7 +38,7 @@ EXAMPLE_KINDS = {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class InputChoice:
+class Choice:
     """One thing that a field of a spec may name."""
 
     token: str
@@ -57,7 +57,7 @@ class InputChoice:
         return found | {"kind": self.kind} if self.kind else found
 
 
-class ProjectInputs:
+class ProjectChoices:
     """Data set versions, checkpoints and outputs of the project; each list is read once.
 
     Args:
@@ -69,11 +69,11 @@ class ProjectInputs:
         self._project = project
         self._earlier = earlier or {}
 
-    def datasets(self, kinds: tuple[str, ...]) -> list[InputChoice]:
+    def datasets(self, kinds: tuple[str, ...]) -> list[Choice]:
         """Versions whose rows are of one of `kinds`, newest first, then the examples."""
         return [choice for choice in self._datasets if choice.kind in kinds]
 
-    def outputs(self, name: str) -> list[InputChoice]:
+    def outputs(self, name: str) -> list[Choice]:
         """What finished runs left under one of `OUTPUT_NAMES`; for `model` the checkpoints."""
         if name == "model":
             found = self._checkpoints
@@ -88,7 +88,7 @@ class ProjectInputs:
         return found + [choice for choice in kept if choice.path not in known]
 
     @cached_property
-    def _datasets(self) -> list[InputChoice]:
+    def _datasets(self) -> list[Choice]:
         versions = (
             DatasetVersion.objects.live()
             .filter(dataset__project=self._project)
@@ -97,7 +97,7 @@ class ProjectInputs:
             .order_by("-pk")[:MAX_CHOICES]
         )
         found = [
-            InputChoice(
+            Choice(
                 token=f"version:{version.pk}",
                 label=_("%(version)s, %(num_rows)d rows")
                 % {"version": version, "num_rows": version.num_rows},
@@ -112,7 +112,7 @@ class ProjectInputs:
         return found + [c for c in self._kept if c.kind and c.path not in known]
 
     @cached_property
-    def _outputs(self) -> list[tuple[str, InputChoice]]:
+    def _outputs(self) -> list[tuple[str, Choice]]:
         runs = (
             Run.objects.filter(
                 project=self._project,
@@ -125,7 +125,7 @@ class ProjectInputs:
         return [
             (
                 name,
-                InputChoice(
+                Choice(
                     token=f"run:{pk}:{name}",
                     label=f"{run_name} ({kind_label(kind)}, {str(pk)[:8]})",
                     path=attempt_dir(pk, attempt) / output["path"],
@@ -137,10 +137,10 @@ class ProjectInputs:
         ]
 
     @cached_property
-    def _checkpoints(self) -> list[InputChoice]:
+    def _checkpoints(self) -> list[Choice]:
         checkpoints = Checkpoint.objects.live().filter(project=self._project)
         return [
-            InputChoice(
+            Choice(
                 token=f"checkpoint:{checkpoint.pk}",
                 label=f"{checkpoint.name} ({checkpoint.get_kind_display()}, #{checkpoint.pk})",
                 path=checkpoint.model_path,
@@ -150,18 +150,18 @@ class ProjectInputs:
         ]
 
     @cached_property
-    def _base_models(self) -> list[InputChoice]:
+    def _base_models(self) -> list[Choice]:
         """Models that the installation prepared; every project may start from them."""
         models = Path(settings.STUDIO_DATA_DIR) / "models"
         return [
-            InputChoice(token=f"base:{path.parent.name}", label=path.parent.name, path=path.parent)
+            Choice(token=f"base:{path.parent.name}", label=path.parent.name, path=path.parent)
             for path in sorted(models.glob("*/config.json"))
         ]
 
     @cached_property
-    def _kept(self) -> list[InputChoice]:
+    def _kept(self) -> list[Choice]:
         return [
-            InputChoice(
+            Choice(
                 token=f"kept:{index}",
                 label=_("as before: %(name)s") % {"name": Path(node["path"]).name},
                 path=Path(node["path"]),
@@ -172,10 +172,10 @@ class ProjectInputs:
         ]
 
 
-def _examples() -> list[InputChoice]:
+def _examples() -> list[Choice]:
     """The demonstration's files, so that a new project has something to run."""
     return [
-        InputChoice(
+        Choice(
             token=f"example:{stem}.{lang}",
             label=_("Demonstration: %(name)s") % {"name": f"{stem}.{lang}"},
             path=EXAMPLES_DIR / f"{stem}.{lang}.jsonl",

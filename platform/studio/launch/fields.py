@@ -1,0 +1,76 @@
+"""Form fields for the values of a spec, with the names that people know."""
+
+import json
+from typing import Any, Literal, get_args, get_origin
+
+from django import forms
+from django.utils.translation import gettext as _
+
+from studio.launch.labels import CHOICE_LABELS, FIELD_LABELS
+
+
+def field_label(path: str) -> str:
+    """What the field at a dotted path is called; a row has its list's name."""
+    name = field_name(path)
+    scoped = ".".join(without_numbers(path).split(".")[-2:])
+    label = FIELD_LABELS.get(scoped) or FIELD_LABELS.get(name)
+    return str(label) if label else name.replace("_", " ")
+
+
+def scalar_field(
+    path: str, annotation: Any, *, initial: Any, default: Any, is_required: bool
+) -> forms.Field:
+    hint = (
+        path
+        if default in (None, "")
+        else _("%(path)s; default %(default)s")
+        % {
+            "path": path,
+            "default": default,
+        }
+    )
+    common = {
+        "label": field_label(path),
+        "help_text": hint,
+        "initial": initial,
+        "required": is_required,
+    }
+    if annotation is bool:
+        return forms.BooleanField(**(common | {"required": False}))
+    if get_origin(annotation) is Literal:
+        values = [str(value) for value in get_args(annotation)]
+        choices = [(value, CHOICE_LABELS.get(value, value)) for value in values]
+        return forms.ChoiceField(choices=choices, **common)
+    if annotation is int:
+        return forms.IntegerField(**common)
+    if annotation is float:
+        # A plain text box: browsers' number boxes refuse 5e-5 in some languages.
+        return forms.FloatField(widget=forms.TextInput(attrs={"inputmode": "decimal"}), **common)
+    return forms.CharField(max_length=1000, **common)
+
+
+def lines_field(path: str, text: str) -> forms.Field:
+    return forms.CharField(
+        label=field_label(path),
+        required=False,
+        initial=text,
+        help_text=_("%(path)s; one a line") % {"path": path},
+        widget=forms.Textarea(attrs={"rows": 3}),
+    )
+
+
+def scalar_value(text: str) -> str | int | bool:
+    """The value of a row's field that a person wrote; quotes make a text of a number."""
+    try:
+        value = json.loads(text.strip())
+    except json.JSONDecodeError:
+        return text.strip()
+    return value if isinstance(value, str | int | bool) else text.strip()
+
+
+def field_name(path: str) -> str:
+    return without_numbers(path).rpartition(".")[2]
+
+
+def without_numbers(path: str) -> str:
+    return ".".join(part for part in path.split(".") if not part.isdigit())
