@@ -54,7 +54,7 @@ class LosslessnessCounts(Contract):
     num_near_ties: int
     """Answers whose first difference is between logits so close that rounding explains it."""
     largest_gap: float | None
-    """Largest float64 logit gap at a first difference; None when all answers are identical."""
+    """Largest float64 logit gap at a first difference of tokens; None where there is none."""
 
 
 class LosslessnessResults(Contract):

@@ -6,6 +6,7 @@ nearly equal logits may swap: a first difference is accepted only when the float
 same prefix are that close, and is counted beside what the target alone does at another batch size.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -52,7 +53,7 @@ def check_greedy_losslessness(
         num_prompts=len(prompts),
         num_identical=len(prompts) - len(gaps),
         num_near_ties=num_near_ties,
-        largest_gap=max(gaps) if gaps else None,
+        largest_gap=max((gap for gap in gaps if math.isfinite(gap)), default=None),
     )
 
 

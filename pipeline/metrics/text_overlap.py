@@ -149,7 +149,8 @@ def summarize(samples: Sequence[Mapping[str, Score]]) -> OverlapFigures:
     Source: rouge-score and sacrebleu, as for `score_samples`.
 
     Args:
-        samples: scores of each answer by column of `samples.parquet`.
+        samples: scores of each answer by column of `samples.parquet`; a measure without its column
+            has no figure.
 
     Raises:
         DataError: `data.empty`, there is no sample.
@@ -160,7 +161,7 @@ def summarize(samples: Sequence[Mapping[str, Score]]) -> OverlapFigures:
     figures = {"bleu4": float(corpus_bleu_from_statistics(totals))} | {
         measure.key: fmean(number(sample[measure.column]) for sample in samples)
         for measure in measures_of("text_overlap")
-        if measure.aggregation == "mean"
+        if measure.aggregation == "mean" and measure.column in samples[0]
     }
     return OverlapFigures(
         n=len(samples),

@@ -17,7 +17,8 @@ from pipeline.contracts.specs import parse_spec
 from pipeline.demo.base_model import kept_in, prepare_base_model
 from pipeline.demo.plan import BUDGETS, build_plan
 from pipeline.demo.report_html import write_report
-from pipeline.demo.summary import as_table, summarize
+from pipeline.demo.summary import summarize
+from pipeline.demo.tables import as_table
 from pipeline.errors import ModelError
 from pipeline.modeling.tiny import save_tiny_model
 
@@ -72,13 +73,13 @@ def finished(tmp_path_factory) -> Path:
 def test_the_recipe_ends_in_figures_beside_the_papers(finished: Path, tmp_path: Path) -> None:
     plan = parse_spec((finished.parent / "plan.json").read_bytes())
     summary = summarize({step.id: finished / "steps" / step.id for step in plan.steps})
-    assert [row["published"] for row in summary["rows"]] == [
+    assert [row.claim.published for row in summary.claims] == [
         "99.8%", "1.08x", "1.17x", "1.02x", "1.06x", "1.39-1.52x",
     ]  # fmt: skip
-    assert len(summary["seconds"]) == 11
-    bench = summary["reports"]["speculative_decode"]
-    assert bench["losslessness"]["is_lossless"] is True
-    assert set(bench["arms"]) == {
+    assert all(row.ratio is not None for row in summary.claims)
+    assert len(summary.seconds) == 11
+    assert summary.benchmark.losslessness.is_lossless is True
+    assert set(summary.benchmark.arms) == {
         "autoregressive", "ngram", "distilled", "control_target_text", "control_gold",
     }  # fmt: skip
     assert "1.39-1.52x" in as_table(summary)
@@ -95,7 +96,7 @@ def test_the_recipe_ends_in_figures_beside_the_papers(finished: Path, tmp_path: 
 def test_a_finished_plan_run_again_keeps_every_step(finished: Path, capsys) -> None:
     (finished / "report.json").unlink()
     assert main(["run", str(finished.parent / "plan.json"), "--run-dir", str(finished)]) == 0
-    steps = json.loads((finished / "report.json").read_text())["metrics"]["steps"]
+    steps = json.loads((finished / "report.json").read_text())["results"]["steps"]
     assert all(step["kept"] for step in steps.values())
 
 

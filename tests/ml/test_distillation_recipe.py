@@ -129,11 +129,11 @@ def assert_same_weights(run_dir: Path, undisturbed: Path) -> None:
     expected = load_file(model_path(undisturbed) / "model.safetensors")
     assert weights.keys() == expected.keys()
     assert all(torch.equal(weights[name], expected[name]) for name in expected)
-    assert report(run_dir)["metrics"]["acceptance"] == report(undisturbed)["metrics"]["acceptance"]
+    assert report(run_dir)["results"]["acceptance"] == report(undisturbed)["results"]["acceptance"]
 
 
 def test_objectives_differ_in_nothing_but_the_loss(workspace: Path) -> None:
-    metrics = {objective: report(workspace / objective)["metrics"] for objective in OBJECTIVES}
+    metrics = {objective: report(workspace / objective)["results"] for objective in OBJECTIVES}
     for name in ("steps", "trained_tokens", "parameters", "answers"):
         assert len({json.dumps(metrics[objective][name]) for objective in OBJECTIVES}) == 1, name
     assert metrics["forward_kl"]["steps"] > 6
@@ -152,7 +152,7 @@ def test_objectives_differ_in_nothing_but_the_loss(workspace: Path) -> None:
 
 def test_drafts_learn(workspace: Path) -> None:
     for objective in OBJECTIVES:
-        metrics = report(workspace / objective)["metrics"]
+        metrics = report(workspace / objective)["results"]
         assert metrics["loss_last"] < 0.9 * metrics["loss_first"], objective
 
 
@@ -180,7 +180,7 @@ def test_reported_acceptance_is_that_of_the_saved_draft(workspace: Path) -> None
             predicted = draft(torch.from_numpy(ids)[None]).logits[0].argmax(-1).numpy()
         start = len(answer.prompt_ids)
         agreements.append(predicted[start - 1 : -1] == answer.answer_ids)
-    acceptance = report(workspace / "forward_kl")["metrics"]["acceptance"]
+    acceptance = report(workspace / "forward_kl")["results"]["acceptance"]
     assert acceptance["greedy_agreement"] == pytest.approx(np.concatenate(agreements).mean())
     num_tokens = sum(len(agreement) - 1 for agreement in agreements)
     for length in range(1, 7):

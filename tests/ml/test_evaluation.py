@@ -8,12 +8,12 @@ import torch
 from torch.nn import functional
 
 from pipeline.contracts.evaluation_spec import TextOverlapSettings
-from pipeline.contracts.references import DatasetRef
+from pipeline.contracts.references import DomainTestRef
 from pipeline.data.records import Document, DomainItem, MultipleChoiceItem
 from pipeline.decoding.autoregressive import AutoregressiveEngine
 from pipeline.errors import DataError
 from pipeline.evaluation.general_ability import ChoiceResult, evaluate_choices
-from pipeline.evaluation.generation import answer_items, text_overlap_metrics
+from pipeline.evaluation.generation import answer_items, text_overlap_results
 from pipeline.evaluation.language_modeling import (
     GaugeText,
     read_gauge_texts,
@@ -173,7 +173,7 @@ def domain_items() -> list[DomainItem]:
 
 def answers(model, tokenizer, items):
     settings = TextOverlapSettings(
-        dataset=DatasetRef(path="unused", kind="domain_test"),
+        dataset=DomainTestRef(path="unused", kind="domain_test"),
         max_new_tokens=6,
         batch_size=2,
         unseen_documents=("b",),
@@ -186,11 +186,11 @@ def test_answers_are_scored_in_order_and_apart_for_unseen_documents(model, token
     samples = answers(model, tokenizer, domain_items())
     assert [sample.item_id for sample in samples] == ["i0", "i1", "i2"]
     assert [sample.document_seen for sample in samples] == [True, True, False]
-    metrics = text_overlap_metrics(samples)
-    assert metrics["n"] == 3
-    assert metrics["documents_seen"]["n"] == 2
-    assert metrics["documents_unseen"]["n"] == 1
-    assert metrics["cut_at_cap_fraction"] == sum(s.cut_at_cap for s in samples) / 3
+    results = text_overlap_results(samples)
+    assert results.n == 3
+    assert results.documents_seen.n == 2
+    assert results.documents_unseen.n == 1
+    assert results.figures["cut_at_cap"] == sum(s.scores["cut_at_cap"] for s in samples) / 3
 
 
 def test_what_is_written_is_what_is_compared(model, tokenizer, tmp_path: Path) -> None:
@@ -210,12 +210,13 @@ def test_what_is_written_is_what_is_compared(model, tokenizer, tmp_path: Path) -
     choices = evaluate_choices(model, tokenizer, ITEMS)
     path = tmp_path / "samples.parquet"
     write_samples(samples, choices, path)
-    rows = {str(row["item_id"]): row for row in read_samples(path, "text_overlap")}
-    assert list(rows) == [item.id for item in items]
-    assert rows["i0"]["answer"] == samples[0].answer
+    rows = read_samples(path, "text_overlap")
+    assert [row["item_id"] for row in rows] == [item.id for item in items]
+    assert rows[0]["answer"] == samples[0].answer
     compared = compare_overlap(rows, rows)
-    assert compared["rouge1"]["tied"] == 3
-    assert compared["rouge1"]["difference"] == 0.0
+    assert compared["rouge1"].tied == 3
+    assert compared["rouge1"].difference.value == 0.0
+    assert compared["bleu4"].tied is None
     questions = read_samples(path, "general_ability")
     assert [row["item_id"] for row in questions] == ["q1-en", "q1-zh"]
     assert questions[0]["probability"] == pytest.approx(choices[0].probability)

@@ -55,7 +55,7 @@ def test_a_directory_arrives_whole(model: Path, context: RunContext) -> None:
     assert copy == context.run_dir / "model"
     assert path_digest(copy) == path_digest(model) == result.inputs["source"]
     last = [p for p in context.events.payloads if isinstance(p, Progress)][-1]
-    assert last.done == last.total == result.metrics["num_bytes"]
+    assert last.done == last.total == result.results.num_bytes
 
 
 def test_links_inside_the_directory_become_files(model: Path, context: RunContext) -> None:

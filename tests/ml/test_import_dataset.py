@@ -88,10 +88,10 @@ def test_a_version_reads_back_as_the_rows_of_its_file(
     read_back = read_rows(DatasetRef(path=str(rows), kind=kind, digest=digest), record_type)
     assert read_back == read_rows(DatasetRef(path=str(path), kind=kind), record_type)
     manifest = DatasetManifest.parse((rows.parent / "manifest.json").read_bytes())
-    assert manifest.num_rows == len(read_back) == result.metrics["num_rows"]
+    assert manifest.num_rows == len(read_back) == result.results.num_rows
     assert manifest.rows_sha256 == digest
     assert manifest.counts["lang"].values == {"zh": len(read_back)}
-    assert result.metrics["num_rejected"] == 0
+    assert result.results.num_rejected == 0
     assert "errors" not in result.outputs
     assert not (context.run_dir / "dataset.partial").exists()
 
@@ -99,7 +99,7 @@ def test_a_version_reads_back_as_the_rows_of_its_file(
 def test_figures_of_the_manifest_are_those_of_the_rows(context: RunContext) -> None:
     path = DEMO / "sft_expert.zh.jsonl"
     result = import_dataset.run(spec_for(path), context)
-    manifest = DatasetManifest.model_validate_json(json.dumps(result.metrics["manifest"]))
+    manifest = result.results.manifest
     lengths = [len(json.loads(line)["output"]) for line in path.read_text("utf-8").splitlines()]
     output = manifest.lengths["output"]
     assert (output.min, output.max) == (min(lengths), max(lengths))
@@ -134,9 +134,12 @@ def test_rejected_rows_have_place_reason_and_their_own_columns(
     assert (errors[2]["cells"], errors[2]["row"]) == (None, "5,Q5,A5,财务,too many")
     params = json.loads(errors[1]["params"])
     assert ROW_ERROR_TEXTS["row.id_duplicate"].message.format(**params, value="").endswith("line 2")
-    assert result.metrics["is_committed"]
-    assert (result.metrics["num_rows"], result.metrics["num_rejected"]) == (2, 3)
-    columns = {item["name"]: item["field"] for item in result.metrics["source"]["columns"]}
+    assert result.results.is_committed
+    assert (
+        result.results.num_rows,
+        result.results.num_rejected,
+    ) == (2, 3)
+    columns = {item.name: item.field for item in result.results.source.columns}
     assert columns == {"编号": "id", "问题": "instruction", "答案": "output", "部门": "meta.部门"}
 
 
@@ -154,8 +157,8 @@ def test_the_same_rows_as_a_workbook_give_the_same_report(
         (4, "A4", "xlsx.formula"),
     ]
     assert [error["cells"] for error in errors] == [["Q2", ""], ["=1+1", "A3"]]
-    assert result.metrics["source"]["format"] == "xlsx"
-    assert result.metrics["source"]["encoding"] == ""
+    assert result.results.source.format == "xlsx"
+    assert result.results.source.encoding == ""
 
 
 def test_broken_json_lines_are_given_back_as_text(tmp_path: Path, context: RunContext) -> None:
@@ -170,7 +173,7 @@ def test_broken_json_lines_are_given_back_as_text(tmp_path: Path, context: RunCo
         "row.field_missing",
         "row.lone_surrogate",
     ]
-    assert result.metrics["errors_by_code"][0] == {
+    assert result.results.errors_by_code[0].model_dump(mode="json") == {
         "code": "json.syntax",
         "count": 1,
         "first_lines": [2],
@@ -187,8 +190,8 @@ def test_all_or_nothing_keeps_nothing_when_a_row_is_wrong(
 ) -> None:
     path = write_csv(tmp_path / "a.csv", [["问题", "答案"], ["Q", "A"], ["Q", ""]])
     result = import_dataset.run(spec_for(path), context)
-    assert not result.metrics["is_committed"]
-    assert result.metrics["num_rows"] == 1
+    assert not result.results.is_committed
+    assert result.results.num_rows == 1
     assert set(result.outputs) == {"errors"}
     assert not (context.run_dir / "dataset").exists()
 
@@ -209,15 +212,15 @@ def test_a_file_that_cannot_be_read_is_a_report_not_a_crash(
     (tmp_path / name).write_bytes(content)
     result = import_dataset.run(spec_for(tmp_path / name, policy="valid_rows"), context)
     assert [error["code"] for error in errors_of(result)] == [code]
-    assert result.metrics["has_file_error"]
-    assert not result.metrics["is_committed"]
+    assert result.results.has_file_error
+    assert not result.results.is_committed
 
 
 def test_a_missing_column_can_be_mapped(tmp_path: Path, context: RunContext) -> None:
     path = write_csv(tmp_path / "a.csv", [["问题", "备注"], ["Q", "A"]], encoding="gb18030")
     result = import_dataset.run(spec_for(path, columns={"备注": "output"}), context)
-    assert result.metrics["is_committed"]
-    assert result.metrics["source"]["encoding"] == "gb18030"
+    assert result.results.is_committed
+    assert result.results.source.encoding == "gb18030"
 
 
 def test_rejected_rows_can_be_uploaded_again(tmp_path: Path, context: RunContext) -> None:
@@ -298,4 +301,4 @@ def test_the_program_imports_a_file(tmp_path: Path) -> None:
     output = report["outputs"]["dataset"]
     rows = tmp_path / "run" / output["path"]
     assert hashlib.sha256(rows.read_bytes()).hexdigest() == output["digest"]
-    assert report["metrics"]["num_rows"] == 256
+    assert report["results"]["num_rows"] == 256

@@ -220,8 +220,8 @@ def test_speedup_is_the_median_of_paired_ratios():
     candidate = [[1.0, 1.0, 2.0], [2.5, 2.0, 4.0]]
     estimate = speedup_interval(baseline, candidate, num_resamples=500)
     # ratios 2, 2.2, 1.2 and 1.6, 2.2, 1.2: between 1.6 and 2
-    assert estimate.median == pytest.approx(1.8)
-    assert (estimate.num_prompts, estimate.num_repeats) == (2, 3)
+    assert estimate.value == pytest.approx(1.8)
+    assert (estimate.n, estimate.resampled) == (2, "prompt")
 
 
 def test_speedup_interval_equals_the_enumeration_of_every_draw_of_prompts():
@@ -230,19 +230,19 @@ def test_speedup_interval_equals_the_enumeration_of_every_draw_of_prompts():
         float(np.median(ratio[list(draw)])) for draw in itertools.product(range(5), repeat=5)
     )
     tail = math.floor(0.025 * len(medians))
-    interval = speedup_interval(ratio, np.ones_like(ratio), num_resamples=20_000).interval
+    interval = speedup_interval(ratio, np.ones_like(ratio), num_resamples=20_000)
     assert (interval.low, interval.high) == pytest.approx((medians[tail], medians[-1 - tail]))
 
 
 def test_pairing_removes_what_slows_both_arms():
     drift = np.linspace(1, 5, 40).reshape(20, 2)
-    interval = speedup_interval(3.0 * drift, 2.0 * drift, num_resamples=200).interval
+    interval = speedup_interval(3.0 * drift, 2.0 * drift, num_resamples=200)
     assert (interval.low, interval.high) == pytest.approx((1.5, 1.5))
 
 
 def test_one_prompt_has_a_speedup_without_an_interval():
     estimate = speedup_interval([[3.0, 3.0]], [[2.0, 2.0]])
-    assert (estimate.median, estimate.interval) == (1.5, None)
+    assert (estimate.value, estimate.interval) == (1.5, None)
 
 
 def test_times_that_cannot_be_compared_are_refused():

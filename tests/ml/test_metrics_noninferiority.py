@@ -1,25 +1,29 @@
 """The verdict at its boundaries, on evidence given by hand."""
 
-import dataclasses
-
 import pytest
 
-from pipeline.metrics.noninferiority import Evidence, Reason, Verdict, items_needed, judge
-from pipeline.metrics.uncertainty import Interval
-
-SCORES = Evidence(
-    adjusted_ratio=1.0,
-    interval=Interval(low=0.99, high=1.01, level=0.95),
-    headroom=0.5,
-    num_items=1000,
-    num_units=1000,
-    effective_units=1000.0,
-    flips=None,
-)
+from pipeline.contracts.estimates import Estimate
+from pipeline.contracts.evaluation_results import Reason, Verdict
+from pipeline.metrics.noninferiority import Evidence, items_needed, judge
 
 
-def _with_interval(low: float, high: float, **changes) -> Evidence:
-    return dataclasses.replace(SCORES, interval=Interval(low=low, high=high, level=0.95), **changes)
+def _evidence(
+    low: float,
+    high: float,
+    *,
+    ratio: float = 1.0,
+    num_items: int = 1000,
+    num_units: int = 1000,
+    effective_units: float = 1000.0,
+) -> Evidence:
+    return Evidence(
+        adjusted_ratio=Estimate(
+            value=ratio, low=low, high=high, level=0.95, n=num_items, num_units=num_units
+        ),
+        headroom=0.5,
+        effective_units=effective_units,
+        flips=None,
+    )
 
 
 @pytest.mark.parametrize(
@@ -32,13 +36,14 @@ def _with_interval(low: float, high: float, **changes) -> Evidence:
     ],
 )
 def test_pass_needs_the_lower_bound_and_fail_the_upper(low: float, high: float, verdict: Verdict):
-    assert judge(_with_interval(low, high), margin=0.01)[0] is verdict
+    assert judge(_evidence(low, high), margin=0.01)[0] is verdict
 
 
 def test_nineteen_units_decide_nothing_whatever_their_interval():
-    evidence = _with_interval(1.0, 1.0, num_units=19, num_items=190, effective_units=19.0)
-    assert judge(evidence, 0.01) == (Verdict.INCONCLUSIVE, Reason.TOO_FEW_ITEMS)
-    assert judge(dataclasses.replace(evidence, num_units=20), 0.01)[0] is Verdict.PASS
+    few = _evidence(1.0, 1.0, num_units=19, num_items=190, effective_units=19.0)
+    assert judge(few, 0.01) == (Verdict.INCONCLUSIVE, Reason.TOO_FEW_ITEMS)
+    enough = _evidence(1.0, 1.0, num_units=20, num_items=190, effective_units=19.0)
+    assert judge(enough, 0.01)[0] is Verdict.PASS
 
 
 @pytest.mark.parametrize(
@@ -52,11 +57,11 @@ def test_nineteen_units_decide_nothing_whatever_their_interval():
 def test_items_needed_bring_the_nearer_bound_to_the_margin(
     ratio: float, low: float, high: float, needed: int | None
 ):
-    evidence = _with_interval(low, high, adjusted_ratio=ratio)
+    evidence = _evidence(low, high, ratio=ratio)
     found = items_needed(evidence, 0.01, Reason.INTERVAL_CROSSES_MARGIN)
     assert found == pytest.approx(needed, abs=1) if needed else found is None
 
 
 def test_nothing_is_needed_where_items_are_not_the_remedy():
     for reason in (Reason.INTERVAL, Reason.ITEMS_MISSING, Reason.CATEGORY_FAILED):
-        assert items_needed(SCORES, 0.01, reason) is None
+        assert items_needed(_evidence(0.99, 1.01), 0.01, reason) is None

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from pipeline.contracts.evaluation_results import RetentionResults
 from pipeline.errors import DataError, EvaluationError, SpecError
 from pipeline.metrics.noninferiority import Reason, Verdict
-from pipeline.metrics.retention import Retention, RetentionItem, measure_retention
+from pipeline.metrics.retention import RetentionItem, measure_retention
 
 
 def _items(
@@ -48,7 +49,7 @@ def _counted(
     return _items(base, new, category=category, num_choices=num_choices)
 
 
-def _measure(items: Sequence[RetentionItem], margin: float = 0.01, **options) -> Retention:
+def _measure(items: Sequence[RetentionItem], margin: float = 0.01, **options) -> RetentionResults:
     return measure_retention(items, margin=margin, **{"num_resamples": 1000, **options})
 
 
@@ -65,18 +66,18 @@ def test_ratios_equal_the_values_worked_out_by_hand(
     counts: tuple[int, int, int, int], ratio: float, adjusted: float
 ):
     estimate = _measure(_counted(*counts)).micro
-    assert estimate.ratio == pytest.approx(ratio)
+    assert estimate.ratio.value == pytest.approx(ratio)
     assert estimate.chance == 0.25
-    assert estimate.difference == pytest.approx((counts[2] - counts[1]) / 100)
+    assert estimate.difference.value == pytest.approx((counts[2] - counts[1]) / 100)
     if estimate.base - 0.25 >= 0.10:
-        assert estimate.adjusted_ratio == pytest.approx(adjusted)
+        assert estimate.adjusted_ratio.value == pytest.approx(adjusted)
     else:
         assert estimate.adjusted_ratio is None
 
 
 def test_adjusted_ratio_is_defined_from_ten_points_above_chance():
     at_limit = _measure(_counted(35, 0, 0, 65)).micro
-    assert at_limit.adjusted_ratio == pytest.approx(1.0)
+    assert at_limit.adjusted_ratio.value == pytest.approx(1.0)
     below = _measure(_counted(34, 0, 0, 66))
     assert below.micro.adjusted_ratio is None
     assert (below.verdict, below.reason) == (Verdict.INCONCLUSIVE, Reason.BASE_NEAR_CHANCE)
@@ -90,12 +91,12 @@ def test_macro_weighs_categories_equally_and_micro_weighs_items_equally():
     ]
     retention = _measure(items)
     # base .80 and .80, new .80 and .50, chance .25: macro (.65 - .25) / (.80 - .25)
-    assert retention.macro.adjusted_ratio == pytest.approx(0.40 / 0.55)
+    assert retention.macro.adjusted_ratio.value == pytest.approx(0.40 / 0.55)
     # 96 and 90 of 120 right
-    assert retention.micro.adjusted_ratio == pytest.approx((0.75 - 0.25) / (0.80 - 0.25))
+    assert retention.micro.adjusted_ratio.value == pytest.approx((0.75 - 0.25) / (0.80 - 0.25))
     assert retention.worst_category == "small"
     assert [one.category for one in retention.categories] == ["large", "small"]
-    assert retention.categories[1].estimate.adjusted_ratio == pytest.approx(0.25 / 0.55)
+    assert retention.categories[1].estimate.adjusted_ratio.value == pytest.approx(0.25 / 0.55)
 
 
 def test_chance_is_the_mean_over_items_with_different_numbers_of_choices():
@@ -105,7 +106,7 @@ def test_chance_is_the_mean_over_items_with_different_numbers_of_choices():
     ]
     micro = _measure(items).micro
     assert micro.chance == pytest.approx((0.5 + 0.5 + 0 + 0) / 4)
-    assert micro.adjusted_ratio == pytest.approx((0.75 - 0.25) / (1.0 - 0.25))
+    assert micro.adjusted_ratio.value == pytest.approx((0.75 - 0.25) / (1.0 - 0.25))
 
 
 def test_macro_interval_equals_the_enumeration_of_every_draw_within_each_category():
@@ -133,7 +134,7 @@ def test_macro_interval_equals_the_enumeration_of_every_draw_within_each_categor
     ratios.sort()
     tail = math.floor(0.025 * len(ratios))
 
-    interval = _measure(items, num_resamples=50_000).macro.adjusted_ratio_interval
+    interval = _measure(items, num_resamples=50_000).macro.adjusted_ratio
 
     assert (interval.low, interval.high) == pytest.approx(
         (ratios[tail], ratios[-1 - tail]), abs=0.004
@@ -147,8 +148,8 @@ def test_interval_agrees_with_the_linearised_standard_error():
     new = np.clip(0.97 * base + rng.normal(0, 0.08, size=3000), 0, 1)
     estimate = _measure(_items(base, new), num_resamples=4000).micro
     for ratio, interval, chance in (
-        (estimate.ratio, estimate.ratio_interval, 0.0),
-        (estimate.adjusted_ratio, estimate.adjusted_ratio_interval, 0.25),
+        (estimate.ratio.value, estimate.ratio, 0.0),
+        (estimate.adjusted_ratio.value, estimate.adjusted_ratio, 0.25),
     ):
         residual = (new - chance) - ratio * (base - chance)
         error = residual.std(ddof=1) / (math.sqrt(3000) * (base.mean() - chance))
@@ -161,7 +162,7 @@ def test_power_is_that_of_the_published_table():
     right = round(14_042 * 0.75) - flips
     items = _counted(right, flips, flips, 14_042 - right - 2 * flips, num_choices=None)
     retention = _measure(items, margin=0.002)
-    interval = retention.micro.ratio_interval
+    interval = retention.micro.ratio
     assert (interval.high - interval.low) / 2 == pytest.approx(0.0062, rel=0.08)
     assert (retention.verdict, retention.reason) == (
         Verdict.INCONCLUSIVE,
@@ -219,7 +220,7 @@ def test_small_categories_make_a_macro_pass_harder():
 def test_few_losses_are_no_fail():
     """Five of forty lost: the bootstrap excludes 0.99, the exact test (p = 0.0625) does not."""
     retention = _measure(_counted(35, 5, 0, 0))
-    assert retention.macro.adjusted_ratio_interval.high < 0.99
+    assert retention.macro.adjusted_ratio.high < 0.99
     assert (retention.verdict, retention.reason) == (Verdict.INCONCLUSIVE, Reason.TOO_FEW_ITEMS)
     assert _measure(_counted(34, 6, 0, 0)).verdict is Verdict.FAIL
 
@@ -247,11 +248,11 @@ def test_a_failed_category_stops_a_pass_of_the_average():
         *_counted(700, 50, 0, 250, category="c"),
     ]
     retention = _measure(items)
-    assert retention.macro.adjusted_ratio_interval.low > 0.99
+    assert retention.macro.adjusted_ratio.low > 0.99
     assert (retention.verdict, retention.reason) == (Verdict.INCONCLUSIVE, Reason.CATEGORY_FAILED)
     assert [one.verdict for one in retention.categories] == ["PASS", "PASS", "FAIL"]
     # three categories share the error rate of 5%
-    assert retention.categories[0].estimate.ratio_interval.level == pytest.approx(1 - 0.05 / 3)
+    assert retention.categories[0].estimate.ratio.level == pytest.approx(1 - 0.05 / 3)
 
 
 def test_clusters_are_what_is_resampled():
@@ -267,7 +268,7 @@ def test_clusters_are_what_is_resampled():
     assert (items.num_units, clusters.num_units, clusters.num_items) == (400, 40, 400)
     widening = [
         clusters_interval.high - clusters_interval.low
-        for clusters_interval in (clusters.ratio_interval, items.ratio_interval)
+        for clusters_interval in (clusters.ratio, items.ratio)
     ]
     assert widening[0] / widening[1] == pytest.approx(math.sqrt(10), rel=0.2)
 
@@ -278,7 +279,7 @@ def test_too_few_clusters_decide_nothing():
     retention = _measure(_items(base, base, clusters=names))
     assert retention.reason is Reason.TOO_FEW_ITEMS
     alone = _measure(_items(base, base, clusters=["subject"] * 2000))
-    assert alone.macro.ratio_interval is None
+    assert alone.macro.ratio.interval is None
     assert alone.verdict is Verdict.INCONCLUSIVE
 
 
@@ -286,9 +287,11 @@ def test_flips_stand_beside_the_null():
     retention = _measure(_counted(700, 40, 10, 250), null_flip_rate=0.01)
     flips = retention.flips
     assert (flips.regressed, flips.gained) == (40, 10)
-    assert (flips.regressed_rate, flips.gained_rate) == (0.04, 0.01)
-    assert flips.gained_rate - flips.regressed_rate == pytest.approx(retention.micro.difference)
-    assert flips.regressed_rate_interval.low < 0.04 < flips.regressed_rate_interval.high
+    assert (flips.regressed_rate.value, flips.gained_rate) == (0.04, 0.01)
+    assert flips.gained_rate - flips.regressed_rate.value == pytest.approx(
+        retention.micro.difference.value
+    )
+    assert flips.regressed_rate.low < 0.04 < flips.regressed_rate.high
     assert flips.exceeds_null is True
     assert flips.mcnemar_p == pytest.approx(2.386e-05, rel=1e-3)  # 2 * P(X <= 10), X ~ Bin(50, .5)
     assert _measure(_counted(700, 40, 10, 250), null_flip_rate=0.035).flips.exceeds_null is False
@@ -300,9 +303,9 @@ def test_continuous_scores_have_a_ratio_and_a_difference_but_no_flips():
     base = rng.beta(4, 2, size=4000)
     retention = _measure(_items(base, 0.9 * base))
     assert retention.flips is None
-    assert retention.macro.ratio == pytest.approx(0.9)
-    interval = retention.macro.difference_interval
-    assert interval.low < retention.macro.difference < interval.high < 0
+    assert retention.macro.ratio.value == pytest.approx(0.9)
+    interval = retention.macro.difference
+    assert interval.low < interval.value < interval.high < 0
     assert retention.verdict is Verdict.FAIL
     assert _measure(_items(base, base)).verdict is Verdict.PASS
 

@@ -10,16 +10,22 @@ import pytest
 from rouge_score.rouge_scorer import RougeScorer
 from sacrebleu.metrics.bleu import BLEU
 
+from pipeline.contracts.evaluation_results import OverlapFigures
 from pipeline.errors import DataError, EvaluationError
-from pipeline.metrics.corpus_bleu import NUM_BLEU_STATISTICS
+from pipeline.metrics.corpus_bleu import NUM_BLEU_STATISTICS, corpus_bleu_from_statistics
 from pipeline.metrics.text_overlap import (
+    ROUGE_SIGNATURE,
     CanonicalTokenizer,
-    corpus_bleu_from_statistics,
+    bleu_signature,
     repeated_4gram_rate,
     score_samples,
     summarize,
     tokenize,
 )
+
+
+def summary_of(predictions: list[str], references: list[str]) -> OverlapFigures:
+    return summarize([sample.columns() for sample in score_samples(predictions, references)])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,27 +146,29 @@ def test_sample_scores_equal_the_values_worked_out_by_hand(case: HandCase):
 
 def test_corpus_scores_equal_the_values_worked_out_by_hand():
     cases = HAND_CASES.values()
-    summary = summarize(
-        score_samples([case.prediction for case in cases], [case.reference for case in cases])
-    )
+    summary = summary_of([case.prediction for case in cases], [case.reference for case in cases])
     # Columns of the table above: 34/47, 21/38, 10/29, 4/21 and BP = e^(1-52/47).
     precision = (34 / 47) * (21 / 38) * (10 / 29) * (4 / 21)
-    assert summary.bleu4 == pytest.approx(100 * math.exp(1 - 52 / 47) * precision**0.25, abs=1e-9)
-    assert summary.bleu4 == pytest.approx(36.19206, abs=1e-4)
+    assert summary.figures["bleu4"] == pytest.approx(
+        100 * math.exp(1 - 52 / 47) * precision**0.25, abs=1e-9
+    )
+    assert summary.figures["bleu4"] == pytest.approx(36.19206, abs=1e-4)
     assert summary.brevity_penalty == pytest.approx(0.899080, abs=1e-6)
     # 80, 40, 600/13, 80, 1000/12, 80, 100, 0, 100, 1000/12
-    assert summary.rouge1 == pytest.approx((480 + 600 / 13 + 2000 / 12) / 10)
+    assert summary.figures["rouge1"] == pytest.approx((480 + 600 / 13 + 2000 / 12) / 10)
     # 75, 25, 400/11, 50, 80, 50, 100, 0, 400/6, 60
-    assert summary.rouge2 == pytest.approx((440 + 400 / 11 + 400 / 6) / 10)
+    assert summary.figures["rouge2"] == pytest.approx((440 + 400 / 11 + 400 / 6) / 10)
     # as ROUGE-1 but 75 for the moved word
-    assert summary.rougeL == pytest.approx((455 + 600 / 13 + 2000 / 12) / 10)
-    assert (summary.num_samples, summary.num_empty) == (10, 1)
-    assert summary.mean_answer_tokens == pytest.approx((4 + 6 + 6 + 5 + 6 + 5 + 2 + 0 + 4 + 5) / 10)
+    assert summary.figures["rougeL"] == pytest.approx((455 + 600 / 13 + 2000 / 12) / 10)
+    assert (summary.n, summary.num_empty) == (10, 1)
+    assert summary.figures["num_answer_tokens"] == pytest.approx(
+        (4 + 6 + 6 + 5 + 6 + 5 + 2 + 0 + 4 + 5) / 10
+    )
     assert summary.mean_reference_tokens == pytest.approx(
         (6 + 4 + 7 + 5 + 6 + 5 + 2 + 2 + 4 + 7) / 10
     )
-    assert summary.bleu_signature == "nrefs:1|case:mixed|eff:no|tok:zh|smooth:exp|version:2.6.0"
-    assert summary.rouge_signature == "rouge-score:0.1.2|tok:canonical-1|stem:no|f1"
+    assert bleu_signature() == "nrefs:1|case:mixed|eff:no|tok:zh|smooth:exp|version:2.6.0"
+    assert ROUGE_SIGNATURE == "rouge-score:0.1.2|tok:canonical-1|stem:no|f1"
 
 
 @pytest.mark.parametrize(
@@ -265,8 +273,8 @@ def test_bleu_equals_sacrebleu_on_random_mixed_pairs():
     predictions, references = _random_pairs(200, seed=4)
     samples = score_samples(predictions, references)
     expected = BLEU(tokenize="zh").corpus_score(predictions, [references])
-    summary = summarize(samples)
-    assert summary.bleu4 == pytest.approx(expected.score, abs=1e-9)
+    summary = summary_of(predictions, references)
+    assert summary.figures["bleu4"] == pytest.approx(expected.score, abs=1e-9)
     assert summary.brevity_penalty == pytest.approx(expected.bp, abs=1e-12)
     sentence = BLEU(tokenize="zh", effective_order=True)
     for prediction, reference, sample in zip(predictions, references, samples, strict=True):
@@ -301,13 +309,23 @@ def test_vectorised_corpus_bleu_equals_sacrebleu_for_any_resample():
 
 
 def test_an_empty_answer_lowers_every_mean_and_is_counted():
-    full = summarize(score_samples(["国企改革深化"], ["国企改革深化"]))
-    half = summarize(score_samples(["国企改革深化", " \n。"], ["国企改革深化", "国企改革深化"]))
-    assert (full.rouge1, half.rouge1, half.rouge2, half.rougeL) == pytest.approx((100, 50, 50, 50))
-    assert (full.num_empty, half.num_empty, half.num_samples) == (0, 1, 2)
-    assert half.bleu4 < full.bleu4 == pytest.approx(100.0)
-    none = summarize(score_samples(["", ""], ["国企", "改革"]))
-    assert (none.rouge1, none.bleu4, none.brevity_penalty, none.num_empty) == (0, 0, 0, 2)
+    full = summary_of(["国企改革深化"], ["国企改革深化"])
+    half = summary_of(["国企改革深化", " \n。"], ["国企改革深化", "国企改革深化"])
+    assert (
+        full.figures["rouge1"],
+        half.figures["rouge1"],
+        half.figures["rouge2"],
+        half.figures["rougeL"],
+    ) == pytest.approx((100, 50, 50, 50))
+    assert (full.num_empty, half.num_empty, half.n) == (0, 1, 2)
+    assert half.figures["bleu4"] < full.figures["bleu4"] == pytest.approx(100.0)
+    none = summary_of(["", ""], ["国企", "改革"])
+    assert (
+        none.figures["rouge1"],
+        none.figures["bleu4"],
+        none.brevity_penalty,
+        none.num_empty,
+    ) == (0, 0, 0, 2)
 
 
 def test_unequal_lengths_are_refused():

@@ -10,18 +10,44 @@ import pytest
 from sacrebleu.metrics.bleu import BLEU
 from scipy.stats import binomtest
 
+from pipeline.contracts.estimates import PairedFigure
+from pipeline.contracts.samples import MEASURES, Measure
 from pipeline.errors import DataError, EvaluationError
+from pipeline.metrics.paired import compare_paired, pair_by_id, summarize_items
 from pipeline.metrics.text_overlap import score_samples
 from pipeline.metrics.uncertainty import (
-    Interval,
     bootstrap_sums,
     cluster_sums,
-    compare_paired,
     mcnemar_exact,
-    paired_bleu_bootstrap,
-    paired_bootstrap,
     percentile_interval,
 )
+
+BY_KEY = {measure.key: measure for measure in MEASURES}
+
+
+def _score(direction: str = "higher") -> Measure:
+    return Measure(
+        key="score",
+        task="general_ability",
+        column="score",
+        type="float64",
+        direction=direction,
+        unit="points",
+        aggregation="mean",
+    )
+
+
+def paired_bootstrap(baseline, candidate, *, direction: str = "higher", **options) -> PairedFigure:
+    """One mean, compared alone."""
+    measures = [_score(direction)]
+    return compare_paired(measures, {"score": baseline}, {"score": candidate}, **options)["score"]
+
+
+def paired_by_id(baseline: dict[str, float], candidate: dict[str, float], **options):
+    """One mean of two results joined by item id."""
+    shared, num_missing = pair_by_id(baseline, candidate)
+    sides = ([side[item] for item in shared] for side in (baseline, candidate))
+    return paired_bootstrap(*sides, num_missing=num_missing, **options)
 
 
 def _exact_interval(values: list[float]) -> tuple[float, float]:
@@ -40,11 +66,11 @@ def test_intervals_equal_the_enumeration_of_every_possible_draw():
 
     estimate = paired_bootstrap(baseline, candidate, num_resamples=200_000, seed=3)
 
-    assert estimate.difference == pytest.approx(0.074)
-    assert estimate.ratio == pytest.approx(2.92 / 2.55)
+    assert estimate.difference.value == pytest.approx(0.074)
+    assert estimate.ratio.value == pytest.approx(2.92 / 2.55)
     for interval, exact in (
-        (estimate.difference_interval, _exact_interval(differences)),
-        (estimate.ratio_interval, _exact_interval(ratios)),
+        (estimate.difference, _exact_interval(differences)),
+        (estimate.ratio, _exact_interval(ratios)),
     ):
         assert (interval.low, interval.high) == pytest.approx(exact, abs=0.004)
     assert (estimate.n, estimate.num_units) == (5, 5)
@@ -63,18 +89,22 @@ def test_cluster_interval_equals_the_enumeration_of_every_draw_of_clusters():
 
     estimate = paired_bootstrap(baseline, candidate, clusters=clusters, num_resamples=100_000)
 
-    interval = estimate.ratio_interval
+    interval = estimate.ratio
     assert (interval.low, interval.high) == pytest.approx(_exact_interval(ratios), abs=0.004)
     assert (estimate.n, estimate.num_units) == (6, 4)
 
 
 def test_resampled_sums_equal_a_naive_loop_over_the_same_draws():
     units = np.random.default_rng(1).random((7, 3))
-    sums = bootstrap_sums(units, num_resamples=40, rng=np.random.default_rng(5))
+    other = np.random.default_rng(2).random((7, 2))
+    sums, others = bootstrap_sums([units, other], num_resamples=40, rng=np.random.default_rng(5))
     rng = np.random.default_rng(5)
     # 16 + 16 + 8: the generator is asked once for each chunk
     draws = np.vstack([rng.integers(0, 7, size=(rows, 7)) for rows in (16, 16, 8)])
     assert sums == pytest.approx(np.array([units[draw].sum(axis=0) for draw in draws]))
+    assert others == pytest.approx(np.array([other[draw].sum(axis=0) for draw in draws]))
+    (alone,) = bootstrap_sums([units], num_resamples=40, rng=np.random.default_rng(5))
+    assert (sums == alone).all()  # to the last bit, whatever stands beside it
 
 
 def test_clusters_widen_the_interval_when_their_items_move_together():
@@ -82,17 +112,17 @@ def test_clusters_widen_the_interval_when_their_items_move_together():
     gain = np.repeat(rng.normal(0, 0.1, size=40), 10)
     baseline = rng.random(400)
     names = [f"passage-{index // 10}" for index in range(400)]
-    items = paired_bootstrap(baseline, baseline + gain, num_resamples=2000).difference_interval
+    items = paired_bootstrap(baseline, baseline + gain, num_resamples=2000).difference
     passages = paired_bootstrap(
         baseline, baseline + gain, clusters=names, num_resamples=2000
-    ).difference_interval
+    ).difference
     widening = (passages.high - passages.low) / (items.high - items.low)
     assert widening == pytest.approx(math.sqrt(10), rel=0.15)
 
 
 def test_pairing_makes_the_interval_of_a_constant_gain_a_point():
     baseline = np.random.default_rng(0).random(50)
-    interval = paired_bootstrap(baseline, baseline + 0.1, num_resamples=500).difference_interval
+    interval = paired_bootstrap(baseline, baseline + 0.1, num_resamples=500).difference
     assert (interval.low, interval.high) == pytest.approx((0.1, 0.1))
 
 
@@ -106,7 +136,7 @@ def test_interval_covers_the_true_difference_and_ratio_as_often_as_it_says():
         candidate = 1.1 * ability + rng.normal(0, 0.1, size=200)  # means 0.50 and 0.55
         estimate = paired_bootstrap(baseline, candidate, num_resamples=500, seed=seed)
         for column, (interval, truth) in enumerate(
-            ((estimate.difference_interval, 0.05), (estimate.ratio_interval, 1.1))
+            ((estimate.difference, 0.05), (estimate.ratio, 1.1))
         ):
             covered[column] += interval.low <= truth <= interval.high
     assert ((covered / 300 > 0.91) & (covered / 300 < 0.99)).all()
@@ -124,25 +154,25 @@ def test_same_seed_same_interval_other_seed_another():
 
 def test_ratio_is_undefined_for_a_baseline_of_zero_and_unbounded_near_it():
     zero = paired_bootstrap([0.0] * 8, [0.0] * 4 + [1.0] * 4, num_resamples=500)
-    assert (zero.ratio, zero.ratio_interval) == (None, None)
-    assert zero.difference_interval is not None
+    assert zero.ratio is None
+    assert zero.difference.interval is not None
     rare = paired_bootstrap([1.0] + [0.0] * 9, [1.0] * 10, num_resamples=2000)
-    assert rare.ratio == pytest.approx(10.0)
-    assert rare.ratio_interval is None  # a third of the draws has no baseline at all
+    assert rare.ratio.value == pytest.approx(10.0)
+    assert rare.ratio.interval is None  # a third of the draws has no baseline at all
 
 
 def test_one_unit_has_no_interval():
     estimate = paired_bootstrap([0.5, 0.6], [0.7, 0.7], clusters=["a", "a"])
-    assert estimate.difference == pytest.approx(0.15)
-    assert (estimate.difference_interval, estimate.ratio_interval) == (None, None)
+    assert estimate.difference.value == pytest.approx(0.15)
+    assert (estimate.difference.interval, estimate.ratio.interval) == (None, None)
     assert (estimate.n, estimate.num_units) == (2, 1)
 
 
 def test_percentile_interval_counts_undefined_values_against_both_bounds():
     values = np.arange(1000, dtype=np.float64)
-    assert percentile_interval(values, 0.95) == Interval(low=24.0, high=975.0, level=0.95)
+    assert percentile_interval(values, 0.95) == (24.0, 975.0)
     values[::100] = np.nan  # one per cent: the bounds move outwards
-    assert percentile_interval(values, 0.95) == Interval(low=15.0, high=985.0, level=0.95)
+    assert percentile_interval(values, 0.95) == (15.0, 985.0)
     values[::10] = np.nan
     assert percentile_interval(values, 0.95) is None
 
@@ -164,7 +194,8 @@ def test_bleu_bootstrap_equals_sacrebleu_on_the_drawn_texts():
         [sample.bleu_statistics for sample in score_samples(texts, references)]
         for texts in (worse, better)
     ]
-    estimate = paired_bleu_bootstrap(*statistics, num_resamples=200, seed=9)
+    sides = [{"bleu_statistics": counts} for counts in statistics]
+    estimate = compare_paired([BY_KEY["bleu4"]], *sides, num_resamples=200, seed=9)["bleu4"]
     rng = np.random.default_rng(9)
     draws = np.vstack([rng.integers(0, 12, size=(min(16, 200 - s), 12)) for s in range(0, 200, 16)])
     metric = BLEU(tokenize="zh")
@@ -181,8 +212,8 @@ def test_bleu_bootstrap_equals_sacrebleu_on_the_drawn_texts():
     differences, ratios = np.sort(pairs[:, 1] - pairs[:, 0]), np.sort(pairs[:, 1] / pairs[:, 0])
     # 2.5% of 199 gaps is 4.975: the next value outwards on either side
     for interval, values in (
-        (estimate.difference_interval, differences),
-        (estimate.ratio_interval, ratios),
+        (estimate.difference, differences),
+        (estimate.ratio, ratios),
     ):
         assert (interval.low, interval.high) == pytest.approx((values[4], values[195]), abs=1e-9)
 
@@ -190,13 +221,13 @@ def test_bleu_bootstrap_equals_sacrebleu_on_the_drawn_texts():
 def test_compare_paired_joins_by_id_and_counts_every_item():
     baseline = {"a": 0.5, "b": 0.5, "c": 0.5, "d": 0.5, "only-baseline": 0.0}
     candidate = {"d": 0.4, "c": 0.5, "b": 0.9, "a": 0.8, "only-candidate": 1.0, "another": 1.0}
-    comparison = compare_paired(baseline, candidate, num_resamples=500)
+    comparison = paired_by_id(baseline, candidate, num_resamples=500)
     counts = (comparison.improved, comparison.regressed, comparison.tied, comparison.missing)
     assert counts == (2, 1, 1, 3)
     assert comparison.n == 4
     assert comparison.baseline == pytest.approx(0.5)
-    assert comparison.difference == pytest.approx(0.15)
-    assert comparison.ratio == pytest.approx(1.3)
+    assert comparison.difference.value == pytest.approx(0.15)
+    assert comparison.ratio.value == pytest.approx(1.3)
 
 
 def test_compare_paired_does_not_depend_on_the_order_of_the_mappings():
@@ -204,36 +235,55 @@ def test_compare_paired_does_not_depend_on_the_order_of_the_mappings():
     baseline = {f"item-{index}": float(rng.random()) for index in range(40)}
     candidate = {item: float(rng.random()) for item in baseline}
     reversed_baseline = dict(reversed(baseline.items()))
-    assert compare_paired(baseline, candidate, num_resamples=300) == compare_paired(
+    assert paired_by_id(baseline, candidate, num_resamples=300) == paired_by_id(
         reversed_baseline, candidate, num_resamples=300
     )
 
 
 def test_compare_paired_knows_scores_where_lower_is_better():
-    comparison = compare_paired(
+    comparison = paired_by_id(
         {"a": 1.0, "b": 1.0, "c": 1.0},
         {"a": 0.9, "b": 0.8, "c": 1.6},
-        higher_is_better=False,
+        direction="lower",
         num_resamples=50,
     )
     assert (comparison.improved, comparison.regressed) == (2, 1)
-    assert comparison.difference == pytest.approx(0.1)
+    assert comparison.difference.value == pytest.approx(0.1)
 
 
 def test_compare_paired_uses_clusters():
-    baseline = {f"{index}": 0.5 for index in range(6)}
-    candidate = {f"{index}": 0.5 + index / 10 for index in range(6)}
-    clusters = {f"{index}": f"passage-{index // 2}" for index in range(6)}
-    comparison = compare_paired(baseline, candidate, clusters=clusters, num_resamples=50)
+    baseline = [0.5] * 6
+    candidate = [0.5 + index / 10 for index in range(6)]
+    clusters = [f"passage-{index // 2}" for index in range(6)]
+    comparison = paired_bootstrap(baseline, candidate, clusters=clusters, num_resamples=50)
     assert (comparison.n, comparison.num_units) == (6, 3)
-    del clusters["5"]
-    with pytest.raises(EvaluationError, match="1 items have no cluster, the first is '5'"):
-        compare_paired(baseline, candidate, clusters=clusters)
+    assert comparison.difference.resampled == "cluster"
+    with pytest.raises(EvaluationError, match="5 clusters for 6 items"):
+        paired_bootstrap(baseline, candidate, clusters=clusters[:5])
+
+
+def test_measures_compared_together_are_those_compared_alone():
+    """Means and corpus BLEU in one pass: bit for bit what each would be by itself."""
+    references, worse, better = _texts(30, seed=4)
+    sides = []
+    for texts in (worse, better):
+        samples = [sample.columns() for sample in score_samples(texts, references)]
+        sides.append({name: [sample[name] for sample in samples] for name in samples[0]})
+    measures = [BY_KEY[key] for key in ("rouge1", "rougeL", "bleu4", "num_answer_tokens")]
+    clusters = [f"document-{index // 3}" for index in range(30)]
+    together = compare_paired(measures, *sides, clusters=clusters, num_resamples=300, seed=2)
+    for measure in measures:
+        alone = compare_paired([measure], *sides, clusters=clusters, num_resamples=300, seed=2)
+        assert together[measure.key] == alone[measure.key]
+    assert together["bleu4"].improved is None
+    summary = summarize_items(measures, sides[1], clusters=clusters, num_resamples=300)
+    assert summary["bleu4"].value == together["bleu4"].candidate
+    assert (summary["rouge1"].n, summary["rouge1"].num_units) == (30, 10)
 
 
 def test_what_cannot_be_compared_is_refused():
     with pytest.raises(EvaluationError, match="none of the baseline's 1 items"):
-        compare_paired({"a": 1.0}, {"b": 1.0})
+        pair_by_id({"a": 1.0}, {"b": 1.0})
     with pytest.raises(EvaluationError, match="2 baseline scores for 1 candidate"):
         paired_bootstrap([0.1, 0.2], [0.1])
     with pytest.raises(EvaluationError, match="1 clusters for 2 items"):

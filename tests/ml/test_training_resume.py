@@ -197,14 +197,14 @@ def epoch_of_rows(spec: ContinualPretrainSpec) -> list[int]:
 def test_the_undisturbed_run_is_worth_resuming(workspace: Path) -> None:
     """More than two epochs, a dozen steps and a loss that falls: the comparison means something."""
     report = json.loads((workspace / "cpt-undisturbed" / "report.json").read_bytes())
-    metrics = report["metrics"]
+    metrics = report["results"]
     assert metrics["steps"] >= 12
     assert metrics["epochs_by_source"]["domain"] > 2
     [heldout] = metrics["heldout"]
     assert heldout["after"]["bits_per_byte"] < heldout["before"]["bits_per_byte"] - 1
     assert metrics["tokens"] == sum(metrics["tokens_by_source"].values()) >= 7000
     assert metrics["tokens_by_source"]["domain"] == pytest.approx(5250, abs=100)
-    sft = json.loads((workspace / "sft-undisturbed" / "report.json").read_bytes())["metrics"]
+    sft = json.loads((workspace / "sft-undisturbed" / "report.json").read_bytes())["results"]
     assert [stage["name"] for stage in sft["stages"]] == ["weak", "expert"]
     assert sft["stages"][1]["tokens_by_source"]["weak"] == pytest.approx(300, abs=100)
 
@@ -227,7 +227,7 @@ def test_kill_during_continual_pretraining(workspace: Path, tmp_path: Path, mome
 @pytest.mark.parametrize("steps", [3, 8], ids=["in stage 1", "in stage 2"])
 def test_kill_during_fine_tuning(workspace: Path, tmp_path: Path, steps: int) -> None:
     undisturbed = json.loads((workspace / "sft-undisturbed" / "report.json").read_bytes())
-    first_stage = undisturbed["metrics"]["stages"][0]["steps"]
+    first_stage = undisturbed["results"]["stages"][0]["steps"]
     assert (steps > first_stage + 1) == (steps == 8)
     spec = workspace / "sft.json"
     assert interrupt(spec, tmp_path, "SIGKILL", "optimizer_step", steps) == SIGKILL_STATUS

@@ -20,6 +20,7 @@ from argparse import ArgumentParser
 from pathlib import Path
 
 from pipeline.contracts.documents import read_spec
+from pipeline.contracts.evaluation_results import EvaluateResults
 from pipeline.contracts.events import RunFailed, RunStarted, RunStopped, RunSucceeded
 from pipeline.contracts.manifest import MANIFEST_NAME, Manifest, ManifestFile, file_sha256
 from pipeline.contracts.reports import Environment, Output, Report
@@ -87,7 +88,7 @@ def main() -> int:
             sink.emit(RunStopped(message=f"stopped after step {step}"))
             return 75
     if not orders.get("no_report"):
-        _report(spec.kind, document.digest, run_dir, state)
+        _report(document.digest, run_dir, state)
     sink.emit(RunSucceeded())
     return 0
 
@@ -112,10 +113,9 @@ def _save(context: RunContext, step: int, state: str, spec_digest: str) -> None:
     context.checkpoint_saved(step, target, file_sha256(target / MANIFEST_NAME))
 
 
-def _report(kind: str, spec_digest: str, run_dir: Path, state: str) -> None:
+def _report(spec_digest: str, run_dir: Path, state: str) -> None:
     (run_dir / "state.txt").write_text(state)
     report = Report(
-        kind=kind,
         spec_digest=spec_digest,
         code_version="unknown",
         started_at="",
@@ -125,7 +125,8 @@ def _report(kind: str, spec_digest: str, run_dir: Path, state: str) -> None:
             dtype="float32",
         ),
         outputs={"state": Output(path="state.txt")},
-        metrics={"state": state},
+        results=EvaluateResults(),
+        definitions={"state": state},
     )  # fmt: skip
     (run_dir / "report.json").write_text(report.model_dump_json())
 

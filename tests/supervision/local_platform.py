@@ -232,7 +232,7 @@ class Platform:
 
     def state(self, run_id: UUID) -> str:
         """The final state that the run published."""
-        return json.loads(self.run(run_id)["report"])["metrics"]["state"]
+        return json.loads(self.run(run_id)["report"])["definitions"]["state"]
 
     def pid_of_child(self, run_id: UUID) -> int:
         """Process id of the running child."""

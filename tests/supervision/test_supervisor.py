@@ -125,7 +125,7 @@ def test_an_import_does_not_wait_for_training(platform: Any) -> None:
     )
     platform.wait_for_state(short, "succeeded", "failed")
     assert platform.run(short)["error_message"] == ""
-    assert json.loads(platform.run(short)["report"])["metrics"]["manifest"]["num_rows"] == 20
+    assert json.loads(platform.run(short)["report"])["results"]["manifest"]["num_rows"] == 20
     assert platform.run(long)["state"] == "running"
     platform.act("run_cancel", long)
     platform.wait_for_state(long, "cancelled")
