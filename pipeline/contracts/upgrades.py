@@ -23,8 +23,30 @@ class SpecUpgrade:
     """Fields the next version lacks: they tell the version of a document that does not name it."""
 
 
-SPEC_UPGRADES: Mapping[tuple[str, int], SpecUpgrade] = {}
-"""(kind, version) -> the step to version + 1; a kind without a row has always had one version."""
+def _arms_are_a_list(document: JsonObject) -> JsonObject:
+    """Version 2 of a decoding benchmark: the drafts, then n-gram lookup, are arms with a method.
+
+    `num_losslessness_prompts` was read by nothing: the answers to all prompts are compared.
+    """
+    drafts, has_ngram = document.get("drafts", []), document.get("ngram_arm", True)
+    if "arms" in document or not isinstance(drafts, list) or not isinstance(has_ngram, bool):
+        return document
+    arms = _each(drafts, lambda draft: {"method": "draft_model"} | draft)
+    lookup: list[JsonValue] = [{"method": "ngram", "name": "ngram"}] if has_ngram else []
+    kept = {key: value for key, value in document.items() if key not in _RETIRED_WITH_DRAFTS}
+    return kept | {"schema_version": 2, "arms": [*arms, *lookup]}
+
+
+def _each(items: list[JsonValue], upgrade: Callable[[JsonObject], JsonObject]) -> list[JsonValue]:
+    return [upgrade(item) if isinstance(item, dict) else item for item in items]
+
+
+_RETIRED_WITH_DRAFTS = frozenset({"drafts", "ngram_arm", "num_losslessness_prompts"})
+
+SPEC_UPGRADES: Mapping[tuple[str, int], SpecUpgrade] = {
+    ("speculative_decode", 1): SpecUpgrade(step=_arms_are_a_list, retired=_RETIRED_WITH_DRAFTS),
+}
+"""(kind, version) -> the step to version + 1, oldest first; other kinds have had one version."""
 
 _GROUP = r"^results\.text_overlap\.((?:documents_(?:seen|unseen)\.)?)"
 _COMPARED = r"^(results\.(?:retention|text_overlap_vs_baseline)\..+"
@@ -62,11 +84,12 @@ GATE_PATHS: tuple[tuple[str, str, str], ...] = (
 
 def upgrade_spec(document: JsonObject) -> JsonObject:
     """`document` in the current version of its kind; equal to it when it already is."""
-    kind = document.get("kind")
-    if kind == "plan" and "steps" in document:
-        return document | {"steps": _each(document["steps"], _upgrade_plan_step)}
-    while isinstance(kind, str) and (found := _upgrade_from(kind, document)) is not None:
-        document = found.step(document)
+    kind, steps = document.get("kind"), document.get("steps")
+    if kind == "plan" and isinstance(steps, list):
+        return document | {"steps": _each(steps, _upgrade_plan_step)}
+    for (of_kind, version), upgrade in SPEC_UPGRADES.items():
+        if of_kind == kind and _is_of_version(document, version, upgrade):
+            document = upgrade.step(document)
     return document
 
 
@@ -78,14 +101,10 @@ def upgrade_gate_path(kind: str, metric: str) -> str:
     return metric
 
 
-def _upgrade_from(kind: str, document: JsonObject) -> SpecUpgrade | None:
-    """The step that the document's version needs next, or None."""
-    named = document.get("schema_version")
-    for (of_kind, version), upgrade in SPEC_UPGRADES.items():
-        is_meant = version == named if named is not None else upgrade.retired & document.keys()
-        if of_kind == kind and is_meant:
-            return upgrade
-    return None
+def _is_of_version(document: JsonObject, version: int, upgrade: SpecUpgrade) -> bool:
+    if "schema_version" in document:
+        return document["schema_version"] == version
+    return bool(upgrade.retired & document.keys())
 
 
 def _upgrade_plan_step(step: JsonObject) -> JsonObject:
@@ -93,18 +112,12 @@ def _upgrade_plan_step(step: JsonObject) -> JsonObject:
     if not isinstance(spec, dict):
         return step
     upgraded: JsonObject = step | {"spec": upgrade_spec(spec)}
-    if "gates" in step:
-        kind = str(spec.get("kind"))
-        upgraded["gates"] = _each(step["gates"], lambda gate: _upgrade_gate(kind, gate))
+    kind, gates = str(spec.get("kind")), step.get("gates")
+    if isinstance(gates, list):
+        upgraded["gates"] = _each(gates, lambda gate: _upgrade_gate(kind, gate))
     return upgraded
 
 
 def _upgrade_gate(kind: str, gate: JsonObject) -> JsonObject:
     metric = gate.get("metric")
     return gate | {"metric": upgrade_gate_path(kind, metric)} if isinstance(metric, str) else gate
-
-
-def _each(items: JsonValue, upgrade: Callable[[JsonObject], JsonObject]) -> JsonValue:
-    if not isinstance(items, list):
-        return items
-    return [upgrade(item) if isinstance(item, dict) else item for item in items]

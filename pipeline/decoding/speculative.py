@@ -25,7 +25,7 @@ from pipeline.decoding.batching import (
 )
 from pipeline.decoding.kv_cache import CachedModel
 from pipeline.decoding.linear import fast_small_batch_linear
-from pipeline.decoding.proposers import Draft, Proposer
+from pipeline.decoding.proposers.base import Draft, Proposer
 from pipeline.decoding.sampling import (
     next_tokens,
     probabilities,

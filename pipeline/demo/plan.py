@@ -122,10 +122,11 @@ def build_plan(*, base: Path, data_dir: Path, lang: str, budget: Budget, seed: i
             "kind": "speculative_decode",
             "name": "decoding benchmark",
             "target": target,
-            "drafts": [
-                {"name": "distilled", "model": {"from_step": "distill"}},
-                {"name": "control_target_text", "model": {"from_step": "draft_target_text"}},
-                {"name": "control_gold", "model": {"from_step": "draft_gold"}},
+            "arms": [
+                _draft_arm("distilled", "distill"),
+                _draft_arm("control_target_text", "draft_target_text"),
+                _draft_arm("control_gold", "draft_gold"),
+                {"method": "ngram"},
             ],
             "prompts": data.unseen("domain_test", "domain_test", "meta.doc_id"),
             "num_prompts": budget.bench_prompts,
@@ -145,6 +146,10 @@ def build_plan(*, base: Path, data_dir: Path, lang: str, budget: Budget, seed: i
     plan = parse_spec(json.dumps(document))
     assert isinstance(plan, PlanSpec)  # noqa: S101 (our own document above)
     return plan
+
+
+def _draft_arm(name: str, step_id: str) -> dict[str, Any]:
+    return {"method": "draft_model", "name": name, "model": {"from_step": step_id}}
 
 
 def _drafts(data: "_DataFiles", target: Any, budget: Budget, seed: int) -> dict[str, Any]:

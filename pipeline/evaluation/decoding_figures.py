@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.contracts.decoding_results import ArmResults, DecodingCosts
 from pipeline.contracts.estimates import Estimate
-from pipeline.decoding.base import Completion, Engine
+from pipeline.decoding.base import Completion
 from pipeline.metrics import decoding as formulas
 from pipeline.metrics.text_overlap import repeated_4gram_rate
 
@@ -20,16 +20,14 @@ REPETITIVE = 0.2
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Arm:
-    """One way to decode, and what the probe found about it."""
+    """What was known of one way to decode before it was timed; nothing of the target alone."""
 
-    engine: Engine | None = None
-    """None once the engine was closed."""
     num_speculative_tokens: int | None = None
     costs: DecodingCosts | None = None
     survival: tuple[float, ...] = ()
     """Share of rounds whose drafts were accepted up to position 1, 2, ..., before the benchmark."""
     num_parameters: int | None = None
-    """Parameters of the draft model."""
+    """Parameters of the models that draft."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -16,35 +16,31 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pipeline.contracts.decoding_results import LosslessnessResults, SpeculativeDecodeResults
-from pipeline.contracts.decoding_spec import SpeculativeDecodeSpec
+from pipeline.contracts.decoding_spec import AUTOREGRESSIVE, DraftModelArm, SpeculativeDecodeSpec
 from pipeline.data.datasets import read_rows
 from pipeline.data.records import DomainItem, Message
 from pipeline.data.tokenize import ChatFormat, stop_token_ids
 from pipeline.decoding.autoregressive import AutoregressiveEngine
-from pipeline.decoding.base import Completion, Engine, SamplingParams
-from pipeline.decoding.cost_model import choose_draft_length, probe_costs, with_overhead
+from pipeline.decoding.base import SamplingParams
 from pipeline.decoding.engines import choose_engine
 from pipeline.decoding.losslessness import check_greedy_losslessness
-from pipeline.decoding.proposers import DraftModelProposer, NGramProposer, Proposer
-from pipeline.decoding.speculative import SpeculativeEngine
 from pipeline.decoding.vllm_engine import VllmEngine
-from pipeline.errors import DataError
-from pipeline.evaluation.decoding_figures import Arm, Measurement, arm_figures, survival_of
+from pipeline.errors import DataError, DecodingError
+from pipeline.evaluation.decoding_benchmark import (
+    STARTS_OVER,
+    Prompt,
+    measure_interleaved,
+    probe_arms,
+)
+from pipeline.evaluation.decoding_figures import Arm, Measurement, arm_figures
 from pipeline.execution import RecipeResult, RunContext
 from pipeline.modeling.device import choose_device
 from pipeline.modeling.loading import load_model, load_tokenizer, require_same_vocabulary
 from pipeline.provenance import checked_model
 
-AUTOREGRESSIVE = "autoregressive"
-NGRAM = "ngram"
-MAX_PROBED_TOKENS = 8
 PROBE_PROMPTS = 2
-PROBE_NEW_TOKENS = 48
-STARTS_OVER = "stopped; a benchmark keeps no checkpoint, so it starts over when run again"
 DEFAULT_VLLM_DRAFT_LENGTH = 3
 """Where the engine's step costs cannot be probed from outside."""
-
-Prompt = tuple[int, ...]
 
 
 def run(spec: SpeculativeDecodeSpec, context: RunContext) -> RecipeResult:
@@ -57,9 +53,11 @@ def _run(spec: SpeculativeDecodeSpec, context: RunContext) -> RecipeResult:
     device = choose_device(spec.device)
     engine_name = choose_engine(spec.engine, device)
     target_path, target_digest = checked_model(spec.target)
-    drafts = {arm.name: checked_model(arm.model) for arm in spec.drafts}
-    for draft_path, _ in drafts.values():
-        require_same_vocabulary(target_path, draft_path)
+    inputs = {"target": target_digest}
+    for index, arm in enumerate(spec.arms):
+        for field, reference in arm.references().items():
+            path, inputs[f"arms.{index}.{field}"] = checked_model(reference)
+            require_same_vocabulary(target_path, path)
     tokenizer = load_tokenizer(target_path)
     prompts = _prompts(spec, tokenizer)
     timed, probed = prompts[: spec.num_prompts], prompts[spec.num_prompts :][:PROBE_PROMPTS]
@@ -69,9 +67,8 @@ def _run(spec: SpeculativeDecodeSpec, context: RunContext) -> RecipeResult:
         seed=spec.seed,
         stop_token_ids=stop_token_ids(tokenizer),
     )
-    draft_paths = {name: path for name, (path, _) in drafts.items()}
     if engine_name == "vllm":
-        arms, measured = _measure_vllm(spec, target_path, draft_paths, timed, params, context)
+        arms, measured = _measure_vllm(spec, target_path, timed, params, context)
         losslessness = None
         context.warn(
             "decode.not_gated",
@@ -81,8 +78,17 @@ def _run(spec: SpeculativeDecodeSpec, context: RunContext) -> RecipeResult:
     else:
         dtype = getattr(torch, spec.dtype)
         target = load_model(target_path, dtype=dtype, device=device)
-        arms = _probe_arms(spec, target, draft_paths, probed or timed, params, context)
-        measured = _measure_interleaved(arms, timed, params, spec.num_repeats, context)
+        engines, arms = probe_arms(
+            target,
+            spec.arms,
+            probed or timed,
+            params,
+            num_speculative_tokens=spec.num_speculative_tokens,
+            context=context,
+        )
+        measured = measure_interleaved(
+            engines, timed, params, num_repeats=spec.num_repeats, context=context
+        )
         losslessness = _gate(spec, target, measured, timed, params)
     if losslessness is not None and not losslessness.is_lossless:
         context.warn(
@@ -100,9 +106,8 @@ def _run(spec: SpeculativeDecodeSpec, context: RunContext) -> RecipeResult:
         num_repeats=spec.num_repeats,
         engine=engine_name,
         interleaved=engine_name != "vllm",
-        headline_arm=spec.drafts[0].name if spec.drafts else NGRAM,
+        headline_arm=spec.arms[0].name,
     )
-    inputs = {"target": target_digest} | {f"drafts.{name}": drafts[name][1] for name in drafts}
     return RecipeResult(
         results=results,
         inputs=inputs,
@@ -128,79 +133,9 @@ def _prompts(spec: SpeculativeDecodeSpec, tokenizer: PreTrainedTokenizerBase) ->
     ]
 
 
-def _probe_arms(
-    spec: SpeculativeDecodeSpec,
-    target: PreTrainedModel,
-    draft_paths: Mapping[str, Path],
-    prompts: Sequence[Prompt],
-    params: SamplingParams,
-    context: RunContext,
-) -> dict[str, Arm]:
-    """The arms with their costs, acceptance before the benchmark, and draft length."""
-    arms = {AUTOREGRESSIVE: Arm(engine=AutoregressiveEngine(target))}
-    proposers: dict[str, tuple[Proposer, PreTrainedModel | None]] = {}
-    if spec.ngram_arm:
-        proposers[NGRAM] = (NGramProposer(), None)
-    for name, path in draft_paths.items():
-        draft = load_model(path, dtype=target.dtype, device=str(target.device))
-        proposers[name] = (DraftModelProposer(draft), draft)
-    progress = context.progress("probe", total=len(proposers), unit="arms")
-    context_length = max(len(prompt) for prompt in prompts) + spec.max_new_tokens // 2
-    short = replace(params, max_new_tokens=min(PROBE_NEW_TOKENS, spec.max_new_tokens))
-    probed = probe_costs(
-        target,
-        {name: draft for name, (_proposer, draft) in proposers.items()},
-        context_length=context_length,
-        max_draft=MAX_PROBED_TOKENS,
-    )
-    for name, (proposer, draft) in proposers.items():
-        longest = SpeculativeEngine(target, proposer, num_speculative_tokens=MAX_PROBED_TOKENS)
-        completions = longest.generate(prompts, short)
-        survival = survival_of(completions) or (0.0,) * MAX_PROBED_TOKENS
-        costs = with_overhead(probed[name], completions)
-        length = spec.num_speculative_tokens or choose_draft_length(survival, costs)
-        arms[name] = Arm(
-            engine=SpeculativeEngine(target, proposer, num_speculative_tokens=length),
-            num_speculative_tokens=length,
-            costs=costs,
-            survival=survival,
-            num_parameters=draft.num_parameters() if draft is not None else None,
-        )
-        progress.advance()
-        context.raise_if_stopped(STARTS_OVER)
-    return arms
-
-
-def _measure_interleaved(
-    arms: Mapping[str, Arm],
-    prompts: Sequence[Prompt],
-    params: SamplingParams,
-    num_repeats: int,
-    context: RunContext,
-) -> dict[str, Measurement]:
-    """Each repeat visits every prompt with every arm, in an order that rotates."""
-    names = list(arms)
-    progress = context.progress(
-        "bench", total=num_repeats * len(prompts) * len(arms), unit="answers"
-    )
-    for arm in arms.values():  # caches, allocator and kernels are warm before the first timing
-        _engine(arm).generate(prompts[:1], replace(params, max_new_tokens=8))
-    completions: dict[str, list[list[Completion]]] = {name: [[] for _ in prompts] for name in names}
-    for repeat in range(num_repeats):
-        for index, prompt in enumerate(prompts):
-            shift = (repeat + index) % len(names)
-            for name in names[shift:] + names[:shift]:
-                (completion,) = _engine(arms[name]).generate([prompt], params)
-                completions[name][index].append(completion)
-                progress.advance()
-                context.raise_if_stopped(STARTS_OVER)
-    return {name: Measurement(completions=completions[name]) for name in names}
-
-
 def _measure_vllm(
     spec: SpeculativeDecodeSpec,
     target_path: Path,
-    draft_paths: Mapping[str, Path],
     prompts: Sequence[Prompt],
     params: SamplingParams,
     context: RunContext,
@@ -209,8 +144,17 @@ def _measure_vllm(
     length = spec.num_speculative_tokens or DEFAULT_VLLM_DRAFT_LENGTH
     arms: dict[str, Arm] = {}
     measured: dict[str, Measurement] = {}
-    progress = context.progress("bench", total=1 + len(draft_paths), unit="arms")
-    for name, draft_path in ({AUTOREGRESSIVE: None} | dict(draft_paths)).items():
+    draft_paths: dict[str, Path | None] = {AUTOREGRESSIVE: None}
+    for arm in spec.arms:
+        if not isinstance(arm, DraftModelArm):
+            raise DecodingError(
+                "decode.unsupported_option",
+                f"arm {arm.name!r}: the engine 'vllm' cannot draft by {arm.method!r}; leave the "
+                "arm out, or use engine: torch",
+            )
+        draft_paths[arm.name] = Path(arm.model.resolved_path)
+    progress = context.progress("bench", total=len(draft_paths), unit="arms")
+    for name, draft_path in draft_paths.items():
         engine = VllmEngine(
             target_path,
             draft_path=draft_path,
@@ -261,8 +205,3 @@ def _gate(
         arms=results,
         autoregressive_batch_1_vs_8=null,
     )
-
-
-def _engine(arm: Arm) -> Engine:
-    assert arm.engine is not None  # noqa: S101 (only vLLM's arms are closed before they are reported)
-    return arm.engine

@@ -6,11 +6,30 @@ from pathlib import Path
 import pytest
 
 from pipeline.contracts.codec import canonical_json, digest
+from pipeline.contracts.decoding_spec import DraftModelArm, NGramArm
 from pipeline.contracts.documents import read_run_spec, read_spec, spec_document
+from pipeline.contracts.plans import execution_order
 from pipeline.contracts.specs import RUN_KINDS
+from pipeline.contracts.upgrades import upgrade_gate_path
 from pipeline.errors import SpecError
 
 GOLDEN = Path(__file__).parent / "golden"
+# Made by the code of version 1 from what a run of the demonstration's plan had stored.
+DIGESTS_V1 = {
+    "continual_pretrain": "102741268b3fe827d5755358973ebe66b5eb4be2e79715cf09d1b083fc688ae9",
+    "curriculum_sft": "a70604ea844528fd07e6b0bdd05d1f2501f110ccd6f5ade9b86cabc68581472a",
+    "evaluate": "c612ee4b5c9ef5422d0b423269a0b388407764f893035eb43b26158eeea635df",
+    "import_checkpoint": "7fb82b8dc2fec8f1118886a0804e173ec6efba2949489d6ff50d4b250f7aaa53",
+    "import_dataset": "9eafcdf031d8795bd6cf3c48dc130a18d4e3fc68f80017fd861745f00b3c3b92",
+    "logit_distill": "fdaa8e89d2af41edcde07609dd10eb2b01ee7d4807f69b7ceeb7b09a0815c26b",
+    "plan": "e250b3b6de322b3aebc518d3f4b5f363fe75e89bebf51016106de6a8932df7cb",
+    "speculative_decode": "a862ce61e302e349b7f8d731eedcc8127e9972a427aec58aacd3c4efba610d8e",
+}
+
+
+def stored(kind: str) -> bytes:
+    """A document of version 1 as run directories hold it."""
+    return (GOLDEN / "v1" / f"{kind}.spec.json").read_bytes()
 
 
 @pytest.mark.parametrize("kind", [*RUN_KINDS, "plan"])
@@ -34,3 +53,86 @@ def test_what_is_no_spec_is_said_by_the_contract(document: str) -> None:
     with pytest.raises(SpecError) as caught:
         read_spec(document)
     assert caught.value.code == "spec.invalid"
+
+
+@pytest.mark.parametrize("kind", DIGESTS_V1)
+def test_a_stored_document_keeps_its_bytes_and_digest(kind: str) -> None:
+    document = read_spec(stored(kind))
+    assert document.digest == DIGESTS_V1[kind]
+    assert document.canonical + b"\n" == stored(kind)
+    # What the platform's database holds is the same JSON, in whatever order of keys.
+    reordered = dict(reversed(json.loads(stored(kind)).items()))
+    assert read_spec(json.dumps(reordered)) == document
+
+
+@pytest.mark.parametrize("kind", DIGESTS_V1)
+def test_a_stored_document_means_what_it_meant(kind: str) -> None:
+    """Written again it is a document of today that asks for the same."""
+    document = read_spec(stored(kind))
+    assert read_spec(canonical_json(document.spec)).spec == document.spec
+    is_newer = kind in {"speculative_decode", "plan"}
+    assert (digest(document.spec) != document.digest) == is_newer
+
+
+def test_drafts_and_lookup_of_version_1_are_arms() -> None:
+    spec = read_run_spec(stored("speculative_decode")).spec
+    assert [arm.name for arm in spec.arms] == [
+        "distilled",
+        "control_target_text",
+        "control_gold",
+        "ngram",
+    ]
+    assert isinstance(spec.arms[0], DraftModelArm)
+    assert spec.arms[0].model.path == "/data/runs/recipe/steps/distill/checkpoints/step-7"
+    assert spec.arms[-1] == NGramArm(max_ngram=3, min_ngram=1)
+    assert (spec.num_prompts, spec.max_new_tokens, spec.num_repeats) == (2, 8, 2)
+
+
+@pytest.mark.parametrize("names_version", [True, False])
+@pytest.mark.parametrize(
+    ("change", "names"),
+    [
+        ({"ngram_arm": False}, ["distilled"]),
+        ({"drafts": []}, ["ngram"]),
+        ({}, ["distilled", "ngram"]),
+    ],
+)
+def test_documents_of_version_1_written_by_hand(change, names, names_version) -> None:
+    document = {
+        "kind": "speculative_decode",
+        "target": {"path": "sft"},
+        "drafts": [{"name": "distilled", "model": {"path": "draft"}}],
+        "prompts": {"kind": "domain_test", "path": "test.jsonl"},
+    } | change
+    if names_version:
+        document["schema_version"] = 1
+    spec = read_run_spec(json.dumps(document)).spec
+    assert [arm.name for arm in spec.arms] == names
+
+
+@pytest.mark.parametrize(
+    ("change", "path"),
+    [
+        ({"drafts": "distilled"}, "drafts"),
+        ({"drafts": ["distilled"]}, "arms.0"),
+        ({"drafts": [], "ngram_arm": False}, "arms"),
+        ({"ngram_arm": "yes"}, "ngram_arm"),
+        ({"arms": [{"method": "ngram"}]}, "drafts"),
+        ({"spec_version": 1}, "spec_version"),
+    ],
+)
+def test_what_is_wrong_with_a_document_of_version_1_is_said(change: dict, path: str) -> None:
+    document = json.loads(stored("speculative_decode")) | change
+    with pytest.raises(SpecError) as caught:
+        read_spec(json.dumps(document))
+    assert f"  {path}: " in str(caught.value)
+
+
+def test_a_stored_plan_opens_with_its_steps_and_gates_of_today() -> None:
+    plan = read_spec(stored("plan")).spec
+    step = next(step for step in plan.steps if step.spec.kind == "speculative_decode")
+    assert [arm.method for arm in step.spec.arms] == ["draft_model"] * 3 + ["ngram"]
+    before = json.loads(stored("plan"))["steps"]
+    (gate,) = next(one["gates"] for one in before if one["id"] == step.id)
+    assert step.gates[0].metric == upgrade_gate_path("speculative_decode", gate["metric"])
+    assert len(execution_order(plan)) == len(before)

@@ -193,7 +193,7 @@ def test_drafts_of_another_vocabulary(tmp_path, capsys, model_dir) -> None:
     spec = {
         "kind": "speculative_decode",
         "target": {"path": str(model_dir)},
-        "drafts": [{"name": "draft", "model": {"path": str(other)}}],
+        "arms": [{"method": "draft_model", "name": "draft", "model": {"path": str(other)}}],
         "prompts": {"kind": "domain_test", "path": str(data)},
         "num_prompts": 1,
         "device": "cpu",

@@ -13,7 +13,8 @@ from pipeline.decoding.losslessness import (
     check_greedy_losslessness,
     in_float64,
 )
-from pipeline.decoding.proposers import DraftModelProposer, NGramProposer
+from pipeline.decoding.proposers.draft_model import DraftModelProposer
+from pipeline.decoding.proposers.ngram import NGramProposer
 from pipeline.decoding.speculative import SpeculativeEngine
 from pipeline.modeling.tiny import tiny_llama
 

@@ -5,7 +5,8 @@ import torch
 from scipy import stats
 
 from pipeline.decoding.base import SamplingParams
-from pipeline.decoding.proposers import DraftModelProposer, NGramProposer
+from pipeline.decoding.proposers.draft_model import DraftModelProposer
+from pipeline.decoding.proposers.ngram import NGramProposer
 from pipeline.decoding.sampling import probabilities, verify_greedy, verify_sampled
 from pipeline.decoding.speculative import SpeculativeEngine
 from pipeline.modeling.tiny import tiny_llama

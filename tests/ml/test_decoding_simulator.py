@@ -8,7 +8,7 @@ import torch
 
 from pipeline.decoding.autoregressive import AutoregressiveEngine
 from pipeline.decoding.base import SamplingParams
-from pipeline.decoding.proposers import DraftModelProposer
+from pipeline.decoding.proposers.draft_model import DraftModelProposer
 from pipeline.decoding.sampling import probabilities
 from pipeline.decoding.simulator import (
     acceptance_probabilities,

@@ -7,7 +7,9 @@ import torch
 
 from pipeline.decoding.autoregressive import AutoregressiveEngine
 from pipeline.decoding.base import SamplingParams
-from pipeline.decoding.proposers import Draft, DraftModelProposer, NGramProposer
+from pipeline.decoding.proposers.base import Draft
+from pipeline.decoding.proposers.draft_model import DraftModelProposer
+from pipeline.decoding.proposers.ngram import NGramProposer
 from pipeline.decoding.speculative import SpeculativeEngine
 from pipeline.errors import DecodingError, ModelError
 from pipeline.modeling.tiny import tiny_llama

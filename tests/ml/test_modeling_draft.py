@@ -5,7 +5,7 @@ import torch
 from transformers import Gemma3ForCausalLM, Gemma3TextConfig
 
 from pipeline.decoding.base import SamplingParams
-from pipeline.decoding.proposers import DraftModelProposer
+from pipeline.decoding.proposers.draft_model import DraftModelProposer
 from pipeline.decoding.speculative import SpeculativeEngine
 from pipeline.errors import ModelError
 from pipeline.modeling.draft import build_draft, low_rank_embeddings

@@ -295,7 +295,10 @@ def make_benchmark(project, user, *, target="2" * 64, is_lossless=True, **where)
     spec = {
         "kind": "speculative_decode",
         "target": {"path": "/models/t"},
-        "drafts": [{"name": "distilled", "model": {"path": "/models/d"}}],
+        "arms": [
+            {"method": "draft_model", "name": "distilled", "model": {"path": "/models/d"}},
+            {"method": "ngram"},
+        ],
         "prompts": {"path": "/data/domain.jsonl", "kind": "domain_test"},
     }
     definition = "decode seconds, median over prompts and repeats, batch 1"

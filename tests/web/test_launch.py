@@ -1,6 +1,7 @@
 """Forms made from specs: what a person fills in is the spec that runs."""
 
 import json
+from pathlib import Path
 
 import pytest
 from django.urls import reverse
@@ -173,6 +174,70 @@ def test_optional_measure_is_left_out_when_its_choice_is_empty(
     spec = Run.objects.get().spec
     assert spec["text_overlap"] is None
     assert spec["gauge"]["num_samples"] == 8
+
+
+def benchmark(client, **changes):
+    return filled(
+        client,
+        "speculative_decode",
+        target="base:tiny-base",
+        prompts="example:domain_test.zh",
+        **changes,
+    )
+
+
+def test_each_row_of_a_benchmark_is_the_arm_it_says(client, engineer, project, base_model) -> None:
+    data = benchmark(
+        client,
+        arms__0__method="ngram",
+        arms__0__max_ngram="5",
+        # Row 1 stays empty: row 2 of the form is the second arm.
+        arms__2__method="draft_model",
+        arms__2__name="small",
+        arms__2__model="base:tiny-base",
+    )
+    response = client.post(launch_address(kind="speculative_decode"), data)
+    assert response.status_code == 302, response.context["form"].errors
+    lookup, draft = parse_run_spec(json.dumps(Run.objects.get().spec)).arms
+    assert (lookup.method, lookup.name, lookup.max_ngram) == ("ngram", "ngram", 5)
+    assert (draft.method, draft.name, draft.model.path) == ("draft_model", "small", str(base_model))
+    form = client.get(launch_address(**{"from": Run.objects.get().pk})).context["form"]
+    assert [form[f"arms.{i}.method"].value() for i in (0, 1, 2)] == ["ngram", "draft_model", ""]
+
+
+@pytest.mark.parametrize(
+    ("arm", "field", "words"),
+    [
+        ({}, "arms.0.method", "At least 1"),
+        ({"name": "small"}, "arms.0.method", "needed"),
+        ({"method": "draft_model", "name": "small"}, "arms.0.model", "needed"),
+        ({"method": "draft_model", "model": "base:tiny-base"}, "arms.0.name", "needed"),
+        ({"method": "ngram", "min_ngram": "4"}, "arms.0.min_ngram", "must not be longer"),
+        ({"method": "ngram", "model": "base:tiny-base"}, "arms.0.model", "no such setting"),
+        ({"method": "guess"}, "arms.0.method", "valid choice"),
+    ],
+)
+def test_error_of_an_arm_stands_at_its_field(
+    client, engineer, project, base_model, arm, field, words
+) -> None:
+    data = benchmark(client) | {f"arms.0.{name}": value for name, value in arm.items()}
+    response = client.post(launch_address(kind="speculative_decode"), data)
+    assert response.status_code == 400
+    form = response.context["form"]
+    assert list(form.errors) == [field]
+    assert words in " ".join(form.errors[field])
+    assert Run.objects.count() == 0
+
+
+def test_form_filled_from_a_run_of_an_earlier_version(client, factories, engineer, project) -> None:
+    golden = Path(__file__).parents[1] / "contract/golden/v1/speculative_decode.spec.json"
+    run = factories.make_run(project, engineer)
+    spec = json.loads(golden.read_bytes())
+    Run.objects.filter(pk=run.pk).update(kind="speculative_decode", spec=spec)
+    form = client.get(launch_address(**{"from": run.pk})).context["form"]
+    names = [form[f"arms.{index}.name"].value() for index in range(4)]
+    assert names == ["distilled", "control_target_text", "control_gold", "ngram"]
+    assert form["arms.0.model"].value().startswith("kept:")
 
 
 def test_form_filled_from_a_run_gives_the_same_spec(

@@ -5,6 +5,7 @@ from django.utils.translation import gettext_lazy as _
 
 FIELD_LABELS: dict[str, Promise] = {
     "answers": _("Answers of the target to learn from"),
+    "arms": _("Ways of drafting to compare"),
     "base": _("Base model whose ability must be kept"),
     "baseline": _("Results of the base to compare with"),
     "batch": _("Batch"),
@@ -17,7 +18,6 @@ FIELD_LABELS: dict[str, Promise] = {
     "decay_fraction": _("Share of steps for the decay"),
     "device": _("Device"),
     "draft": _("Shape of the draft"),
-    "drafts": _("Drafts to compare"),
     "dtype": _("Number format"),
     "engine": _("Engine"),
     "final_learning_rate_fraction": _("Final share of the learning rate"),
@@ -33,13 +33,14 @@ FIELD_LABELS: dict[str, Promise] = {
     "max_grad_norm": _("Largest gradient norm"),
     "max_new_tokens": _("Longest answer in tokens"),
     "max_seq_length": _("Sequence length in tokens"),
+    "max_ngram": _("Longest run of tokens looked up"),
+    "method": _("How it drafts"),
+    "min_ngram": _("Shortest run of tokens looked up"),
     "mode": _("Order of the stages"),
     "model": _("Model"),
     "name": _("Name"),
-    "ngram_arm": _("Compare with n-gram lookup"),
     "num_epochs": _("Passes over the answers"),
     "num_layers": _("Layers"),
-    "num_losslessness_prompts": _("Prompts for the proof of equal output"),
     "num_prompt_tokens": _("Tokens of each prompt"),
     "num_prompts": _("Prompts"),
     "num_repeats": _("Repeats"),
@@ -71,6 +72,8 @@ FIELD_LABELS: dict[str, Promise] = {
 
 CHOICE_LABELS: dict[str, Promise] = {
     "auto": _("automatic"),
+    "draft_model": _("a draft model"),
+    "ngram": _("n-gram lookup, without a model"),
     "progressive": _("one after the other"),
     "single_stage": _("shuffled into one (control)"),
     "forward_kl": _("logit distillation"),

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from django import forms
 from django.utils.translation import gettext as _
@@ -14,10 +14,20 @@ from pipeline.contracts.references import DatasetRef, Reference
 from studio.launch.choices import OUTPUT_NAMES, Choice, ProjectChoices
 from studio.launch.fields import field_label, field_name, lines_field, scalar_field, scalar_value
 from studio.launch.labels import CHOICE_LABELS
-from studio.launch.parts import Dataset, Filter, Group, Input, Lines, Part, Rows, Scalar
+from studio.launch.parts import (
+    Alternatives,
+    Dataset,
+    Filter,
+    Group,
+    Input,
+    Lines,
+    Part,
+    Rows,
+    Scalar,
+)
 
 FIXED_FIELDS = frozenset({"schema_version", "kind"})
-NUM_ROWS = {"sources": 3, "stages": 3, "drafts": 3, "heldout": 2, "datasets": 2, "where": 1}
+NUM_ROWS = {"sources": 3, "stages": 3, "arms": 4, "heldout": 2, "datasets": 2, "where": 1}
 """Rows that a list offers at first; 2 where nothing is said."""
 
 
@@ -43,7 +53,9 @@ class PartBuilder:
         is_needed = info.is_required()
         if get_origin(annotation) is tuple:
             item = get_args(annotation)[0]
-            if isinstance(item, type) and issubclass(item, BaseModel):
+            if get_origin(item) is Annotated or (
+                isinstance(item, type) and issubclass(item, BaseModel)
+            ):
                 return self._rows(item, path, value or [])
             text = "\n".join(value or [])
             return Lines(path=path, field=lines_field(path, text))
@@ -69,19 +81,48 @@ class PartBuilder:
             ),
         )
 
-    def _rows(self, item: type[BaseModel], path: str, values: list[Any]) -> Rows:
+    def _rows(self, item: Any, path: str, values: list[Any]) -> Rows:
         number = max(NUM_ROWS.get(field_name(path), 2), len(values) + 1)
         parts: list[Part] = []
         for index in range(number):
             value = values[index] if index < len(values) else None
             row_path = f"{path}.{index}"
-            if issubclass(item, DatasetRef):
-                row: Group = self._dataset(item, row_path, value, is_required=False)
+            if get_origin(item) is Annotated:
+                union, tagged = get_args(item)
+                row: Group = self._alternatives(union, tagged, row_path, value or {})
+            elif issubclass(item, DatasetRef):
+                row = self._dataset(item, row_path, value, is_required=False)
             else:
                 row = self.model(item, row_path, value or {}, in_row=True)
             row.title = f"{field_label(path)} {index + 1}"
             parts.append(row)
         return Rows(path=path, parts=parts, title=field_label(path))
+
+    def _alternatives(
+        self, union: Any, tagged: FieldInfo, path: str, values: Mapping[str, Any]
+    ) -> Alternatives:
+        tag = str(tagged.discriminator)
+        models = {model.model_fields[tag].default: model for model in get_args(union)}
+        every = [item for model in models.values() for item in model.model_fields.items()]
+        # A field of two models is asked for once, as needed where one of them needs it.
+        infos = dict(every) | {name: info for name, info in every if info.is_required()}
+        choice = forms.ChoiceField(
+            label=field_label(f"{path}.{tag}"),
+            choices=[("", "\N{EM DASH}"), *((m, CHOICE_LABELS.get(m, m)) for m in models)],
+            initial=values.get(tag, ""),
+            required=False,
+            help_text=f"{path}.{tag}",
+        )
+        parts = [
+            self._field(info, f"{path}.{name}", values.get(name), in_row=True)
+            for name, info in infos.items()
+            if name != tag
+        ]
+        return Alternatives(
+            path=path,
+            parts=[Scalar(path=f"{path}.{tag}", field=choice, is_needed=True), *parts],
+            settings={name: frozenset(model.model_fields) for name, model in models.items()},
+        )
 
     def _dataset(
         self,

@@ -12,7 +12,7 @@ from typing import Any
 from django import forms
 
 from studio.launch.choices import Choice
-from studio.launch.fields import field_label, scalar_value
+from studio.launch.fields import field_label, field_name, scalar_value
 
 MISSING = object()
 Locations = dict[str, str]
@@ -133,6 +133,25 @@ class Rows(Group):
         if not filled and self.parts:
             locations[at] = next(iter(self.form_fields()))[0]
         return [part.read(cleaned, f"{at}.{index}", locations) for index, part in enumerate(filled)]
+
+
+@dataclass(kw_only=True)
+class Alternatives(Group):
+    """One of several models, chosen by the first part; the others' settings are left out."""
+
+    settings: Mapping[str, frozenset[str]]
+    """Choice -> names of its fields."""
+
+    def is_filled(self, cleaned: Mapping[str, Any]) -> bool:
+        return bool(cleaned.get(self.parts[0].path)) or super().is_filled(cleaned)
+
+    def read(self, cleaned: Mapping[str, Any], at: str, locations: Locations) -> Any:
+        found = super().read(cleaned, at, locations)
+        locations[at] = self.parts[0].path
+        own = self.settings.get(cleaned.get(self.parts[0].path, ""), frozenset())
+        # What a person gave for another choice stays, so that the contract says it is too much.
+        given = {field_name(part.path) for part in self.parts if part.is_filled(cleaned)}
+        return {name: value for name, value in found.items() if name in own | given}
 
 
 @dataclass(kw_only=True)

@@ -54,7 +54,9 @@ def spec_problems(error: ValidationError) -> list[tuple[str, str]]:
             at.startswith(f"{path}.") for at, _message in described
         ):
             continue  # pydantic counts only the right items; the wrong ones are named anyway
-        known = _TEXTS.get(item["type"])
+        # What tells the members of a list apart is one of their fields.
+        untagged = path and item["type"] == "union_tag_not_found"
+        known = _TEXTS["missing"] if untagged else _TEXTS.get(item["type"])
         if known is not None:
             problems.append((path, str(known) % item.get("ctx", {})))
         elif item["type"] == "value_error":
@@ -99,8 +101,8 @@ def _cross_field_text(message: str) -> str:
         "stages.0.replay_fraction must be 0: no earlier stage to replay": _(
             "The first stage has no earlier stage to replay: 0 is the only choice."
         ),
-        "drafts: give a draft or keep ngram_arm; nothing would be compared": _(
-            "Give a draft or keep n-gram lookup: nothing would be compared."
+        "min_ngram must not exceed max_ngram": _(
+            "The shortest run of tokens must not be longer than the longest."
         ),
         "give at least one of text_overlap, general_ability, gauge": _(
             "Choose a data set for at least one of text overlap, general ability and drift."

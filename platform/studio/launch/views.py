@@ -6,6 +6,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
+from pipeline.contracts.upgrades import upgrade_spec
 from pipeline.errors import SpecError
 from studio.accounts.access import ProjectRequest, project_required
 from studio.accounts.models import Role
@@ -28,13 +29,14 @@ def launch(request: ProjectRequest) -> HttpResponse:
     if not _is_offered(kind):
         kinds = [offered for offered in KINDS.values() if offered.is_offered]
         return render(request, "launch/kinds.html", {"kinds": kinds})
-    choices = ProjectChoices(request.project, earlier=template.spec if template else None)
+    earlier = upgrade_spec(template.spec) if template else None
+    choices = ProjectChoices(request.project, earlier=earlier)
     is_document = "document" in request.POST
     form = SpecForm(
         request.POST if request.method == "POST" and not is_document else None,
         kind=kind,
         choices=choices,
-        initial_document=template.spec if template else None,
+        initial_document=earlier,
     )
     document_form = DocumentForm(request.POST if is_document else None)
     run = None
