@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from pipeline.contracts.events import RunFailed, parse_event
 from pipeline.contracts.manifest import MANIFEST_NAME, Manifest, newest_verified_checkpoint
-from pipeline.contracts.reports import Report
+from pipeline.contracts.reports import parse_report
 from pipeline.errors import SpecError, StoppedAtCheckpoint
 from studio.runs import lifecycle
 from studio.runs.lifecycle import Claim
@@ -193,7 +193,7 @@ class _Supervision:
     def _succeed(self) -> None:
         path = self._directory / "report.json"
         try:
-            report = Report.parse(path.read_bytes())
+            report = parse_report(path.read_bytes())
         except (OSError, SpecError) as exc:
             self._fail("worker.report_invalid", f"{path.name} cannot be used: {exc}", 0)
             return

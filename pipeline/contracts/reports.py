@@ -14,6 +14,7 @@ from pipeline.contracts.base import Contract
 from pipeline.contracts.references import Sha256
 from pipeline.contracts.report_upgrade import upgrade_report
 from pipeline.contracts.results import Results
+from pipeline.errors import SpecError
 
 
 class Environment(Contract):
@@ -67,13 +68,25 @@ def parse_report(document: str | bytes) -> Report:
     Raises:
         SpecError: `spec.invalid`, one line for each problem, with its dotted path.
     """
-    return Report.parse(json.dumps(upgrade_report(json.loads(document))))
+    try:
+        loaded = json.loads(document)
+    except ValueError as exc:
+        raise SpecError("spec.invalid", f"the report is no JSON document: {exc}") from exc
+    return stored_report(loaded)
 
 
-def stored_report(document: Mapping[str, object]) -> Report:
+def stored_report(document: object) -> Report:
     """The report that a database holds as JSON, of this or an earlier version.
 
     Raises:
         SpecError: as `parse_report`.
     """
-    return Report.parse(json.dumps(upgrade_report(document)))
+    if not isinstance(document, Mapping):
+        raise SpecError("spec.invalid", f"the report is no JSON object but {document!r:.40}")
+    try:
+        upgraded = upgrade_report(document)
+    except (AttributeError, KeyError, TypeError) as exc:
+        raise SpecError(
+            "spec.invalid", f"the report is of version 1 but lacks a figure it must have: {exc!r}"
+        ) from exc
+    return Report.parse(json.dumps(upgraded))

@@ -16,7 +16,10 @@ from django.conf import settings
 from django.core.files.uploadedfile import TemporaryUploadedFile
 
 from pipeline.__main__ import main
-from pipeline.contracts.reports import Output, Report
+from pipeline.contracts.evaluation_results import EvaluateResults, GaugeResults
+from pipeline.contracts.import_results import ImportCheckpointResults
+from pipeline.contracts.reports import Environment, Output, Report, parse_report
+from pipeline.contracts.training_results import ContinualPretrainResults, CurriculumSftResults
 from studio.accounts.links import link_create
 from studio.accounts.models import Membership, OneTimeLink, Project, Role, User
 from studio.datasets import services as dataset_services
@@ -68,7 +71,7 @@ def execute(run):
     directory.mkdir(parents=True)
     status = run_program(claim.spec, directory, str(run.pk))
     if status == 0:
-        report = Report.parse((directory / "report.json").read_bytes())
+        report = parse_report((directory / "report.json").read_bytes())
         assert lifecycle.finish_succeeded(run.pk, claim.attempt, report)
     else:
         last = json.loads((directory / "events.jsonl").read_text().splitlines()[-1])["payload"]
@@ -98,7 +101,7 @@ def make_import(project, user):
     claim = lifecycle.claim(started.run.pk, slot=f"test/{uuid.uuid4()}", queue="interactive")
     directory = attempt_dir(started.run.pk, claim.attempt)
     shutil.copytree(_imported_table(), directory)
-    report = Report.parse((directory / "report.json").read_bytes())
+    report = parse_report((directory / "report.json").read_bytes())
     assert lifecycle.finish_succeeded(started.run.pk, claim.attempt, report)
     started.run.refresh_from_db()
     return started
@@ -118,6 +121,41 @@ def _imported_table():
     }
     assert run_program(spec, directory, "imported-table") == 0
     return directory
+
+
+ENVIRONMENT = Environment(
+    python="3.11", packages={}, platform="", processor="CPU", num_threads=2, device="cpu",
+    dtype="float32",
+)  # fmt: skip
+_TRAINED = {"steps": 10, "tokens": 1000, "trained_tokens": 900, "seconds": 2.0,
+            "tokens_per_second": 500.0}  # fmt: skip
+_PHASE = _TRAINED | {"tokens_by_source": {}, "loss_first": 3.0, "loss_last": 1.25}
+_RESULTS = {
+    "evaluate": EvaluateResults(),
+    "import_checkpoint": ImportCheckpointResults(num_files=3, num_bytes=4000),
+    "continual_pretrain": ContinualPretrainResults(**_PHASE, epochs_by_source={}, heldout=()),
+    "curriculum_sft": CurriculumSftResults(**_TRAINED, mode="progressive", stages=()),
+}
+
+
+def make_report(run, results=None, **fields):
+    """A report on `run`, with the plainest results of its kind where none are given."""
+    fields = {"code_version": "unknown", "started_at": "", "seconds": 1.0, **fields}
+    return Report(
+        spec_digest=run.spec_digest,
+        environment=ENVIRONMENT,
+        results=_RESULTS[run.kind] if results is None else results,
+        **fields,
+    )
+
+
+def gauge_results(bits_per_byte):
+    """The results of an evaluation that measured the gauge only."""
+    gauge = GaugeResults(
+        bits_per_byte=bits_per_byte, kl_nats_per_token=0.0, num_texts=8, num_tokens=512,
+        num_bytes=2100,
+    )  # fmt: skip
+    return EvaluateResults(gauge=gauge)
 
 
 def evaluation_spec(**changes):
@@ -145,7 +183,7 @@ def make_run(project, user, **changes):
 def make_plan(project, user, name="plan"):
     """A plan of two steps, the second of which needs the first and has a gate."""
     model = {"path": str(settings.STUDIO_DATA_DIR / "models" / "tiny")}
-    gate = {"metric": "metrics.text_overlap.n", "operator": "at_least", "value": 1}
+    gate = {"metric": "results.text_overlap.n", "operator": "at_least", "value": 1}
     steps = [
         {"id": "first", "spec": evaluation_spec(name="first step")},
         {
@@ -167,10 +205,7 @@ def make_checkpoint(project, user, name="model"):
     run = run_services.run_create(project=project, actor=user, spec=json.dumps(spec))
     claim = lifecycle.claim(run.pk, slot=f"test/{uuid.uuid4()}", queue="interactive")
     output = Output(path="model", digest=uuid.uuid4().hex * 2, facts={"num_parameters": 1000})
-    table_report = Report.parse((_imported_table() / "report.json").read_bytes())
-    report = table_report.model_copy(
-        update={"kind": run.kind, "outputs": {"model": output}, "metrics": {}}
-    )
+    report = make_report(run, outputs={"model": output})
     assert lifecycle.finish_succeeded(run.pk, claim.attempt, report)
     run.refresh_from_db()
     return run.checkpoints.get(), run

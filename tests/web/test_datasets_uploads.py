@@ -368,3 +368,13 @@ def test_the_number_of_queries_does_not_depend_on_the_rows(
         arguments += [0] if name == "row" else []
         with django_assert_num_queries(count):
             assert client.get(reverse(f"datasets:{name}", args=arguments)).status_code == 200
+
+
+def test_a_report_that_cannot_be_read_is_said_to_be_absent(
+    client, factories, project, expert
+) -> None:
+    started = factories.make_import(project, expert)
+    Run.objects.filter(pk=started.run_id).update(report={"v": 9})
+    assert "The report of this import cannot be read" in report_page(client, started)
+    assert client.get(reverse("datasets:rejects", args=["alpha", started.pk])).status_code == 404
+    assert client.get(reverse("datasets:again", args=["alpha", started.pk])).status_code == 200

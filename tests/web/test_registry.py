@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.urls import reverse
 from django.utils import translation
 
-from pipeline.contracts.reports import Environment, Output, Report
+from pipeline.contracts.reports import Output
 from pipeline.errors import ModelError, SpecError
 from studio.accounts.models import AuditEvent, Role
 from studio.registry import services
@@ -53,41 +53,40 @@ def imports(settings, tmp_path):
     return tmp_path / "imports"
 
 
-def finish(run, *, digest=None, facts=None, **metrics):
-    """The run has succeeded with a model, as a supervisor would report it."""
-    claim = lifecycle.claim(run.pk, slot=f"test/{uuid.uuid4()}", queue=run.queue)
-    report = Report(
-        kind=run.kind,
-        spec_digest=run.spec_digest,
-        code_version="abc",
-        started_at="",
-        seconds=1.0,
-        environment=Environment(
-            python="3.11", packages={}, platform="", processor="CPU", num_threads=2, device="cpu",
-            dtype="float32",
-        ),
-        outputs={"model": Output(path="model", digest=digest or "a" * 64, facts=facts)},
-        metrics=metrics,
-    )  # fmt: skip
-    assert lifecycle.finish_succeeded(run.pk, claim.attempt, report)
-    return Checkpoint.objects.filter(run=run).first()
+@pytest.fixture
+def finish(factories):
+    """Makes a run succeed with a model, as a supervisor would report it."""
+
+    def finish(run, *, digest=None, facts=None):
+        claim = lifecycle.claim(run.pk, slot=f"test/{uuid.uuid4()}", queue=run.queue)
+        output = Output(path="model", digest=digest or "a" * 64, facts=facts)
+        report = factories.make_report(run, outputs={"model": output})
+        assert lifecycle.finish_succeeded(run.pk, claim.attempt, report)
+        return Checkpoint.objects.filter(run=run).first()
+
+    return finish
 
 
-def train(project, user, parent_path, dataset=None, digest=None, name="sft", **report):
-    """A finished fine-tuning of what lies at `parent_path`."""
-    model = {"path": str(parent_path)}
-    if digest is not None:
-        model["digest"] = digest
-    data = dataset or {"path": str(parent_path) + ".jsonl", "kind": "conversations"}
-    spec = {
-        "kind": "curriculum_sft",
-        "name": name,
-        "model": model,
-        "optimizer": {"learning_rate": 1e-4},
-        "stages": [{"name": "one", "datasets": [data], "num_tokens": 100}],
-    }
-    run = run_create(project=project, actor=user, spec=json.dumps(spec))
-    return finish(run, **report)
+@pytest.fixture
+def train(finish):
+    """Makes a finished fine-tuning of what lies at `parent_path`."""
+
+    def train(project, user, parent_path, dataset=None, digest=None, name="sft", **report):
+        model = {"path": str(parent_path)}
+        if digest is not None:
+            model["digest"] = digest
+        data = dataset or {"path": str(parent_path) + ".jsonl", "kind": "conversations"}
+        spec = {
+            "kind": "curriculum_sft",
+            "name": name,
+            "model": model,
+            "optimizer": {"learning_rate": 1e-4},
+            "stages": [{"name": "one", "datasets": [data], "num_tokens": 100}],
+        }
+        run = run_create(project=project, actor=user, spec=json.dumps(spec))
+        return finish(run, **report)
+
+    return train
 
 
 @pytest.fixture
@@ -95,7 +94,7 @@ def base_path(settings):
     return settings.STUDIO_DATA_DIR / "models" / "smollm2"
 
 
-def test_a_run_publishes_its_model_with_its_parent(project, engineer, base_path) -> None:
+def test_a_run_publishes_its_model_with_its_parent(project, engineer, base_path, train) -> None:
     facts = {"num_parameters": 134_515_008, "model_type": "llama"}
     first = train(project, engineer, base_path, facts=facts, digest=None)
     base = Checkpoint.objects.get(kind=BASE.name)
@@ -109,7 +108,7 @@ def test_a_run_publishes_its_model_with_its_parent(project, engineer, base_path)
     assert AuditEvent.objects.filter(action="checkpoint.register").count() == 3
 
 
-def test_a_parent_is_found_by_its_digest(project, engineer, base_path, settings) -> None:
+def test_a_parent_is_found_by_its_digest(project, engineer, base_path, settings, train) -> None:
     first = train(project, engineer, base_path)
     first.digest = "b" * 64
     first.save()
@@ -118,14 +117,14 @@ def test_a_parent_is_found_by_its_digest(project, engineer, base_path, settings)
     assert second.parent_links.get().parent == first
 
 
-def test_other_runs_publish_no_checkpoint(project, engineer, factories) -> None:
+def test_other_runs_publish_no_checkpoint(project, engineer, factories, finish) -> None:
     run = factories.make_run(project, engineer)
     assert finish(run) is None
     assert not Checkpoint.objects.exists()
 
 
 def test_the_card_shows_facts_inputs_lineage_and_measurements(
-    client, project, engineer, factories, base_path, settings
+    client, project, engineer, factories, base_path, settings, train
 ) -> None:
     version = factories.make_import(project, engineer).run.dataset_version
     facts = {
@@ -133,16 +132,14 @@ def test_the_card_shows_facts_inputs_lineage_and_measurements(
         "hidden_size": 576, "vocab_size": 49_152, "max_position_embeddings": 8_192,
         "format": "safetensors", "dtype": "F32", "has_tokenizer": True, "has_chat_template": False,
     }  # fmt: skip
-    found = train(
-        project, engineer, base_path, dataset=version.reference(), facts=facts, final_loss=1.25
-    )
+    found = train(project, engineer, base_path, dataset=version.reference(), facts=facts)
     model = {"path": str(found.model_path)}
     factories.make_run(project, engineer, name="how good is it", model=model)
     url = reverse("registry:checkpoint", args=["alpha", found.pk])
     page = client.get(url).content.decode()
     for words in (
         "LlamaForCausalLM", "134,515,008", "49,152", found.digest, "Table v1", "how good is it",
-        "final_loss", "smollm2", found.run.spec_digest,
+        "trained_tokens", "smollm2", found.run.spec_digest,
         reverse("runs:detail", args=["alpha", found.run_id]),
     ):  # fmt: skip
         assert words in page
@@ -151,7 +148,7 @@ def test_the_card_shows_facts_inputs_lineage_and_measurements(
 
 
 def test_the_drawing_goes_from_left_to_right_and_has_a_table(
-    client, project, engineer, base_path
+    client, project, engineer, base_path, train
 ) -> None:
     first = train(project, engineer, base_path, name="first")
     train(project, engineer, first.model_path, name="国资央企知识问答领域模型第二阶段微调")
@@ -168,7 +165,7 @@ def test_the_drawing_goes_from_left_to_right_and_has_a_table(
     assert "stranger" not in card
 
 
-def test_names_in_the_drawing_are_text(client, project, engineer, base_path) -> None:
+def test_names_in_the_drawing_are_text(client, project, engineer, base_path, train) -> None:
     hostile = '</text><script>alert("x")</script>'
     train(project, engineer, base_path, name=hostile)
     page = client.get(reverse("registry:lineage", args=["alpha"])).content.decode()
@@ -176,7 +173,7 @@ def test_names_in_the_drawing_are_text(client, project, engineer, base_path) -> 
 
 
 def test_lists_and_cards_have_a_constant_number_of_queries(
-    client, project, engineer, base_path, django_assert_num_queries
+    client, project, engineer, base_path, django_assert_num_queries, train
 ) -> None:
     found = train(project, engineer, base_path)
     client.get(reverse("registry:index", args=["alpha"]))
@@ -295,7 +292,7 @@ def test_every_error_of_a_model_has_words_in_both_languages() -> None:
 
 
 def test_a_checkpoint_in_use_is_not_deleted(
-    client, project, engineer, factories, base_path
+    client, project, engineer, factories, base_path, train
 ) -> None:
     found = train(project, engineer, base_path)
     run = factories.make_run(project, engineer, model={"path": str(found.model_path)})
@@ -306,7 +303,7 @@ def test_a_checkpoint_in_use_is_not_deleted(
 
 
 def test_a_deleted_checkpoint_keeps_its_card_and_no_run_starts_from_it(
-    client, project, engineer, factories, base_path, django_capture_on_commit_callbacks
+    client, project, engineer, factories, base_path, django_capture_on_commit_callbacks, train
 ) -> None:
     found = train(project, engineer, base_path)
     found.model_path.mkdir(parents=True)
@@ -321,7 +318,9 @@ def test_a_deleted_checkpoint_keeps_its_card_and_no_run_starts_from_it(
         assert caught.value.code == "spec.input_deleted"
 
 
-def test_a_base_model_of_the_installation_is_not_deleted(project, engineer, base_path) -> None:
+def test_a_base_model_of_the_installation_is_not_deleted(
+    project, engineer, base_path, train
+) -> None:
     train(project, engineer, base_path)
     base = Checkpoint.objects.get(kind=BASE.name)
     with pytest.raises(ValidationError) as caught:
@@ -330,7 +329,7 @@ def test_a_base_model_of_the_installation_is_not_deleted(project, engineer, base
 
 
 def test_only_its_maker_and_administrators_delete_a_checkpoint(
-    client, factories, project, engineer, base_path
+    client, factories, project, engineer, base_path, train
 ) -> None:
     found = train(project, engineer, base_path)
     client.force_login(factories.make_user("other", project=project, role=Role.ENGINEER))

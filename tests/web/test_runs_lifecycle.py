@@ -9,6 +9,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import override
 
+from pipeline.contracts.evaluation_results import EvaluateResults, GaugeResults
 from pipeline.contracts.events import Event, MetricsLogged, Payload, Progress
 from pipeline.contracts.reports import Environment, Report
 from pipeline.errors import RunStateError, SpecError
@@ -64,14 +65,18 @@ def claimed(run: Run, slot: str = SLOT) -> lifecycle.Claim:
     return claim
 
 
-def report(run: Run, **metrics: Any) -> Report:
+def report(run: Run, *, bits_per_byte: float = 1.0, definition: str = "") -> Report:
+    gauge = GaugeResults(
+        bits_per_byte=bits_per_byte, kl_nats_per_token=0.0, num_texts=1, num_tokens=2, num_bytes=3
+    )
     environment = Environment(
         python="3.11", packages={}, platform="", processor="", num_threads=1, device="cpu",
         dtype="float32",
     )  # fmt: skip
     return Report(
-        kind=run.kind, spec_digest=run.spec_digest, code_version="unknown", started_at="",
-        seconds=1.0, environment=environment, metrics=metrics,
+        spec_digest=run.spec_digest, code_version="unknown", started_at="", seconds=1.0,
+        environment=environment, results=EvaluateResults(gauge=gauge),
+        definitions={"gauge": definition},
     )  # fmt: skip
 
 
@@ -255,7 +260,7 @@ PUBLISHED: list[tuple[str, float]] = []
 
 def publish(run: Run, result: Report) -> None:
     """A publisher as `settings.STUDIO_RUN_PUBLISHERS` names them."""
-    PUBLISHED.append((run.state, result.metrics["bits_per_byte"]))
+    PUBLISHED.append((run.state, result.results.gauge.bits_per_byte))
 
 
 def publish_badly(_run: Run, _result: Report) -> None:
@@ -270,7 +275,7 @@ def test_success_publishes_the_report_once(run: Run, settings: Any) -> None:
     assert not lifecycle.finish_succeeded(run.pk, attempt, report(run, bits_per_byte=9.9))
     run.refresh_from_db()
     assert (run.state, run.owner, run.lease_expires_at) == (RunState.SUCCEEDED, "", None)
-    assert run.report["metrics"] == {"bits_per_byte": 1.5}
+    assert run.report["results"]["gauge"]["bits_per_byte"] == 1.5
     assert PUBLISHED == [("succeeded", 1.5)]
     assert run.attempts.get().state == "succeeded"
 
@@ -286,9 +291,9 @@ def test_a_publisher_that_fails_leaves_the_run_unfinished(run: Run, settings: An
 
 def test_nul_characters_do_not_reach_the_database(run: Run) -> None:
     attempt = claimed(run).attempt
-    assert lifecycle.finish_succeeded(run.pk, attempt, report(run, answer="a\x00b"))
+    assert lifecycle.finish_succeeded(run.pk, attempt, report(run, definition="a\x00b"))
     run.refresh_from_db()
-    assert run.report["metrics"]["answer"] == "a\ufffdb"
+    assert run.report["definitions"]["gauge"] == "a\ufffdb"
 
 
 def test_a_drain_requeues_without_counting(run: Run) -> None:

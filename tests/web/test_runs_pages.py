@@ -6,6 +6,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
+from pipeline.contracts.reports import Output
 from studio.accounts.models import Role
 from studio.registry.models import Checkpoint
 from studio.runs import lifecycle, presentation_metrics, services
@@ -247,9 +248,10 @@ def test_model_of_a_finished_run_links_to_its_checkpoint(
     client, factories, project, engineer
 ) -> None:
     run = start(factories.make_run(project, engineer))
+    model = Output(path="checkpoints/final", digest="a" * 64)
     Run.objects.filter(pk=run.pk).update(
         state=RunState.SUCCEEDED, finished_at=timezone.now(), lease_expires_at=None, owner="",
-        report={"outputs": {"model": {"path": "checkpoints/final", "digest": "a" * 64}}},
+        report=factories.make_report(run, outputs={"model": model}).model_dump(mode="json"),
     )  # fmt: skip
     checkpoint = Checkpoint.objects.create(
         project=project, name="trained", kind="curriculum_sft", run=run, attempt=1,
@@ -257,6 +259,23 @@ def test_model_of_a_finished_run_links_to_its_checkpoint(
     )  # fmt: skip
     html = client.get(address("detail", run.pk)).content.decode()
     assert reverse("registry:checkpoint", args=["alpha", checkpoint.pk]) in html
+
+
+@pytest.mark.parametrize(
+    "report",
+    [{"anything": 1}, {"v": 1, "kind": "evaluate", "metrics": {"text_overlap": {"n": 1}}}, []],
+)
+def test_a_report_that_cannot_be_read_is_said_to_be_absent(
+    client, factories, project, engineer, report
+) -> None:
+    run = start(factories.make_run(project, engineer))
+    Run.objects.filter(pk=run.pk).update(
+        state=RunState.SUCCEEDED, finished_at=timezone.now(), lease_expires_at=None, owner="",
+        report=report,
+    )  # fmt: skip
+    client.cookies["django_language"] = "en"
+    html = client.get(address("detail", run.pk)).content.decode()
+    assert "The report of this run cannot be read" in html
 
 
 def test_home_counts_runs_for_those_who_start_them(client, factories, project, engineer) -> None:
@@ -365,7 +384,7 @@ def test_plan_page_shows_steps_in_order_with_needs_and_gates(
     assert HOSTILE not in html
     assert html.index("first step") < html.index("second step")
     assert 'href="#step-first"' in html
-    assert "metrics.text_overlap.n \u2265 1" in html
+    assert "results.text_overlap.n \u2265 1" in html
     shown = client.get(address("plan_status", plan.pk))
     with django_assert_num_queries(FRAGMENT_QUERIES):
         again = client.get(

@@ -1,11 +1,12 @@
 """A plan's steps start when their needs have succeeded, and only then."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from pipeline.contracts.reports import Environment, Output, Report
+from pipeline.contracts.reports import Output
 from pipeline.errors import SpecError
 from studio.accounts.models import Project, User
 from studio.runs import lifecycle, services
@@ -46,7 +47,7 @@ def spec(tmp_path: Any, settings: Any) -> dict[str, Any]:
         "base": base,
         "gauge": {"prompts": corpus},
     }
-    gate = {"metric": "metrics.bits_per_byte", "operator": "at_most", "value": 2.0}
+    gate = {"metric": "results.gauge.bits_per_byte", "operator": "at_most", "value": 2.0}
     return {
         "kind": "plan",
         "name": "recipe",
@@ -71,21 +72,21 @@ def step(plan: Plan, step_id: str) -> Run:
     return plan.runs.current_steps().get(step_id=step_id)
 
 
-def execute(run: Run, **metrics: float) -> Run:
-    claim = lifecycle.claim(run.pk, slot=SLOT, queue="compute")
-    assert claim is not None
-    environment = Environment(
-        python="3.11", packages={}, platform="", processor="", num_threads=1, device="cpu",
-        dtype="float32",
-    )  # fmt: skip
-    report = Report(
-        kind=run.kind, spec_digest=run.spec_digest, code_version="unknown", started_at="",
-        seconds=1.0, environment=environment, metrics=metrics,
-        outputs={"model": Output(path="model", digest="a" * 64)},
-    )  # fmt: skip
-    assert lifecycle.finish_succeeded(run.pk, claim.attempt, report)
-    run.refresh_from_db()
-    return run
+@pytest.fixture
+def execute(factories: Any) -> Callable[..., Run]:
+    """Makes a run succeed; an evaluation with this gauge."""
+
+    def execute(run: Run, bits_per_byte: float | None = None) -> Run:
+        results = None if bits_per_byte is None else factories.gauge_results(bits_per_byte)
+        outputs = {"model": Output(path="model", digest="a" * 64)}
+        report = factories.make_report(run, results, outputs=outputs)
+        claim = lifecycle.claim(run.pk, slot=SLOT, queue="compute")
+        assert claim is not None
+        assert lifecycle.finish_succeeded(run.pk, claim.attempt, report)
+        run.refresh_from_db()
+        return run
+
+    return execute
 
 
 def fail(run: Run) -> None:
@@ -107,7 +108,7 @@ def test_only_steps_without_needs_are_queued(plan: Plan) -> None:
 
 
 def test_a_reference_becomes_the_path_in_the_attempt_that_finished(
-    plan: Plan, settings: Any
+    plan: Plan, settings: Any, execute: Callable[..., Run]
 ) -> None:
     train = step(plan, "train")
     lost = lifecycle.claim(train.pk, slot=SLOT, queue="compute")
@@ -123,7 +124,7 @@ def test_a_reference_becomes_the_path_in_the_attempt_that_finished(
     assert evaluate.spec["model"]["from_step"] is None
 
 
-def test_the_plan_ends_with_its_last_step(plan: Plan) -> None:
+def test_the_plan_ends_with_its_last_step(plan: Plan, execute: Callable[..., Run]) -> None:
     execute(step(plan, "train"))
     assert shown(plan).state == "running"
     execute(step(plan, "evaluate"), bits_per_byte=1.0)
@@ -142,17 +143,19 @@ def test_a_failed_step_cancels_those_that_need_it(plan: Plan) -> None:
     assert shown(plan).state == "failed"
 
 
-def test_a_gate_that_does_not_hold_fails_the_step_and_keeps_its_report(plan: Plan) -> None:
+def test_a_gate_that_does_not_hold_fails_the_step_and_keeps_its_report(
+    plan: Plan, execute: Callable[..., Run]
+) -> None:
     execute(step(plan, "train"))
     evaluate = execute(step(plan, "evaluate"), bits_per_byte=3.0)
     assert (evaluate.state, evaluate.error_code) == (RunState.FAILED, "plan.gate_failed")
     assert "bits_per_byte is 3.0" in evaluate.error_message
-    assert evaluate.report["metrics"] == {"bits_per_byte": 3.0}
+    assert evaluate.report["results"]["gauge"]["bits_per_byte"] == 3.0
     assert states(plan)["compare"] == "cancelled"
 
 
 def test_a_missing_output_fails_the_step_that_reads_it(
-    project: Project, engineer: User, spec: dict[str, Any]
+    project: Project, engineer: User, spec: dict[str, Any], execute: Callable[..., Run]
 ) -> None:
     spec["steps"][0]["spec"]["model"] = {"from_step": "train", "output": "draft"}
     plan = services.plan_create(project=project, actor=engineer, spec=json.dumps(spec))
@@ -161,7 +164,9 @@ def test_a_missing_output_fails_the_step_that_reads_it(
     assert states(plan)["compare"] == "cancelled"
 
 
-def test_a_restart_runs_what_did_not_succeed(plan: Plan, engineer: User) -> None:
+def test_a_restart_runs_what_did_not_succeed(
+    plan: Plan, engineer: User, execute: Callable[..., Run]
+) -> None:
     trained = execute(step(plan, "train"))
     failed = step(plan, "evaluate")
     fail(failed)

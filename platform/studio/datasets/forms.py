@@ -10,6 +10,7 @@ from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from pipeline.contracts.dataset_manifest import ColumnMeaning
 from studio.accounts.models import Project
 from studio.datasets.fields import field_choices
 from studio.datasets.models import Dataset, DatasetKind, Import, ImportPolicy
@@ -122,7 +123,7 @@ class AgainForm(_ReadingForm):
     field_order = ("encoding", "sheet", "policy")
 
     def __init__(
-        self, *args: Any, earlier: Import, columns: Sequence[dict[str, str]], **kwargs: Any
+        self, *args: Any, earlier: Import, columns: Sequence[ColumnMeaning], **kwargs: Any
     ) -> None:
         """`columns` are name and field of each column, as the earlier run read them."""
         spec = earlier.run.spec
@@ -144,9 +145,9 @@ class AgainForm(_ReadingForm):
         ]
         fields = {value for value, _label in choices}
         for number, column in enumerate(columns):
-            meaning = column["field"]
+            meaning = column.field
             self.fields[f"column_{number}"] = forms.ChoiceField(
-                label=column["name"],
+                label=column.name,
                 choices=choices,
                 initial=meaning if meaning in fields else KEEP_AS_META,
                 required=False,
@@ -170,10 +171,10 @@ class AgainForm(_ReadingForm):
                     _("%(column)s means the same already: choose another meaning for one of them.")
                     % {"column": meanings[chosen]},
                 )
-            meanings[chosen] = column["name"]
+            meanings[chosen] = column.name
             if chosen != field.initial:
-                mapping[column["name"]] = (
-                    f"meta.{column['name'].replace('.', '_')}" if chosen == KEEP_AS_META else chosen
+                mapping[column.name] = (
+                    f"meta.{column.name.replace('.', '_')}" if chosen == KEEP_AS_META else chosen
                 )
         cleaned["columns"] = mapping
         return cleaned

@@ -3,7 +3,7 @@
 from django.conf import settings
 from django.db.models import Max
 
-from pipeline.contracts.dataset_manifest import DatasetManifest
+from pipeline.contracts.import_results import ImportDatasetResults
 from pipeline.contracts.reports import Report
 from studio.accounts.audit import audit_record
 from studio.datasets.models import Dataset, DatasetVersion, Import
@@ -13,15 +13,15 @@ from studio.runs.paths import attempt_dir
 
 def publish_version(run: Run, report: Report) -> None:
     """The data set has one more version, if `run` is an import that committed its rows."""
-    if run.kind != "import_dataset" or "dataset" not in report.outputs:
-        return
+    if not isinstance(report.results, ImportDatasetResults) or report.results.manifest is None:
+        return  # another kind of run, or no row was committed
     started_as = _import_of(run)
     if started_as is None:
         return  # started from the API, not by an upload
     # Two imports into one data set may end at once: the second waits for its number.
     dataset = Dataset.objects.select_for_update().get(pk=started_as.dataset_id)
     newest = dataset.versions.aggregate(number=Max("number"))["number"]
-    manifest = DatasetManifest.model_validate(report.metrics["manifest"], strict=False)
+    manifest = report.results.manifest
     output = report.outputs["dataset"]
     path = attempt_dir(run.pk, run.attempt) / output.path
     version = DatasetVersion.objects.create(

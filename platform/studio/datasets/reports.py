@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from pipeline.contracts.dataset_manifest import ColumnMeaning, SourceFile
+from pipeline.contracts.import_results import ImportDatasetResults, RowErrorGroup
 from studio.datasets.models import Import
 from studio.datasets.parquet_pages import read_matching_page, read_page
 from studio.datasets.row_error_texts import ShownError, describe, shown_error
 from studio.runs.paths import attempt_dir
+from studio.runs.reports import run_report
 
 PAGE_SIZE = 50
 
@@ -30,9 +32,8 @@ class ImportReport:
 
     num_rows: int
     num_rejected: int
-    is_committed: bool
     has_file_error: bool
-    source: Mapping[str, Any]
+    source: SourceFile
     groups: tuple[ErrorGroup, ...]
     errors_path: Path | None
     code: str
@@ -51,25 +52,33 @@ class ImportReport:
     @property
     def table_columns(self) -> list[str]:
         """The header of a table; nothing for formats whose rows are not split into cells."""
-        if self.source["format"] not in {"csv", "xlsx"}:
+        if self.source.format not in {"csv", "xlsx"}:
             return []
-        return [column["name"] for column in self.source["columns"]]
+        return [column.name for column in self.source.columns]
 
 
-def read_report(started: Import, *, code: str = "", start: int = 0) -> ImportReport:
-    """The report of a run that has succeeded, with the errors from index `start` on."""
-    document = started.run.report
-    if document is None:
-        raise TypeError(f"run {started.run_id} has no report")
-    metrics = document["metrics"]
-    headers = {column["field"]: column["name"] for column in metrics["source"]["columns"]}
-    groups = tuple(_group(entry, headers) for entry in metrics["errors_by_code"])
+def read_columns(started: Import) -> tuple[ColumnMeaning, ...]:
+    """The columns of the file as the import read them; none when it did not get that far."""
+    report = run_report(started.run)
+    if report is None or not isinstance(report.results, ImportDatasetResults):
+        return ()
+    return report.results.source.columns
+
+
+def read_report(started: Import, *, code: str = "", start: int = 0) -> ImportReport | None:
+    """What the import found, with the errors from index `start` on; None without a report."""
+    report = run_report(started.run)
+    if report is None or not isinstance(report.results, ImportDatasetResults):
+        return None
+    results = report.results
+    headers = {column.field: column.name for column in results.source.columns}
+    groups = tuple(_group(group, headers) for group in results.errors_by_code)
     path = None
     errors: tuple[ShownError, ...] = ()
     previous_start = next_start = None
-    if "errors" in document["outputs"]:
+    if "errors" in report.outputs:
         directory = attempt_dir(started.run_id, started.run.attempt)
-        path = directory / document["outputs"]["errors"]["path"]
+        path = directory / report.outputs["errors"].path
         if code in {group.code for group in groups}:
             page = read_matching_page(path, column="code", value=code, start=start, size=PAGE_SIZE)
         else:
@@ -78,11 +87,10 @@ def read_report(started: Import, *, code: str = "", start: int = 0) -> ImportRep
         errors = tuple(shown_error(row, headers) for _index, row in page.rows)
         previous_start, next_start = page.previous_start, page.next_start
     return ImportReport(
-        num_rows=metrics["num_rows"],
-        num_rejected=metrics["num_rejected"],
-        is_committed=metrics["is_committed"],
-        has_file_error=metrics["has_file_error"],
-        source=metrics["source"],
+        num_rows=results.num_rows,
+        num_rejected=results.num_rejected,
+        has_file_error=results.has_file_error,
+        source=results.source,
         groups=groups,
         errors_path=path,
         code=code,
@@ -93,14 +101,13 @@ def read_report(started: Import, *, code: str = "", start: int = 0) -> ImportRep
     )
 
 
-def _group(entry: Mapping[str, Any], headers: Mapping[str, str]) -> ErrorGroup:
-    example = entry["example"]
-    params = {**example["params"], "value": example["value_excerpt"]}
-    message, hint = describe(entry["code"], params, headers)
+def _group(group: RowErrorGroup, headers: Mapping[str, str]) -> ErrorGroup:
+    params = {**group.example.params, "value": group.example.value_excerpt}
+    message, hint = describe(group.code, params, headers)
     return ErrorGroup(
-        code=entry["code"],
-        count=entry["count"],
-        first_lines=tuple(entry["first_lines"]),
+        code=group.code,
+        count=group.count,
+        first_lines=group.first_lines,
         message=message,
         hint=hint,
     )

@@ -18,7 +18,7 @@ from studio.datasets import services
 from studio.datasets.downloads import EXAMPLE_FORMATS, example_file, rejects_csv
 from studio.datasets.forms import AgainForm, UploadForm
 from studio.datasets.models import Dataset, DatasetKind, DatasetVersion, Import, ImportPolicy
-from studio.datasets.reports import ImportReport, read_report
+from studio.datasets.reports import ImportReport, read_columns, read_report
 from studio.pages.pagination import keyset_page
 from studio.runs.states import RunState
 
@@ -191,9 +191,7 @@ def rejects(request: ProjectRequest, import_id: int) -> StreamingHttpResponse:
 def again(request: ProjectRequest, import_id: int) -> HttpResponse:
     """The same upload is read with another encoding, sheet, policy or meaning of its columns."""
     earlier = _changeable_import(request, import_id)
-    metrics = (earlier.run.report or {}).get("metrics", {})
-    columns = metrics.get("source", {}).get("columns", [])
-    form = AgainForm(request.POST or None, earlier=earlier, columns=columns)
+    form = AgainForm(request.POST or None, earlier=earlier, columns=read_columns(earlier))
     if request.method == "POST" and form.is_valid():
         changes = {name: form.cleaned_data[name] for name in ("policy", "encoding", "sheet")}
         try:
@@ -294,10 +292,11 @@ def _can_upload(request: ProjectRequest) -> bool:
     return request.role in (*UPLOADERS, Role.ADMIN)
 
 
-def _report(started: Import, **page: Any) -> ImportReport:
-    if started.run.state != RunState.SUCCEEDED:
-        raise Http404("the import has no report yet")
-    return read_report(started, **page)
+def _report(started: Import) -> ImportReport:
+    found = read_report(started) if started.run.state == RunState.SUCCEEDED else None
+    if found is None:
+        raise Http404("the import has no report")
+    return found
 
 
 def _start(request: ProjectRequest) -> int:

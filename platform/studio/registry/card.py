@@ -1,13 +1,12 @@
 """What the card of a checkpoint shows besides the checkpoint."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from django.conf import settings
 from django.db.models import Q
 
+from pipeline.contracts.reports import Report
 from studio.datasets.models import DatasetVersion
 from studio.registry.models import Checkpoint
 from studio.runs.inputs import spec_paths
@@ -27,8 +26,8 @@ class Input:
     digest: str
 
 
-def checkpoint_inputs(found: Checkpoint) -> list[Input]:
-    """What the checkpoint's run has read besides models."""
+def checkpoint_inputs(found: Checkpoint, report: Report | None) -> list[Input]:
+    """What the checkpoint's run has read besides models; `report` is that run's."""
     if found.run is None:
         return []
     paths = [
@@ -48,7 +47,7 @@ def checkpoint_inputs(found: Checkpoint) -> list[Input]:
         .select_related("dataset")
         .defer("manifest")
     }
-    digests = (found.run.report or {}).get("inputs", {})
+    digests = report.inputs if report else {}
     inputs = []
     for location, path in paths:
         version = versions.get(path)
@@ -64,12 +63,12 @@ def checkpoint_inputs(found: Checkpoint) -> list[Input]:
     return inputs
 
 
-def report_figures(metrics: Mapping[str, Any]) -> list[tuple[str, Any]]:
+def report_figures(report: Report) -> list[tuple[str, int | float | str]]:
     """The single figures of a training report."""
     return [
         (name, value)
-        for name, value in metrics.items()
-        if isinstance(value, int | float | str) and not isinstance(value, bool)
+        for name, value in report.results
+        if name != "kind" and isinstance(value, int | float | str) and not isinstance(value, bool)
     ]
 
 

@@ -1,6 +1,5 @@
 """Checkpoints: list, card, lineage, import."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
@@ -24,6 +23,7 @@ from studio.registry.forms import ImportForm
 from studio.registry.lineage import draw_lineage, relatives
 from studio.registry.models import Checkpoint, CheckpointParent
 from studio.runs.models import Run
+from studio.runs.reports import run_report
 
 MAX_DRAWN = 300
 
@@ -66,17 +66,17 @@ def checkpoint(request: ProjectRequest, checkpoint_id: int) -> HttpResponse:
     found = _checkpoint(request, checkpoint_id)
     links = list(CheckpointParent.objects.filter(child__project=request.project))
     family = _checkpoints(request).filter(pk__in=relatives(found.pk, links)).defer("facts")
-    report: Mapping[str, Any] = found.run.report or {} if found.run else {}
+    report = run_report(found.run) if found.run else None
     return render(
         request,
         "registry/checkpoint.html",
         {
             "checkpoint": found,
             "lineage": draw_lineage(family.order_by("pk"), links, current=found),
-            "inputs": checkpoint_inputs(found),
-            "environment": report.get("environment", {}),
-            "code_version": report.get("code_version", ""),
-            "figures": report_figures(report.get("metrics", {})),
+            "inputs": checkpoint_inputs(found, report),
+            "environment": report.environment if report else None,
+            "code_version": report.code_version if report else "",
+            "figures": report_figures(report) if report else [],
             "results": measurements(found),
             "can_delete": _can_delete(request, found),
         },

@@ -150,7 +150,7 @@ def finish_succeeded(run_id: UUID, attempt: int, report: Report) -> bool:
         if run is None:
             return False
         try:
-            check_gates(run.step_id, plans.step_gates(run), document)
+            check_gates(run.step_id, plans.step_gates(run), report)
         except GateError as exc:
             moved = move(
                 runs, RunState.FAILED, report=document, error_code=exc.code, error_message=str(exc)

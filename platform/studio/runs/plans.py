@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pipeline.contracts.codec import canonical_json, digest
 from pipeline.contracts.plans import resolve_references
-from pipeline.contracts.reports import Report
+from pipeline.contracts.reports import stored_report
 from pipeline.contracts.specs import Gate, PlanSpec, RunSpec, parse_run_spec, parse_spec
 from pipeline.errors import SpecError
 from studio.runs.models import Plan, Run
@@ -74,6 +74,6 @@ def _resolved(run: Run, needed: list[Run]) -> RunSpec:
     outputs = {}
     for other in Run.objects.filter(pk__in=[run.pk for run in needed]):
         directory = attempt_dir(other.pk, other.attempt)
-        for name, output in Report.parse(json.dumps(other.report)).outputs.items():
+        for name, output in stored_report(other.report).outputs.items():
             outputs[other.step_id, name] = (str(directory / output.path), output.digest)
     return resolve_references(parse_run_spec(json.dumps(run.spec)), outputs)

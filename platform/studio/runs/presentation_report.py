@@ -6,6 +6,7 @@ from typing import Any
 
 from django.urls import reverse
 
+from pipeline.contracts.reports import Report
 from studio.runs.models import Run
 
 MAX_ROWS = 400
@@ -32,6 +33,11 @@ def document_rows(document: Mapping[str, Any] | None) -> list[tuple[str, str]]:
     return rows
 
 
+def result_rows(report: Report) -> list[tuple[str, str]]:
+    """(dotted name, value) of every figure of the report."""
+    return document_rows(report.results.model_dump(mode="json", exclude={"kind"}))
+
+
 def document_changes(
     before: Mapping[str, Any], after: Mapping[str, Any]
 ) -> list[tuple[str, str, str]]:
@@ -46,24 +52,26 @@ def document_changes(
 
 
 def output_rows(
-    run: Run, *, project_slug: str, checkpoint_ids: Mapping[str, int]
+    run: Run, report: Report | None, *, project_slug: str, checkpoint_ids: Mapping[str, int]
 ) -> list[OutputRow]:
     """The outputs of the run's report, with a link where a page shows one.
 
     Args:
         run: with `dataset_version` selected.
+        report: the run's; None without one.
         project_slug: for the links.
         checkpoint_ids: path of the output, below the attempt's directory -> its checkpoint.
     """
-    outputs = (run.report or {}).get("outputs", {})
+    if report is None:
+        return []
     return [
         OutputRow(
             name=name,
-            path=output["path"],
-            digest=output.get("digest") or "",
-            url=_output_url(run, name, output["path"], project_slug, checkpoint_ids),
+            path=output.path,
+            digest=output.digest or "",
+            url=_output_url(run, name, output.path, project_slug, checkpoint_ids),
         )
-        for name, output in outputs.items()
+        for name, output in report.outputs.items()
     ]
 
 
@@ -97,7 +105,9 @@ def _leaves(value: Any, name: str) -> Iterator[tuple[str, str]]:
 
 
 def _interval(value: Mapping[str, Any]) -> str:
-    text = f"{_text(value['value'])} [{_text(value['low'])}, {_text(value['high'])}]"
+    text = _text(value["value"])
+    if value["low"] is not None and value["high"] is not None:
+        text += f" [{_text(value['low'])}, {_text(value['high'])}]"
     return f"{text}, n = {value['n']}" if "n" in value else text
 
 

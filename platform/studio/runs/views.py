@@ -21,8 +21,14 @@ from studio.runs.models import Plan, Run
 from studio.runs.paths import attempt_dir
 from studio.runs.presentation import elapsed_text
 from studio.runs.presentation_list import UNFINISHED, in_state, newest_first, run_row
-from studio.runs.presentation_report import document_changes, document_rows, output_rows
+from studio.runs.presentation_report import (
+    document_changes,
+    document_rows,
+    output_rows,
+    result_rows,
+)
 from studio.runs.querysets import PlanQuerySet
+from studio.runs.reports import run_report
 from studio.runs.states import RunState
 
 PLANS_ON_INDEX = 5
@@ -70,6 +76,7 @@ def detail(request: ProjectRequest, run_id: UUID) -> HttpResponse:
         pk=run_id,
     )
     template = run.cloned_from or run.continues
+    report = run_report(run)
     context = {
         "run": run,
         "kind": kind_label(run.kind),
@@ -85,10 +92,11 @@ def detail(request: ProjectRequest, run_id: UUID) -> HttpResponse:
         "spec_json": json.dumps(run.spec, indent=2, ensure_ascii=False),
         "spec_changes": document_changes(template.spec, run.spec) if template else [],
         "template": template,
-        "figures": document_rows((run.report or {}).get("metrics")),
-        "environment": document_rows((run.report or {}).get("environment")),
+        "has_unreadable_report": run.report is not None and report is None,
+        "figures": result_rows(report) if report else [],
+        "environment": document_rows(report.environment.model_dump()) if report else [],
         "outputs": output_rows(
-            run, project_slug=request.project.slug, checkpoint_ids=_checkpoint_ids(run)
+            run, report, project_slug=request.project.slug, checkpoint_ids=_checkpoint_ids(run)
         ),
         "can_act": can_launch(request),
         "can_edit": KINDS[run.kind].is_offered and run.state != RunState.WAITING,
