@@ -121,8 +121,9 @@ def refresh(files: CatalogFiles) -> None:
         '"Plural-Forms: nplurals=1; plural=0;\\n"\n\n'
     )
     files.po.write_bytes(header.encode() + content.getvalue())
-    with files.mo.open("wb") as compiled:
-        write_mo(compiled, _read(files.po))
+    # The compiled form holds the time it was made, so it is written only when it says otherwise.
+    if (fresh := _newer_mo(files, _read(files.po))) is not None:
+        files.mo.write_bytes(fresh)
 
 
 def problems(files: CatalogFiles) -> Iterator[str]:
@@ -136,13 +137,18 @@ def problems(files: CatalogFiles) -> Iterator[str]:
         yield f"{files.name}: nobody asks for: {unwanted_id!r}"
     for message in present.values():
         yield from (f"{files.name}: {problem}" for problem in _message_problems(message))
-    if present:
-        compiled = BytesIO()
-        write_mo(compiled, catalog)
-        if not files.mo.exists() or _entries(files.mo.read_bytes()) != _entries(
-            compiled.getvalue()
-        ):
-            yield f"{files.name}: {files.mo.name} is older than {files.po.name}"
+    if present and _newer_mo(files, catalog) is not None:
+        yield f"{files.name}: {files.mo.name} is older than {files.po.name}"
+
+
+def _newer_mo(files: CatalogFiles, catalog: Catalog) -> bytes | None:
+    """The catalog compiled; None where the .mo has the same entries already."""
+    compiled = BytesIO()
+    write_mo(compiled, catalog)
+    content = compiled.getvalue()
+    if files.mo.exists() and _entries(files.mo.read_bytes()) == _entries(content):
+        return None
+    return content
 
 
 def _message_problems(message: Message) -> Iterator[str]:
