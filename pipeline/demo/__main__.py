@@ -4,13 +4,15 @@
     python -m pipeline.demo base [--base NAME|PATH] [--lang en|zh] --models-dir DIR
     python -m pipeline.demo plan --base PATH [--lang en|zh] [--budget NAME]
     python -m pipeline.demo report --dir DIR STEP=RUN_DIR...
+    python -m pipeline.demo compare BEFORE AFTER
     python -m pipeline.demo readme [--summary docs/demonstration_summary.json]
 
 Fetches the base model once, executes the plan, prints our figures beside the paper's and writes
 `summary.json` and `report.html`. Interrupted, it goes on when started again. The platform does the
 same in parts: `base` puts the model into a folder and prints its path, `plan` prints the plan's
 JSON, `report` writes the figures of steps that ran elsewhere. `readme` writes the README's table
-from a summary that is part of the repository.
+from a summary that is part of the repository; `compare` says which figures of two plan directories
+differ, times and what they decide apart.
 """
 
 import argparse
@@ -93,6 +95,16 @@ def _write_results(step_dirs: dict[str, Path], directory: Path) -> None:
     print(f"\nfigures: {directory / 'summary.json'}\nreport:  {directory / 'report.html'}")
 
 
+def _compare(arguments: argparse.Namespace) -> int:
+    from pipeline.demo.compare import differences
+
+    found, num_equal = differences(arguments.before, arguments.after)
+    for line in found:
+        print(line)
+    print(f"{num_equal} values are equal to the last digit, {len(found)} differ")
+    return 1 if found else 0
+
+
 def _readme(arguments: argparse.Namespace) -> int:
     from pipeline.demo.tables import read_summary, with_table
 
@@ -139,6 +151,10 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--dir", type=Path, required=True)
     report.add_argument("steps", nargs="+", metavar="STEP=RUN_DIR")
     report.set_defaults(command=_report)
+    compare = commands.add_parser("compare", help="which figures of two demonstrations differ")
+    compare.add_argument("before", type=Path)
+    compare.add_argument("after", type=Path)
+    compare.set_defaults(command=_compare)
     readme = commands.add_parser("readme", help="write the README's table of results")
     readme.add_argument("--summary", type=Path, default=ROOT / "docs/demonstration_summary.json")
     readme.add_argument("--readme", type=Path, default=ROOT / "README.md")

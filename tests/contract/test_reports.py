@@ -1,0 +1,119 @@
+"""Reports: today's round trip, and those of version 1, taken from real runs, still open."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pipeline.contracts.plans import check_gates
+from pipeline.contracts.reports import Report, parse_report, stored_report
+from pipeline.contracts.results import RESULT_KINDS, value_at
+from pipeline.contracts.samples import measures_of
+from pipeline.contracts.specs import RUN_KINDS, Gate
+from pipeline.contracts.upgrades import upgrade_gate_path
+from pipeline.errors import GateError, SpecError
+
+OLD = Path(__file__).parent / "golden/v1/reports"
+
+
+def old_document(kind: str) -> dict:
+    return json.loads((OLD / f"{kind}.json").read_text(encoding="utf-8"))
+
+
+def leaves(value: object) -> list[object]:
+    if isinstance(value, dict):
+        return [leaf for child in value.values() for leaf in leaves(child)]
+    if isinstance(value, list):
+        return [leaf for child in value for leaf in leaves(child)]
+    return [value]
+
+
+def test_every_kind_of_run_has_results() -> None:
+    assert RESULT_KINDS == RUN_KINDS
+
+
+def test_every_kind_has_a_report_of_version_1() -> None:
+    assert {path.stem for path in OLD.glob("*.json")} == {*RUN_KINDS, "plan"}
+
+
+@pytest.mark.parametrize("kind", [*RUN_KINDS, "plan"])
+def test_a_report_of_version_1_opens_and_keeps_every_number(kind: str) -> None:
+    old = old_document(kind)
+    report = parse_report(json.dumps(old))
+    assert report.kind == kind
+    for name in ("spec_digest", "code_version", "started_at", "seconds", "inputs", "definitions"):
+        assert getattr(report, name) == old[name]
+    new = report.results.model_dump(mode="json")
+    kept = [leaf for leaf in leaves(new) if isinstance(leaf, float)]
+    # A measure's level stands beside its interval; nothing else may get lost.
+    for number in (leaf for leaf in leaves(old["metrics"]) if isinstance(leaf, float)):
+        assert number in kept
+    assert stored_report(old) == report
+
+
+@pytest.mark.parametrize("kind", [*RUN_KINDS, "plan"])
+def test_todays_report_is_read_as_it_is_written(kind: str) -> None:
+    report = stored_report(old_document(kind))
+    written = report.model_dump_json()
+    assert json.loads(written)["v"] == 2
+    assert parse_report(written) == report
+    assert Report.parse(written) == report
+
+
+def test_the_figures_of_an_old_evaluation_stand_under_their_measures() -> None:
+    old = old_document("evaluate")["metrics"]
+    results = stored_report(old_document("evaluate")).results
+    overlap = results.text_overlap
+    assert set(overlap.figures) == {m.key for m in measures_of("text_overlap", aggregated=True)}
+    assert overlap.figures["rougeL"] == old["text_overlap"]["rougeL"]
+    assert overlap.figures["cut_at_cap"] == old["text_overlap"]["cut_at_cap_fraction"]
+    assert overlap.documents_unseen.n == old["text_overlap"]["documents_unseen"]["n"]
+    assert results.general_ability.figures["is_correct"] == old["general_ability"]["accuracy"]
+    rouge, old_rouge = results.text_overlap_vs_baseline["rouge1"], None
+    old_rouge = old["text_overlap_vs_baseline"]["rouge1"]
+    assert rouge.ratio.value == old_rouge["ratio"]
+    interval = old_rouge["ratio_interval"]
+    assert (rouge.ratio.low, rouge.ratio.high) == (interval["low"], interval["high"])
+    assert (rouge.n, rouge.num_units) == (old_rouge["n"], old_rouge["num_units"])
+    category = results.retention.accuracy.categories[0]
+    old_category = old["retention"]["accuracy"]["categories"][0]["estimate"]
+    assert category.estimate.num_items == old_category["num_items"]
+    assert category.estimate.difference.level == old_category["difference_interval"]["level"]
+
+
+def test_a_damaged_report_is_refused_with_its_place() -> None:
+    document = old_document("evaluate")
+    document["metrics"]["gauge"]["num_texts"] = "two"
+    with pytest.raises(SpecError, match=r"results\.(evaluate\.)?gauge\.num_texts"):
+        stored_report(document)
+
+
+@pytest.mark.parametrize(
+    ("kind", "path"),
+    [
+        ("speculative_decode", "metrics.losslessness.is_lossless"),
+        ("speculative_decode", "metrics.arms.distilled.speedup.low"),
+        ("evaluate", "metrics.text_overlap.rouge1"),
+        ("evaluate", "metrics.text_overlap.documents_seen.cut_at_cap_fraction"),
+        ("evaluate", "metrics.text_overlap.mean_answer_tokens"),
+        ("evaluate", "metrics.general_ability.mean_probability"),
+        ("evaluate", "metrics.retention.accuracy.verdict"),
+        ("evaluate", "metrics.retention.accuracy.macro.ratio"),
+        ("evaluate", "metrics.retention.accuracy.macro.num_items"),
+        ("evaluate", "metrics.text_overlap_vs_baseline.rouge1.ratio_interval.low"),
+        ("evaluate", "metrics.text_overlap_vs_baseline.bleu4.difference"),
+        ("evaluate", "metrics.text_overlap_vs_baseline.rouge1.n"),
+        ("continual_pretrain", "metrics.loss_last"),
+    ],
+)
+def test_a_gate_written_for_version_1_reads_the_same_figure(kind: str, path: str) -> None:
+    old: object = old_document(kind)
+    for part in path.split("."):
+        old = old[part]
+    report = stored_report(old_document(kind))
+    upgraded = upgrade_gate_path(kind, path)
+    assert value_at(report, upgraded) == old
+    assert upgrade_gate_path(kind, upgraded) == upgraded
+    check_gates("step", (Gate(metric=upgraded, operator="equal", value=old),), report)
+    with pytest.raises(GateError, match="is None"):
+        check_gates("step", (Gate(metric=f"{upgraded}.x", operator="equal", value=old),), report)
