@@ -43,8 +43,13 @@ STUDIO_INPUT_ROOTS = [
 ]
 # Called with (run, report) in the transaction in which a run succeeds.
 STUDIO_RUN_PUBLISHERS = [
-    "studio.datasets.publishing.publish_version",
-    "studio.registry.publishing.register_outputs",
+    "studio.datasets.publishers.publish_version",
+    "studio.registry.publishers.publish_checkpoint",
+]
+# Called with (run, report): the address of what was published, by the name of its output.
+STUDIO_OUTPUT_PAGES = [
+    "studio.datasets.publishers.version_page",
+    "studio.registry.publishers.checkpoint_page",
 ]
 # Called with (project, spec) before a run is queued; they refuse what it must not read.
 STUDIO_RUN_CHECKS = [

@@ -29,7 +29,7 @@ from pipeline.evaluation.overlap_comparison import compare_overlap
 from pipeline.evaluation.samples import AnswerSample, read_samples, write_samples
 from pipeline.metrics.retention import RetentionItem, measure_retention
 from pipeline.metrics.text_overlap import repeated_4gram_rate, score_samples, tokenize
-from studio.registry.publishing import register_outputs
+from studio.registry.publishers import publish_checkpoint
 from studio.runs.models import Plan, Run
 from studio.runs.paths import attempt_dir
 from studio.runs.states import Queue, RunState
@@ -171,7 +171,7 @@ def make_training(project, user, kind, model_digest, *, mode="progressive", **wh
         project, user, common | own | {"kind": kind}, {}, outputs=lambda _: output, **where
     )
     with transaction.atomic():
-        register_outputs(run, Report.parse(json.dumps(run.report)))
+        publish_checkpoint(run, Report.parse(json.dumps(run.report)))
     return run
 
 

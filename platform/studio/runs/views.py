@@ -14,11 +14,9 @@ from studio.accounts.access import ProjectRequest, project_required
 from studio.accounts.models import Role
 from studio.pages.forms import new_key
 from studio.pages.security import charts_page
-from studio.registry.models import Checkpoint
 from studio.runs import live, services
 from studio.runs.kinds import KINDS, kind_label
 from studio.runs.models import Plan, Run
-from studio.runs.paths import attempt_dir
 from studio.runs.presentation import elapsed_text
 from studio.runs.presentation_list import UNFINISHED, in_state, newest_first, run_row
 from studio.runs.presentation_report import (
@@ -28,7 +26,7 @@ from studio.runs.presentation_report import (
     result_rows,
 )
 from studio.runs.querysets import PlanQuerySet
-from studio.runs.reports import run_report
+from studio.runs.reports import output_pages, run_report
 from studio.runs.states import RunState
 
 PLANS_ON_INDEX = 5
@@ -71,7 +69,6 @@ def detail(request: ProjectRequest, run_id: UUID) -> HttpResponse:
             "continues",
             "continued_by",
             "cloned_from",
-            "dataset_version",
         ),
         pk=run_id,
     )
@@ -94,10 +91,8 @@ def detail(request: ProjectRequest, run_id: UUID) -> HttpResponse:
         "template": template,
         "has_unreadable_report": run.report is not None and report is None,
         "figures": result_rows(report) if report else [],
-        "environment": document_rows(report.environment.model_dump()) if report else [],
-        "outputs": output_rows(
-            run, report, project_slug=request.project.slug, checkpoint_ids=_checkpoint_ids(run)
-        ),
+        "environment": document_rows(report.environment) if report else [],
+        "outputs": output_rows(report, output_pages(run, report)) if report else [],
         "can_act": can_launch(request),
         "can_edit": KINDS[run.kind].is_offered and run.state != RunState.WAITING,
         "clone_key": new_key(),
@@ -153,16 +148,3 @@ def newest_plans(request: ProjectRequest) -> PlanQuerySet:
 
 def _run(request: ProjectRequest, run_id: UUID) -> Run:
     return get_object_or_404(live.project_runs(request).select_related("project"), pk=run_id)
-
-
-def _checkpoint_ids(run: Run) -> dict[str, int]:
-    """Path below the attempt's directory -> the checkpoint that was published from it."""
-    if not run.report:
-        return {}
-    prefix = attempt_dir(run.pk, run.attempt)
-    published = Checkpoint.objects.live().filter(run=run, attempt=run.attempt)
-    return {
-        checkpoint.model_path.relative_to(prefix).as_posix(): checkpoint.pk
-        for checkpoint in published.defer("facts")
-        if checkpoint.model_path.is_relative_to(prefix)
-    }

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from django.db.models import Q
+from django.urls import reverse
 
 from pipeline.contracts.reports import Report
 from studio.accounts.audit import audit_record
@@ -17,7 +18,7 @@ PARENT_FIELDS = ("model", "target")
 """Fields of a spec that name the model a new one is made from."""
 
 
-def register_outputs(run: Run, report: Report) -> None:
+def publish_checkpoint(run: Run, report: Report) -> None:
     """The project has one more checkpoint, if `run` made a model, linked to those it came from.
 
     A parent that the registry does not know yet is a base model that the installation prepared; it
@@ -55,6 +56,17 @@ def register_outputs(run: Run, report: Report) -> None:
     )
     for role, parent in parents:
         CheckpointParent.objects.create(child=checkpoint, parent=parent, role=role)
+
+
+def checkpoint_page(run: Run, report: Report) -> dict[str, str]:
+    """The page of the checkpoint that the run made, unless it was deleted."""
+    if "model" not in report.outputs:
+        return {}
+    made = Checkpoint.objects.live().filter(run=run, attempt=run.attempt)
+    checkpoint = made.select_related("project").defer("facts").first()
+    if checkpoint is None:
+        return {}
+    return {"model": reverse("registry:checkpoint", args=[checkpoint.project.slug, checkpoint.pk])}
 
 
 def _parent_references(

@@ -2,6 +2,7 @@
 
 from django.conf import settings
 from django.db.models import Max
+from django.urls import reverse
 
 from pipeline.contracts.import_results import ImportDatasetResults
 from pipeline.contracts.reports import Report
@@ -43,6 +44,16 @@ def publish_version(run: Run, report: Report) -> None:
         target=version,
         details={"num_rows": version.num_rows, "digest": version.digest},
     )
+
+
+def version_page(run: Run, report: Report) -> dict[str, str]:
+    """The page of the version that was made of the run's rows."""
+    if "dataset" not in report.outputs:
+        return {}
+    version = DatasetVersion.objects.filter(run=run).select_related("dataset__project").first()
+    if version is None:
+        return {}
+    return {"dataset": reverse("datasets:version", args=[version.project.slug, version.pk])}
 
 
 def _import_of(run: Run) -> Import | None:
