@@ -10,15 +10,39 @@ Two documents of each topic are kept out of all training; passages of some gener
 replayed and retention is judged on questions of the others (`examples/soae_demo/README.md`).
 """
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
-from pipeline.contracts.distillation_spec import DraftArchitecture
-from pipeline.contracts.manifest import file_sha256
-from pipeline.contracts.specs import PlanSpec, parse_spec
+from pipeline.contracts.decoding_spec import DraftModelArm, NGramArm, SpeculativeDecodeSpec
+from pipeline.contracts.distillation_spec import DraftArchitecture, LogitDistillSpec, TargetAnswers
+from pipeline.contracts.evaluation_spec import (
+    EvaluateSpec,
+    GaugeSettings,
+    GeneralAbilitySettings,
+    TextOverlapSettings,
+)
+from pipeline.contracts.references import (
+    CorpusRef,
+    DomainTestRef,
+    InstructionRef,
+    MultipleChoiceRef,
+    Reference,
+)
+from pipeline.contracts.specs import Gate, PlanSpec, PlanStep, RunSpec
+from pipeline.contracts.training_specs import (
+    BatchSettings,
+    ContinualPretrainSpec,
+    CurriculumSftSpec,
+    CurriculumStage,
+    MixtureSource,
+    OptimizerSettings,
+)
+from pipeline.demo.data_files import DemonstrationData
+
+TRAINING_OPTIMIZER = OptimizerSettings(learning_rate=5e-5)
+LOSSLESS = Gate(metric="results.losslessness.is_lossless", operator="equal", value=True)
+"""A benchmark whose output differs from the target's is a failed plan, never a number."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,191 +85,199 @@ BUDGETS = {
 
 def build_plan(*, base: Path, data_dir: Path, lang: str, budget: Budget, seed: int = 0) -> PlanSpec:
     """The plan for one language of the demonstration data and one base model."""
-    splits = json.loads((data_dir / "splits.json").read_text(encoding="utf-8"))
-    unseen = [f"{stem}-{lang}" for stem in splits["unseen_documents"]]
-    data = _DataFiles(data_dir, lang, unseen)
-    training = {
-        "batch": {"max_seq_length": budget.max_seq_length, "gradient_accumulation_steps": 1},
-        "seed": seed,
+    data = DemonstrationData(data_dir, lang)
+    base_model, cpt = Reference(path=str(base)), Reference(from_step="cpt")
+    progressive = Reference(from_step="sft_progressive")
+    single_stage = Reference(from_step="sft_single_stage")
+    evaluation = _evaluation(data, base_model, budget, seed)
+    specs: dict[str, RunSpec] = {
+        "evaluate_base": evaluation,
+        "cpt": _continual_pretrain(data, base_model, budget, seed),
+        "evaluate_cpt": _compared(evaluation, cpt),
+        "sft_progressive": _fine_tuning(data, "progressive", budget, seed),
+        "sft_single_stage": _fine_tuning(data, "single_stage", budget, seed),
+        "evaluate_sft_progressive": _compared(evaluation, progressive),
+        "evaluate_sft_single_stage": _compared(evaluation, single_stage),
+        **_drafts(data, progressive, budget, seed),
+        "speculative_decode": _benchmark(data, progressive, budget, seed),
     }
-    base_model = {"path": str(base)}
-    replay = data(
-        "corpus_general", "corpus", _where("meta.topic_group", splits["replay_topic_groups"])
+    return PlanSpec(
+        name=f"SOAEsV2 recipe, {lang} demonstration data",
+        seed=seed,
+        steps=tuple(
+            PlanStep(
+                id=step_id,
+                spec=spec,
+                gates=(LOSSLESS,) if isinstance(spec, SpeculativeDecodeSpec) else (),
+            )
+            for step_id, spec in specs.items()
+        ),
     )
-    cpt = training | {
-        "kind": "continual_pretrain",
-        "name": "continual pre-training with general replay",
-        "model": base_model,
-        "num_tokens": budget.cpt_tokens,
-        "optimizer": {"learning_rate": 5e-5},
-        "sources": [
-            {
-                "name": "domain",
-                "weight": 0.8,
-                "dataset": data.seen("corpus_domain", "corpus", "id"),
-            },
-            {"name": "general_replay", "weight": 0.2, "dataset": replay},
-        ],
-        "heldout": [data.unseen("corpus_domain", "corpus", "id")],
-    }
-    evaluation = _evaluation(data, base_model, splits, unseen, budget, seed)
-    sft = training | {
-        "kind": "curriculum_sft",
-        "model": {"from_step": "cpt"},
-        "optimizer": {"learning_rate": 5e-5},
-        "stages": [
-            {
-                "name": "weakly_relevant",
-                "num_tokens": budget.sft_stage_tokens,
-                "datasets": [data("sft_weak", "conversations")],
-            },
-            {
-                "name": "expert",
-                "num_tokens": budget.sft_stage_tokens,
-                "replay_fraction": 0.05,
-                "datasets": [data.seen("sft_expert", "domain_test", "meta.doc_id")],
-            },
-        ],
-    }
-    target = {"from_step": "sft_progressive"}
-    steps = {
-        "evaluate_base": evaluation | {"model": base_model},
-        "cpt": cpt,
-        "evaluate_cpt": _compared(evaluation) | {"model": {"from_step": "cpt"}},
-        "sft_progressive": sft | {"mode": "progressive", "name": "progressive fine-tuning"},
-        "sft_single_stage": sft | {"mode": "single_stage", "name": "single-stage control"},
-        "evaluate_sft_progressive": _compared(evaluation) | {"model": target},
-        "evaluate_sft_single_stage": _compared(evaluation)
-        | {"model": {"from_step": "sft_single_stage"}},
-        **_drafts(data, target, budget, seed),
-        "speculative_decode": {
-            "kind": "speculative_decode",
-            "name": "decoding benchmark",
-            "target": target,
-            "arms": [
-                _draft_arm("distilled", "distill"),
-                _draft_arm("control_target_text", "draft_target_text"),
-                _draft_arm("control_gold", "draft_gold"),
-                {"method": "ngram"},
-            ],
-            "prompts": data.unseen("domain_test", "domain_test", "meta.doc_id"),
-            "num_prompts": budget.bench_prompts,
-            "max_new_tokens": budget.bench_new_tokens,
-            "num_repeats": budget.bench_repeats,
-            "seed": seed,
-        },
-    }
-    document = {
-        "kind": "plan",
-        "name": f"SOAEsV2 recipe, {lang} demonstration data",
-        "seed": seed,
-        "steps": [
-            {"id": step_id, "spec": spec} | _gates(step_id) for step_id, spec in steps.items()
-        ],
-    }
-    plan = parse_spec(json.dumps(document))
-    assert isinstance(plan, PlanSpec)  # noqa: S101 (our own document above)
-    return plan
 
 
-def _draft_arm(name: str, step_id: str) -> dict[str, Any]:
-    return {"method": "draft_model", "name": name, "model": {"from_step": step_id}}
+def _training_batch(budget: Budget) -> BatchSettings:
+    return BatchSettings(max_seq_length=budget.max_seq_length, gradient_accumulation_steps=1)
 
 
-def _drafts(data: "_DataFiles", target: Any, budget: Budget, seed: int) -> dict[str, Any]:
-    draft = {
-        "kind": "logit_distill",
-        "target": target,
-        "answers": {
-            "prompts": data.seen("sft_expert", "domain_test", "meta.doc_id"),
-            "num_tokens": budget.target_answer_tokens,
-            "max_new_tokens": budget.max_new_tokens,
-        },
-        "draft": {"hidden_size": budget.draft_hidden_size},
-        "batch": {"max_seq_length": budget.max_seq_length},
-        "seed": seed,
-    }
-    cache = {"teacher_cache": {"from_step": "distill", "output": "teacher_cache"}}
+def _continual_pretrain(
+    data: DemonstrationData, base_model: Reference, budget: Budget, seed: int
+) -> ContinualPretrainSpec:
+    return ContinualPretrainSpec(
+        name="continual pre-training with general replay",
+        seed=seed,
+        model=base_model,
+        num_tokens=budget.cpt_tokens,
+        optimizer=TRAINING_OPTIMIZER,
+        batch=_training_batch(budget),
+        sources=(
+            MixtureSource(
+                name="domain",
+                weight=0.8,
+                dataset=data.rows(CorpusRef, "corpus_domain", "corpus", data.seen("id")),
+            ),
+            MixtureSource(
+                name="general_replay",
+                weight=0.2,
+                dataset=data.rows(CorpusRef, "corpus_general", "corpus", data.replayed),
+            ),
+        ),
+        heldout=(data.rows(CorpusRef, "corpus_domain", "corpus", data.unseen("id")),),
+    )
+
+
+def _fine_tuning(
+    data: DemonstrationData, mode: Literal["progressive", "single_stage"], budget: Budget, seed: int
+) -> CurriculumSftSpec:
+    names = {"progressive": "progressive fine-tuning", "single_stage": "single-stage control"}
+    return CurriculumSftSpec(
+        name=names[mode],
+        seed=seed,
+        model=Reference(from_step="cpt"),
+        mode=mode,
+        optimizer=TRAINING_OPTIMIZER,
+        batch=_training_batch(budget),
+        stages=(
+            CurriculumStage(
+                name="weakly_relevant",
+                num_tokens=budget.sft_stage_tokens,
+                datasets=(data.rows(InstructionRef, "sft_weak", "conversations"),),
+            ),
+            CurriculumStage(
+                name="expert",
+                num_tokens=budget.sft_stage_tokens,
+                replay_fraction=0.05,
+                datasets=(_expert_questions(data),),
+            ),
+        ),
+    )
+
+
+def _expert_questions(data: DemonstrationData) -> InstructionRef:
+    return data.rows(InstructionRef, "sft_expert", "domain_test", data.seen("meta.doc_id"))
+
+
+def _drafts(
+    data: DemonstrationData, target: Reference, budget: Budget, seed: int
+) -> dict[str, LogitDistillSpec]:
+    """Three drafts that differ by their objective alone; the first writes the teacher's cache."""
+    distilled = LogitDistillSpec(
+        name="draft by logit distillation",
+        seed=seed,
+        target=target,
+        objective="forward_kl",
+        answers=TargetAnswers(
+            prompts=_expert_questions(data),
+            num_tokens=budget.target_answer_tokens,
+            max_new_tokens=budget.max_new_tokens,
+        ),
+        draft=DraftArchitecture(hidden_size=budget.draft_hidden_size),
+        batch=BatchSettings(max_seq_length=budget.max_seq_length),
+    )
+    cache = Reference(from_step="distill", output="teacher_cache")
     return {
-        "distill": draft | {"objective": "forward_kl", "name": "draft by logit distillation"},
-        "draft_target_text": draft
-        | cache
-        | {"objective": "ce_target_text", "name": "control draft on the target's text"},
-        "draft_gold": draft
-        | cache
-        | {"objective": "ce_gold", "name": "control draft on gold answers"},
+        "distill": distilled,
+        "draft_target_text": distilled.model_copy(
+            update={
+                "name": "control draft on the target's text",
+                "objective": "ce_target_text",
+                "teacher_cache": cache,
+            }
+        ),
+        "draft_gold": distilled.model_copy(
+            update={
+                "name": "control draft on gold answers",
+                "objective": "ce_gold",
+                "teacher_cache": cache,
+            }
+        ),
     }
+
+
+def _benchmark(
+    data: DemonstrationData, target: Reference, budget: Budget, seed: int
+) -> SpeculativeDecodeSpec:
+    drafts = {
+        "distilled": "distill",
+        "control_target_text": "draft_target_text",
+        "control_gold": "draft_gold",
+    }
+    return SpeculativeDecodeSpec(
+        name="decoding benchmark",
+        seed=seed,
+        target=target,
+        arms=(
+            *(
+                DraftModelArm(name=name, model=Reference(from_step=step_id))
+                for name, step_id in drafts.items()
+            ),
+            NGramArm(),
+        ),
+        prompts=data.rows(DomainTestRef, "domain_test", "domain_test", data.unseen("meta.doc_id")),
+        num_prompts=budget.bench_prompts,
+        max_new_tokens=budget.bench_new_tokens,
+        num_repeats=budget.bench_repeats,
+    )
 
 
 def _evaluation(
-    data: "_DataFiles",
-    base_model: Mapping[str, str],
-    splits: Mapping[str, Any],
-    unseen: list[str],
-    budget: Budget,
-    seed: int,
-) -> dict[str, Any]:
-    judged = _where("meta.topic_group", splits["retention_topic_groups"])
-    return {
-        "kind": "evaluate",
-        "base": base_model,
-        "text_overlap": {
-            "dataset": data("domain_test", "domain_test") | {"limit": budget.num_answers},
-            "max_new_tokens": budget.max_new_tokens,
-            "unseen_documents": unseen,
-        },
-        "general_ability": {
-            "dataset": data("general_mcq", "multiple_choice", judged)
-            | {"limit": budget.num_questions},
-        },
-        "gauge": {
-            "prompts": data("corpus_general", "corpus", judged),
-            "num_samples": budget.num_gauge_texts,
-        },
-        "seed": seed,
-    }
+    data: DemonstrationData, base_model: Reference, budget: Budget, seed: int
+) -> EvaluateSpec:
+    """Of the base; `_compared` makes those of the others from it."""
+    return EvaluateSpec(
+        seed=seed,
+        model=base_model,
+        base=base_model,
+        text_overlap=TextOverlapSettings(
+            dataset=data.rows(
+                DomainTestRef, "domain_test", "domain_test", limit=budget.num_answers
+            ),
+            max_new_tokens=budget.max_new_tokens,
+            unseen_documents=data.splits.unseen_documents,
+        ),
+        general_ability=GeneralAbilitySettings(
+            dataset=data.rows(
+                MultipleChoiceRef,
+                "general_mcq",
+                "multiple_choice",
+                data.judged,
+                limit=budget.num_questions,
+            )
+        ),
+        gauge=GaugeSettings(
+            prompts=data.rows(CorpusRef, "corpus_general", "corpus", data.judged),
+            num_samples=budget.num_gauge_texts,
+        ),
+    )
 
 
-def _compared(evaluation: dict[str, Any]) -> dict[str, Any]:
-    """The same evaluation on the same items and texts, with the base's results beside it."""
-    return evaluation | {
-        "baseline": {"from_step": "evaluate_base", "output": "samples"},
-        "gauge": evaluation["gauge"]
-        | {"texts": {"from_step": "evaluate_base", "output": "gauge_texts"}},
-    }
-
-
-def _gates(step_id: str) -> dict[str, Any]:
-    """A benchmark whose output differs from the target's is a failed plan, never a number."""
-    if step_id != "speculative_decode":
-        return {}
-    gate = {"metric": "results.losslessness.is_lossless", "operator": "equal", "value": True}
-    return {"gates": [gate]}
-
-
-def _where(field: str, values: list[Any], *, keep: bool = True) -> dict[str, Any]:
-    return {"field": field, "values": values, "keep": keep}
-
-
-class _DataFiles:
-    """Data set references of one language, with digests."""
-
-    def __init__(self, data_dir: Path, lang: str, unseen: list[str]) -> None:
-        self._data_dir, self._lang, self._unseen = data_dir, lang, unseen
-
-    def __call__(self, stem: str, kind: str, *where: dict[str, Any]) -> dict[str, Any]:
-        path = (self._data_dir / f"{stem}.{self._lang}.jsonl").resolve()
-        return {
-            "kind": kind,
-            "path": str(path),
-            "digest": file_sha256(path),
-            "where": list(where),
+def _compared(evaluation: EvaluateSpec, model: Reference) -> EvaluateSpec:
+    """The same measurements of `model`, compared with the base's on the same items."""
+    assert evaluation.gauge is not None  # noqa: S101 (`_evaluation` asks for it)
+    texts = Reference(from_step="evaluate_base", output="gauge_texts")
+    return evaluation.model_copy(
+        update={
+            "model": model,
+            "baseline": Reference(from_step="evaluate_base", output="samples"),
+            "gauge": evaluation.gauge.model_copy(update={"texts": texts}),
         }
-
-    def seen(self, stem: str, kind: str, field: str) -> dict[str, Any]:
-        """Rows whose document may be trained on."""
-        return self(stem, kind, _where(field, self._unseen, keep=False))
-
-    def unseen(self, stem: str, kind: str, field: str) -> dict[str, Any]:
-        """Rows whose document is kept out of training."""
-        return self(stem, kind, _where(field, self._unseen))
+    )
