@@ -53,8 +53,8 @@ STUDIO_OUTPUT_PAGES = [
 ]
 # Called with (project, spec) before a run is queued; they refuse what it must not read.
 STUDIO_RUN_CHECKS = [
-    "studio.datasets.inputs.refuse_missing_data",
-    "studio.registry.inputs.refuse_deleted_checkpoints",
+    "studio.datasets.run_checks.refuse_missing_data",
+    "studio.registry.run_checks.refuse_deleted_checkpoints",
 ]
 
 DEBUG = _environment.is_debug
