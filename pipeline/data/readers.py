@@ -20,12 +20,13 @@ from pipeline.data.encodings import (
     decodes_as,
     detect_encoding,
 )
-from pipeline.data.layouts import InvalidRowError, build_record
+from pipeline.data.layouts import build_record
 from pipeline.data.readers_csv import read_csv
 from pipeline.data.readers_json import RawRow, read_json_array, read_json_lines
 from pipeline.data.readers_parquet import read_parquet
 from pipeline.data.readers_xlsx import read_xlsx
 from pipeline.data.records import Record
+from pipeline.data.row_fields import InvalidRowError
 
 FileFormat = Literal["json_lines", "json_array", "csv", "xlsx", "parquet"]
 

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from pipeline.contracts.row_errors import JSON_SYNTAX_REASONS, RowError
 from pipeline.data.encodings import UTF8_BOM, Encoding, decodes_as
-from pipeline.data.layouts import InvalidRowError, type_name
+from pipeline.data.row_fields import InvalidRowError, type_name
 
 MAX_ROW_BYTES = 16 << 20
 MAX_DEPTH = 64

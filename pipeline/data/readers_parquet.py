@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 
 from pipeline.contracts.references import DatasetKind
 from pipeline.contracts.row_errors import RowError
-from pipeline.data.layouts import InvalidRowError
 from pipeline.data.readers_json import RawRow, parse_object
+from pipeline.data.row_fields import InvalidRowError
 
 BATCH_ROWS = 1_000
 _MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))

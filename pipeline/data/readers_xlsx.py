@@ -30,8 +30,8 @@ from pipeline.contracts.row_errors import (
     RowError,
 )
 from pipeline.data.columns import resolve_columns, row_from_cells
-from pipeline.data.layouts import InvalidRowError
 from pipeline.data.readers_json import RawRow
+from pipeline.data.row_fields import InvalidRowError
 
 MAX_UNPACKED_BYTES = 512 << 20
 MAX_RATIO = 100
