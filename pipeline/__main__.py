@@ -21,6 +21,7 @@ import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pipeline import durable
 from pipeline.contracts.documents import SpecDocument, read_spec
 from pipeline.contracts.events import RunFailed, RunStarted, RunStopped, RunSucceeded
 from pipeline.contracts.manifest import newest_verified_checkpoint
@@ -141,7 +142,7 @@ def _prepare(
             else:
                 path.unlink(missing_ok=True)
     run_dir.mkdir(parents=True, exist_ok=True)
-    written.write_bytes(document.canonical + b"\n")
+    durable.write_bytes(written, document.canonical + b"\n")
     return document
 
 
@@ -204,9 +205,9 @@ def _write_report(
     )
     for name, path in result.outputs.items():
         context.artifact_written(name, path)
-    partial = context.run_dir / "report.json.partial"
-    partial.write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    partial.rename(context.run_dir / "report.json")
+    durable.write_bytes(
+        context.run_dir / "report.json", report.model_dump_json(indent=2).encode() + b"\n"
+    )
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ import logging
 import sys
 from pathlib import Path
 
+from pipeline import durable
 from pipeline.contracts.codec import canonical_json
 from pipeline.contracts.specs import PlanSpec
 from pipeline.demo.base_model import KNOWN, SMOLLM2, kept_in, prepare_base_model
@@ -89,7 +90,7 @@ def _write_results(step_dirs: dict[str, Path], directory: Path) -> None:
     summary = summarize(step_dirs)
     directory.mkdir(parents=True, exist_ok=True)
     document = summary.model_dump_json(indent=2) + "\n"
-    (directory / "summary.json").write_text(document, encoding="utf-8")
+    durable.write_bytes(directory / "summary.json", document.encode())
     write_report(summary, directory / "report.html")
     print(as_table(summary))
     print(f"\nfigures: {directory / 'summary.json'}\nreport:  {directory / 'report.html'}")
@@ -109,7 +110,8 @@ def _readme(arguments: argparse.Namespace) -> int:
     from pipeline.demo.tables import read_summary, with_table
 
     text = arguments.readme.read_text(encoding="utf-8")
-    arguments.readme.write_text(with_table(text, read_summary(arguments.summary)), encoding="utf-8")
+    with_figures = with_table(text, read_summary(arguments.summary))
+    durable.write_bytes(arguments.readme, with_figures.encode())
     return 0
 
 

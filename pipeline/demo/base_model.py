@@ -14,6 +14,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.durable import publish
 from pipeline.errors import ModelError
 
 logger = logging.getLogger(__name__)
@@ -95,7 +96,7 @@ def kept_in(models_dir: Path, model: Path) -> Path:
     if not copy.exists():
         models_dir.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=models_dir) as scratch:
-            shutil.copytree(model, Path(scratch) / model.name).rename(copy)
+            publish(shutil.copytree(model, Path(scratch) / model.name), copy)
     elif path_digest(copy) != path_digest(model):
         raise ModelError(
             "model.digest_mismatch", f"{copy} holds another model; rename the directory {model}"

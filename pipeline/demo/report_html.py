@@ -10,6 +10,7 @@ from pathlib import Path
 import jinja2
 import plotly.graph_objects as go
 
+from pipeline import durable
 from pipeline.contracts.claims import SOURCE, Words
 from pipeline.contracts.decoding_results import ArmResults
 from pipeline.demo.claim_texts import (
@@ -65,9 +66,7 @@ def write_report(summary: Summary, path: Path) -> None:
         verdicts=VERDICTS,
         plotly_js=_plotly_js(),
     )
-    partial = path.with_suffix(".partial")
-    partial.write_text(page, encoding="utf-8")
-    partial.rename(path)
+    durable.write_bytes(path, page.encode())
 
 
 def _arms(summary: Summary) -> Mapping[str, tuple[Words, ArmResults]]:

@@ -18,6 +18,7 @@ import torch
 from torch.nn import functional
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from pipeline import durable
 from pipeline.contracts.evaluation_results import GaugeResults
 from pipeline.data.records import Document
 from pipeline.decoding.base import Engine, SamplingParams
@@ -88,9 +89,8 @@ def sample_gauge_texts(
 
 def write_gauge_texts(texts: Sequence[GaugeText], path: Path) -> None:
     """One JSON object a line."""
-    with path.open("w", encoding="utf-8") as file:
-        for text in texts:
-            file.write(json.dumps(asdict(text)) + "\n")
+    lines = [json.dumps(asdict(text)) + "\n" for text in texts]
+    durable.write_bytes(path, "".join(lines).encode())
 
 
 def read_gauge_texts(path: Path) -> list[GaugeText]:

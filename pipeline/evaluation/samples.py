@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.contracts.samples import COLUMNS, ColumnType, Score, Task
+from pipeline.durable import new_file
 from pipeline.evaluation.general_ability import ChoiceResult
 
 _ARROW_TYPES: Mapping[ColumnType, pa.DataType] = {
@@ -47,9 +48,8 @@ def write_samples(
 ) -> None:
     """The file appears whole or not at all."""
     rows = [_answer_row(answer) for answer in answers] + [_choice_row(choice) for choice in choices]
-    partial = path.with_suffix(".partial")
-    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), partial, compression="zstd")
-    partial.rename(path)
+    with new_file(path) as partial:
+        pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), partial, compression="zstd")
 
 
 def _answer_row(sample: AnswerSample) -> dict[str, object]:

@@ -13,6 +13,7 @@ from tokenizers import pre_tokenizers
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from pipeline.contracts.manifest import file_sha256
+from pipeline.durable import publish
 from pipeline.errors import ModelError
 from pipeline.modeling.gguf_header import read_gguf_header
 from pipeline.modeling.inspection import ModelFacts, inspect_model_directory
@@ -142,7 +143,7 @@ def dequantize_gguf(gguf_path: Path, out_dir: Path, *, expected_sha256: str | No
             json.dumps({"gguf_file": gguf_path.name, "gguf_sha256": digest}) + "\n"
         )
         temporary.chmod(0o755)  # mkdtemp makes it private
-        temporary.rename(out_dir)
+        publish(temporary, out_dir)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return out_dir

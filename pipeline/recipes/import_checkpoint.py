@@ -7,12 +7,12 @@ Results: `contracts.import_results.ImportCheckpointResults`. Output: `model` (a 
 `.gguf` file inside one), whose facts the report holds as for every model.
 """
 
-import os
 import shutil
 from pathlib import Path
 
 from pipeline.contracts.import_results import ImportCheckpointResults
 from pipeline.contracts.import_specs import ImportCheckpointSpec
+from pipeline.durable import new_directory
 from pipeline.errors import ModelError, StoppedAtCheckpoint
 from pipeline.execution import RecipeResult, RunContext, StageProgress
 from pipeline.modeling.inspection import ModelFacts, inspect_model_directory
@@ -33,11 +33,9 @@ def run(spec: ImportCheckpointSpec, context: RunContext) -> RecipeResult:
     facts = inspect_model_directory(source)
     _require_space(context.run_dir, facts)
     directory = context.run_dir / "model"
-    partial = context.run_dir / "model.partial"
-    for leftover in (directory, partial):
-        shutil.rmtree(leftover, ignore_errors=True)
+    shutil.rmtree(directory, ignore_errors=True)  # an earlier attempt's; two may not fit
     progress = context.progress("copy", total=facts.size_bytes, unit="bytes")
-    try:
+    with new_directory(directory) as partial:
         for file in facts.files:
             origin = source / file.name if source.is_dir() else source
             target = partial / file.name
@@ -52,9 +50,6 @@ def run(spec: ImportCheckpointSpec, context: RunContext) -> RecipeResult:
                 f"{source} has the SHA-256 {digest}, expected {spec.source.digest}. Copy the model "
                 "again, or leave the digest out to accept what is there.",
             )
-        partial.rename(directory)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return RecipeResult(
         results=ImportCheckpointResults(num_files=len(facts.files), num_bytes=facts.size_bytes),
         outputs={"model": directory if source.is_dir() else directory / source.name},
@@ -80,5 +75,3 @@ def _copy_content(origin: Path, target: Path, context: RunContext, progress: Sta
                 raise StoppedAtCheckpoint("stopped on request while the model was copied")
             writer.write(chunk)
             progress.advance(len(chunk))
-        writer.flush()
-        os.fsync(writer.fileno())

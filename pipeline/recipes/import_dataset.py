@@ -5,7 +5,6 @@ Outputs: `dataset` (dataset/rows.parquet, beside it manifest.json) of a committe
 (errors.parquet) when rows were rejected.
 """
 
-import os
 import shutil
 from collections import Counter
 from collections.abc import Iterable
@@ -31,6 +30,7 @@ from pipeline.data.readers import FileFormat, detect_encoding, detect_format, sc
 from pipeline.data.readers_parquet import ROW_SCHEMAS
 from pipeline.data.records import Record
 from pipeline.data.version_files import ErrorWriter, RowWriter, storable, storable_params
+from pipeline.durable import partial_path, publish
 from pipeline.errors import DataError, StoppedAtCheckpoint
 from pipeline.execution import RecipeResult, RunContext
 
@@ -58,7 +58,7 @@ def run(spec: ImportDatasetSpec, context: RunContext) -> RecipeResult:
     source = _describe_source(spec, path, sha256, file_format, encoding if is_text else None)
 
     directory = context.run_dir / "dataset"
-    partial = context.run_dir / "dataset.partial"
+    partial = partial_path(directory)
     errors_path = context.run_dir / "errors.parquet"
     for leftover in (directory, partial):
         shutil.rmtree(leftover, ignore_errors=True)
@@ -74,7 +74,7 @@ def run(spec: ImportDatasetSpec, context: RunContext) -> RecipeResult:
     num_lines = _num_lines(path) if file_format in {"json_lines", "csv"} else 0
     with (
         RowWriter(partial / "rows.parquet", spec.dataset_kind) as rows,
-        ErrorWriter(errors_path) as errors,
+        ErrorWriter(partial_path(errors_path)) as errors,
     ):
         errors_by_code = _copy_rows(items, originals, rows, errors, context, num_lines)
 
@@ -83,14 +83,15 @@ def run(spec: ImportDatasetSpec, context: RunContext) -> RecipeResult:
     outputs: dict[str, Path] = {}
     if is_committed:
         manifest = _write_manifest(spec, partial, source, rows, errors.num_rows)
-        partial.rename(directory)
+        publish(partial, directory)
         outputs["dataset"] = directory / "rows.parquet"
     else:
         shutil.rmtree(partial)
     if errors.num_rows:
+        publish(partial_path(errors_path), errors_path)
         outputs["errors"] = errors_path
     else:
-        errors_path.unlink()
+        partial_path(errors_path).unlink()
     results = ImportDatasetResults(
         num_rows=rows.num_rows,
         num_rejected=errors.num_rows,
@@ -220,9 +221,6 @@ def _write_manifest(
     )
     document = manifest.model_dump_json(indent=2) + "\n"
     (directory / "manifest.json").write_text(document, encoding="utf-8")
-    for name in ("rows.parquet", "manifest.json"):
-        with (directory / name).open("rb") as file:
-            os.fsync(file.fileno())
     return manifest
 
 

@@ -7,7 +7,6 @@ pickled. There is no random state to save: the loop derives it from (seed, step)
 """
 
 import json
-import os
 import platform
 import shutil
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ import transformers
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pipeline.contracts.manifest import MANIFEST_NAME, Manifest, ManifestFile, file_sha256
+from pipeline.durable import new_directory
 from pipeline.errors import TrainingError
 from pipeline.modeling.loading import without_progress_bars
 
@@ -78,23 +78,12 @@ def save_checkpoint(
     target = checkpoint_path(run_dir, state.step)
     parent = target.parent
     parent.mkdir(parents=True, exist_ok=True)
-    for leftover in parent.glob(".partial-*"):
+    for leftover in parent.glob(".*partial*"):
         shutil.rmtree(leftover)
-    partial = parent / f".partial-{target.name}"
-    try:
-        partial.mkdir()
+    # A directory of the same step is corrupt, or left by a save of the same state: replaced.
+    with new_directory(target) as partial:
         _write_files(partial, state, model, tokenizer)
-        for path in sorted(partial.iterdir()):
-            _fsync(path)
-        manifest_path = _write_manifest(partial, state)
-        _fsync(manifest_path)
-        _fsync(partial)
-        if target.exists():
-            shutil.rmtree(target)  # same step, corrupt or left by a save of the same state
-        partial.rename(target)
-        _fsync(parent)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        _write_manifest(partial, state)
     return target, file_sha256(target / MANIFEST_NAME)
 
 
@@ -120,23 +109,14 @@ def _write_files(
     )
 
 
-def _write_manifest(directory: Path, state: TrainingState) -> Path:
+def _write_manifest(directory: Path, state: TrainingState) -> None:
     files = tuple(
         ManifestFile(name=path.name, num_bytes=path.stat().st_size, sha256=file_sha256(path))
         for path in sorted(directory.iterdir())
     )
     manifest = Manifest(step=state.step, spec_digest=state.spec_digest, resumable=True, files=files)
-    path = directory / MANIFEST_NAME
-    path.write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    return path
-
-
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    document = manifest.model_dump_json(indent=2) + "\n"
+    (directory / MANIFEST_NAME).write_text(document, encoding="utf-8")
 
 
 def prune_checkpoints(run_dir: Path, *, keep: int) -> None:

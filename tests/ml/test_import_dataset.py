@@ -93,7 +93,7 @@ def test_a_version_reads_back_as_the_rows_of_its_file(
     assert manifest.counts["lang"].values == {"zh": len(read_back)}
     assert result.results.num_rejected == 0
     assert "errors" not in result.outputs
-    assert not (context.run_dir / "dataset.partial").exists()
+    assert list(context.run_dir.glob(".*")) == []
 
 
 def test_figures_of_the_manifest_are_those_of_the_rows(context: RunContext) -> None:

@@ -61,7 +61,7 @@ def test_checkpoint_is_a_model_directory_that_verifies(tmp_path: Path) -> None:
         assert torch.equal(parameter, other), name
     assert AutoTokenizer.from_pretrained(path).chat_template == tiny_tokenizer().chat_template
     inspect_model_directory(path)  # and our own inspection accepts it
-    assert not list(path.parent.glob(".partial*"))
+    assert not list(path.parent.glob(".*"))
 
 
 def test_state_returns_bit_equal(tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_full_disk_leaves_the_older_checkpoint_and_no_part_of_the_new(
 
 
 def test_leftovers_of_a_kill_are_removed_by_the_next_save(tmp_path: Path) -> None:
-    partial = tmp_path / "checkpoints" / ".partial-step-3"
+    partial = tmp_path / "checkpoints" / ".step-3.partial"
     partial.mkdir(parents=True)
     (partial / "model.safetensors").write_bytes(b"torn")
     save(tmp_path, 4)

@@ -238,13 +238,14 @@ def test_kill_during_fine_tuning(workspace: Path, tmp_path: Path, steps: int) ->
 
 @pytest.mark.parametrize(
     ("call", "survivor"),
-    [(15, "step-3"), (21, "step-3"), (22, "step-6")],
+    [(17, "step-3"), (23, "step-3"), (24, "step-6")],
     ids=["among the files", "before the rename", "after the rename"],
 )
 def test_kill_during_the_second_checkpoint_write(
     workspace: Path, tmp_path: Path, call: int, survivor: str
 ) -> None:
-    # One checkpoint flushes 8 files, the manifest, its directory and, renamed, the parent: 11.
+    # The spec and its directory are 2; one checkpoint flushes 9 files, its directory and, renamed,
+    # the parent: 11.
     spec = workspace / "cpt.json"
     assert interrupt(spec, tmp_path, "SIGKILL", "fsync", call) == SIGKILL_STATUS
     newest = newest_verified_checkpoint(tmp_path)
