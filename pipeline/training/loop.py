@@ -6,11 +6,9 @@ are seeded by (seed, step). So a run that was killed and resumed computes the sa
 one that was not.
 """
 
-import hashlib
-import math
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,22 +17,20 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pipeline.contracts.training_specs import OptimizerSettings
-from pipeline.errors import StoppedAtCheckpoint, TrainingError
+from pipeline.errors import StoppedAtCheckpoint
 from pipeline.execution import RunContext, StageProgress
 from pipeline.training.checkpoint import (
     NUM_KEPT,
     TrainingState,
     checkpoint_path,
-    load_training_state,
-    numeric_versions,
     prune_checkpoints,
     save_checkpoint,
 )
+from pipeline.training.determinism import deterministic_on_cpu, step_seed
+from pipeline.training.divergence import StepLosses, refuse_divergence
 from pipeline.training.optimizer import build_optimizer, optimizer_tensors, restore_optimizer
 from pipeline.training.phases import Phase, PhaseFigures, TrainingBatch
-
-DIVERGED_OVER_FIRST_LOSS = 3.0
-DIVERGED_OVER_UNIFORM_LOSS = 2.0
+from pipeline.training.resume import restored_figures
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,17 +54,6 @@ class LoopSettings:
     spec_digest: str
     autocast_dtype: torch.dtype | None = None
     """Compute in this type over float32 weights; None computes in the weights' type."""
-
-
-def resume_state(context: RunContext) -> TrainingState | None:
-    """The state to go on from, or None for a fresh start. The model lies in the same directory.
-
-    Raises:
-        TrainingError: as `load_training_state`.
-    """
-    if context.resume_from is None:
-        return None
-    return load_training_state(context.resume_from, spec_digest=context.spec_digest)
 
 
 def train(
@@ -97,7 +82,7 @@ def train(
     loop = _Loop(model, tokenizer, phases, settings, context, carried or {})
     if resume is not None:
         loop.restore(resume)
-    with _deterministic_on_cpu():
+    with deterministic_on_cpu(model.device):
         return loop.run()
 
 
@@ -117,8 +102,7 @@ class _Loop:
         self._figures = [PhaseFigures(name=phase.name) for phase in phases]
         self._saved_optimizer: dict[str, torch.Tensor] = {}
         self._saved_step = 0
-        vocabulary = model.get_input_embeddings().weight.shape[0]
-        self._uniform_loss = math.log(vocabulary)
+        self._vocab_size = model.get_input_embeddings().weight.shape[0]
 
     @property
     def _step(self) -> int:
@@ -126,29 +110,8 @@ class _Loop:
         return sum(figures.num_steps for figures in self._figures)
 
     def restore(self, state: TrainingState) -> None:
-        figures = [PhaseFigures(**item) for item in state.progress["phases"]]
-        cursors = [
-            phase.batches.cursor(item.num_steps)
-            for phase, item in zip(self._phases, figures, strict=True)
-        ]
-        if cursors != state.progress["cursors"]:
-            raise TrainingError(
-                "train.resume_mismatch",
-                "the data or the tokenizer differ from those the checkpoint was trained on "
-                f"(cursor {cursors!r}, saved {state.progress['cursors']!r}); start a new run",
-            )
-        differing = {
-            name: (saved, numeric_versions().get(name))
-            for name, saved in state.versions.items()
-            if saved != numeric_versions().get(name)
-        }
-        if differing:
-            self._context.warn(
-                "train.environment_differs",
-                f"resumed with other versions than the checkpoint's {differing}; the last bits of "
-                "the weights may differ from an undisturbed run",
-            )
-        self._figures, self._carried = figures, state.progress["carried"]
+        self._figures = restored_figures(state, self._phases, self._context)
+        self._carried = state.progress["carried"]
         self._saved_optimizer = state.optimizer
         self._saved_step = state.step
 
@@ -198,7 +161,7 @@ class _Loop:
         started = time.monotonic()
         step = figures.num_steps
         batches = phase.batches.micro_batches(step)
-        torch.manual_seed(_step_seed(self._settings.seed, phase.name, step))
+        torch.manual_seed(step_seed(self._settings.seed, phase.name, step))
         losses, num_targets = [], 0
         for batch in batches:
             if self._context.stop:
@@ -214,7 +177,18 @@ class _Loop:
         loss_sums = torch.stack(losses).double().tolist()
         loss = sum(loss_sums) / num_targets
         grad_norm = self._scale_and_clip_gradients(num_targets)
-        self._refuse_divergence(figures, batches, loss_sums, loss, grad_norm)
+        refuse_divergence(
+            StepLosses(
+                phase=phase.name,
+                step=self._step + 1,
+                batches=batches,
+                loss_sums=loss_sums,
+                loss=loss,
+                grad_norm=grad_norm,
+            ),
+            first_loss=figures.losses[0] if figures.losses else None,
+            vocab_size=self._vocab_size,
+        )
         learning_rate = phase.learning_rate(step)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate
@@ -238,40 +212,6 @@ class _Loop:
         for gradient in gradients:
             gradient.mul_(scale)
         return norm
-
-    def _refuse_divergence(
-        self,
-        figures: PhaseFigures,
-        batches: Sequence[TrainingBatch],
-        loss_sums: list[float],
-        loss: float,
-        grad_norm: float,
-    ) -> None:
-        guilty = [
-            row_id
-            for batch, loss_sum in zip(batches, loss_sums, strict=True)
-            if not math.isfinite(loss_sum)
-            for row_id in batch.row_ids
-        ]
-        rows = ", ".join(guilty or [row_id for batch in batches for row_id in batch.row_ids])
-        place = f"at step {self._step + 1} (phase {figures.name!r}), rows {rows}"
-        remedy = "lower optimizer.learning_rate or lengthen optimizer.warmup_fraction"
-        if guilty or not math.isfinite(grad_norm):
-            raise TrainingError(
-                "train.non_finite_loss",
-                f"loss {loss}, gradient norm {grad_norm} {place}; {remedy}, or look at these rows",
-            )
-        # Normalised layers keep a ruined model's loss finite, so that alone proves nothing.
-        limit = max(
-            DIVERGED_OVER_FIRST_LOSS * (figures.losses[0] if figures.losses else loss),
-            DIVERGED_OVER_UNIFORM_LOSS * self._uniform_loss,
-        )
-        if loss > limit:
-            raise TrainingError(
-                "train.diverged",
-                f"loss {loss:.3g} is above {limit:.3g} {place}: guessing uniformly would have "
-                f"{self._uniform_loss:.3g}, the first step had {figures.losses[0]:.3g}; {remedy}",
-            )
 
     def _log(
         self,
@@ -335,29 +275,3 @@ class _Loop:
         raise StoppedAtCheckpoint(
             f"stopped on request after {self._step} steps; run it again to go on"
         )
-
-
-def _step_seed(seed: int, phase: str, step: int) -> int:
-    name = f"{seed}/{phase}/{step}".encode()
-    return int.from_bytes(hashlib.sha256(name).digest()[:8], "big") >> 1
-
-
-@contextmanager
-def _deterministic_on_cpu() -> Iterator[None]:
-    """Operators refuse to be non-deterministic; without the costly filling of fresh memory.
-
-    CUDA is left alone: its deterministic attention and index kernels cost speed, and bit-equality
-    is promised for CPU only.
-    """
-    before = (
-        torch.are_deterministic_algorithms_enabled(),
-        torch.utils.deterministic.fill_uninitialized_memory,
-    )
-    if not torch.cuda.is_available():
-        torch.use_deterministic_algorithms(True)
-        torch.utils.deterministic.fill_uninitialized_memory = False
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before[0])
-        torch.utils.deterministic.fill_uninitialized_memory = before[1]

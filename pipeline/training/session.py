@@ -13,7 +13,8 @@ from pipeline.modeling.device import choose_device
 from pipeline.modeling.loading import load_model, load_tokenizer
 from pipeline.provenance import checked_model
 from pipeline.training.checkpoint import TrainingState
-from pipeline.training.loop import LoopSettings, resume_state
+from pipeline.training.loop import LoopSettings
+from pipeline.training.resume import resume_state
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,5 +1,6 @@
 """The layout rules of docs/architecture.md, as checks of what exists on disk."""
 
+import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,3 +24,15 @@ def test_tests_hold_no_package() -> None:
 def test_the_fixed_top_level_exists() -> None:
     expected = {"manage.py", "requirements.txt", "platform", "workers", "pipeline", "templates"}
     assert expected <= {path.name for path in ROOT.iterdir()}
+
+
+def test_one_module_makes_writing_durable() -> None:
+    """Elsewhere a rename without a flush looks as safe; the event log flushes what it appends."""
+    found = [
+        path.relative_to(ROOT).as_posix()
+        for path in sorted((ROOT / "pipeline").rglob("*.py"))
+        if re.search(
+            r"\.rename\(|\.replace\(.*\bPath|os\.(fsync|rename|replace)", path.read_text("utf-8")
+        )
+    ]
+    assert found == ["pipeline/durable.py", "pipeline/execution.py"]

@@ -8,17 +8,17 @@ import torch
 
 from pipeline.contracts.events import Payload, RunWarning
 from pipeline.decoding.autoregressive import AutoregressiveEngine
-from pipeline.errors import StoppedAtCheckpoint, TrainingError
-from pipeline.execution import RunContext
-from pipeline.modeling.tiny import tiny_llama, tiny_tokenizer
-from pipeline.training.teacher_cache import (
+from pipeline.distillation.cache import (
     TeacherCacheKey,
     TeacherPrompt,
     open_teacher_cache,
     prompts_digest,
     tokenizer_digest,
-    write_teacher_cache,
 )
+from pipeline.distillation.cache_writer import write_teacher_cache
+from pipeline.errors import StoppedAtCheckpoint, TrainingError
+from pipeline.execution import RunContext
+from pipeline.modeling.tiny import tiny_llama, tiny_tokenizer
 
 TOP_K = 8
 BATCH_SIZE = 4

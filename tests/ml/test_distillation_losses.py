@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.training.distillation_losses import TeacherTargets, linear_distillation
+from pipeline.distillation.losses import TeacherTargets, linear_distillation
 
 N, D, V, K = 7, 5, 23, 4
 

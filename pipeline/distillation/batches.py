@@ -14,14 +14,11 @@ from itertools import count
 from typing import Any
 
 import numpy as np
-import torch
-from transformers import PreTrainedModel
 
 from pipeline.data.tokenize import IGNORED_LABEL, TokenizedRow
+from pipeline.distillation.cache import TeacherAnswer
+from pipeline.distillation.losses import TeacherTargets
 from pipeline.training.batches import PackedBatch, packed_batch
-from pipeline.training.distillation_losses import TeacherTargets, linear_distillation
-from pipeline.training.losses import final_hidden_states
-from pipeline.training.teacher_cache import TeacherAnswer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -140,6 +137,7 @@ class DistillationBatches:
         for row in self._rows:
             content.update(f"{row.id}\0{len(row.input_ids)}\n".encode())
             content.update(row.input_ids.tobytes())
+        # Checkpoints hold this digest, so the name and the fields of `_Piece` stay as they are.
         content.update(repr(self._steps).encode())
         return content.hexdigest()
 
@@ -208,20 +206,3 @@ def _permutation(length: int, seed: int, epoch: int) -> list[int]:
     order = list(range(length))
     random.Random(key).shuffle(order)
     return order
-
-
-def distillation_loss(
-    model: PreTrainedModel, batch: DistillationBatch, *, kl_weight: float
-) -> tuple[torch.Tensor, int]:
-    """(sum of the token losses in nats, number of labels): top-k KL and argmax cross-entropy."""
-    if batch.targets is None:
-        raise ValueError("the batch carries no target distributions; plan it with_targets")
-    is_target_T = (batch.packed.labels[0, 1:] != IGNORED_LABEL).to(model.device)
-    hidden_ND = final_hidden_states(model, batch.packed)[0, :-1][is_target_T]
-    loss = linear_distillation(
-        hidden_ND,
-        model.get_output_embeddings().weight,
-        batch.targets.to(model.device),
-        kl_weight=kl_weight,
-    )
-    return loss, len(hidden_ND)
