@@ -10,7 +10,8 @@ from typing import Generic, TypeVar
 
 from pipeline.contracts.base import SpecBase
 from pipeline.contracts.codec import bytes_digest, canonical_bytes, canonical_json
-from pipeline.contracts.specs import AnySpec, RunSpec, parse_run_spec, parse_spec
+from pipeline.contracts.kinds import RunSpec
+from pipeline.contracts.specs import AnySpec, parse_run_spec, parse_spec
 from pipeline.contracts.upgrades import upgrade_spec
 
 SpecT = TypeVar("SpecT", bound=SpecBase)

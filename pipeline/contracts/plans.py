@@ -9,10 +9,11 @@ from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
+from pipeline.contracts.kinds import RunSpec
 from pipeline.contracts.references import Reference
 from pipeline.contracts.reports import Report
 from pipeline.contracts.results import value_at
-from pipeline.contracts.specs import Gate, PlanSpec, PlanStep, RunSpec, parse_run_spec
+from pipeline.contracts.specs import Gate, PlanSpec, PlanStep, parse_run_spec
 from pipeline.errors import GateError, SpecError
 
 

@@ -1,19 +1,12 @@
-"""What each kind of run found: one frozen model a kind, named by the spec's `kind`.
+"""What a run or a plan found: one frozen model a kind (`contracts.kinds`).
 
 A recipe returns one, `report.json` holds it, and gates, pages and the demonstration read it.
 """
 
-from typing import Literal, get_args
+from typing import Literal
 
 from pipeline.contracts.base import Contract
-from pipeline.contracts.decoding_results import SpeculativeDecodeResults
-from pipeline.contracts.evaluation_results import EvaluateResults
-from pipeline.contracts.import_results import ImportCheckpointResults, ImportDatasetResults
-from pipeline.contracts.training_results import (
-    ContinualPretrainResults,
-    CurriculumSftResults,
-    LogitDistillResults,
-)
+from pipeline.contracts.kinds import RunResults
 
 
 class StepOutcome(Contract):
@@ -32,17 +25,7 @@ class PlanResults(Contract):
     steps: dict[str, StepOutcome]
 
 
-RunResults = (
-    ContinualPretrainResults
-    | CurriculumSftResults
-    | LogitDistillResults
-    | SpeculativeDecodeResults
-    | EvaluateResults
-    | ImportDatasetResults
-    | ImportCheckpointResults
-)
 Results = RunResults | PlanResults
-RESULT_KINDS = tuple(model.model_fields["kind"].default for model in get_args(RunResults))
 
 
 def value_at(results: Contract, dotted: str) -> object:

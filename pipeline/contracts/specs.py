@@ -1,38 +1,19 @@
-"""Every kind of run, stated once: the union `RunSpec`; a kind's name is its spec's `kind`.
+"""What may be asked for: a run of one kind, or a plan of runs; read from JSON.
 
 A spec is complete: with the files it names and the code version it determines the result. It holds
 no attempt number, no resume path and no output directory; those belong to the execution.
 """
 
 import json
-from typing import Annotated, Literal, TypeVar, get_args
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from pipeline.contracts.base import UNION_TAGS, Contract, SpecBase, describe_validation_error
-from pipeline.contracts.decoding_spec import SpeculativeDecodeSpec
-from pipeline.contracts.distillation_spec import LogitDistillSpec
-from pipeline.contracts.evaluation_spec import EvaluateSpec
-from pipeline.contracts.import_specs import ImportCheckpointSpec, ImportDatasetSpec
+from pipeline.contracts.kinds import RUN_KINDS, RunSpec
 from pipeline.contracts.references import StepId
-from pipeline.contracts.training_specs import ContinualPretrainSpec, CurriculumSftSpec
 from pipeline.contracts.upgrades import upgrade_spec
 from pipeline.errors import SpecError
-
-RunSpec = (
-    ContinualPretrainSpec
-    | CurriculumSftSpec
-    | LogitDistillSpec
-    | SpeculativeDecodeSpec
-    | EvaluateSpec
-    | ImportDatasetSpec
-    | ImportCheckpointSpec
-)
-RUN_SPECS: dict[str, type[SpecBase]] = {
-    spec.model_fields["kind"].default: spec for spec in get_args(RunSpec)
-}
-"""The spec of each kind, by name."""
-RUN_KINDS = tuple(RUN_SPECS)
 
 
 class Gate(Contract):

@@ -22,6 +22,7 @@ from pipeline.contracts.evaluation_spec import (
     GeneralAbilitySettings,
     TextOverlapSettings,
 )
+from pipeline.contracts.kinds import RunSpec
 from pipeline.contracts.references import (
     CorpusRef,
     DomainTestRef,
@@ -29,7 +30,7 @@ from pipeline.contracts.references import (
     MultipleChoiceRef,
     Reference,
 )
-from pipeline.contracts.specs import Gate, PlanSpec, PlanStep, RunSpec
+from pipeline.contracts.specs import Gate, PlanSpec, PlanStep
 from pipeline.contracts.training_specs import (
     BatchSettings,
     ContinualPretrainSpec,

@@ -15,8 +15,8 @@ from pipeline.contracts.claims import ClaimRow, Evidence, Role, claim_rows, over
 from pipeline.contracts.decoding_results import SpeculativeDecodeResults
 from pipeline.contracts.estimates import PairedFigure
 from pipeline.contracts.evaluation_results import EvaluateResults
+from pipeline.contracts.kinds import RunResults
 from pipeline.contracts.reports import Environment, Report, parse_report
-from pipeline.contracts.results import RunResults
 from pipeline.errors import StepError
 from pipeline.evaluation.overlap_comparison import compare_overlap
 from pipeline.evaluation.samples import read_samples

@@ -19,10 +19,11 @@ from pathlib import Path
 
 from pipeline.contracts.codec import canonical_json
 from pipeline.contracts.documents import read_run_spec
+from pipeline.contracts.kinds import RunSpec
 from pipeline.contracts.plans import check_gates, execution_order, resolve_references
 from pipeline.contracts.reports import Report, parse_report
 from pipeline.contracts.results import PlanResults, StepOutcome
-from pipeline.contracts.specs import PlanSpec, PlanStep, RunSpec
+from pipeline.contracts.specs import PlanSpec, PlanStep
 from pipeline.errors import StepError, StoppedAtCheckpoint
 from pipeline.execution import RecipeResult, RunContext
 from pipeline.terminal import EventFollower, duration

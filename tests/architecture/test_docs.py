@@ -4,7 +4,7 @@ import ast
 from pathlib import Path
 
 import pipeline.errors
-from pipeline.contracts.specs import RUN_KINDS
+from pipeline.contracts.kinds import RUN_KINDS
 from pipeline.errors import WARNING_CODES, PipelineError
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -8,8 +8,8 @@ import pytest
 from pipeline.contracts.codec import canonical_json, digest
 from pipeline.contracts.decoding_spec import DraftModelArm, NGramArm
 from pipeline.contracts.documents import read_run_spec, read_spec, spec_document
+from pipeline.contracts.kinds import RUN_KINDS
 from pipeline.contracts.plans import execution_order
-from pipeline.contracts.specs import RUN_KINDS
 from pipeline.contracts.upgrades import upgrade_gate_path
 from pipeline.errors import SpecError
 

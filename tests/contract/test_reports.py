@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.contracts.kinds import RESULT_KINDS, RUN_KINDS
 from pipeline.contracts.plans import check_gates
 from pipeline.contracts.reports import Report, parse_report, stored_report
-from pipeline.contracts.results import RESULT_KINDS, value_at
+from pipeline.contracts.results import value_at
 from pipeline.contracts.samples import measures_of
-from pipeline.contracts.specs import RUN_KINDS, Gate
+from pipeline.contracts.specs import Gate
 from pipeline.contracts.upgrades import upgrade_gate_path
 from pipeline.errors import GateError, SpecError
 

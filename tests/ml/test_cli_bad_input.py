@@ -9,7 +9,7 @@ import torch
 
 from pipeline.__main__ import main
 from pipeline.contracts.events import parse_event
-from pipeline.contracts.specs import RUN_KINDS
+from pipeline.contracts.kinds import RUN_KINDS
 from pipeline.modeling.tiny import save_tiny_model
 
 GOLDEN = Path(__file__).parents[1] / "contract" / "golden"

@@ -1,6 +1,6 @@
 """The record of each kind of run: complete, and used where a kind decides something."""
 
-from pipeline.contracts.specs import RUN_KINDS, RUN_SPECS
+from pipeline.contracts.kinds import RUN_KINDS, RUN_SPECS
 from studio.registry.models import checkpoint_kinds
 from studio.runs.kinds import KINDS, kind_label
 

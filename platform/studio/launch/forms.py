@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy
 from pydantic import ValidationError
 
 from pipeline.contracts.codec import canonical_json
-from pipeline.contracts.specs import RUN_SPECS
+from pipeline.contracts.kinds import RUN_SPECS
 from pipeline.errors import SpecError
 from studio.launch.choices import ProjectChoices
 from studio.launch.part_builder import PartBuilder

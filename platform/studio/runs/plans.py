@@ -4,9 +4,10 @@ import json
 from uuid import UUID
 
 from pipeline.contracts.codec import canonical_json, digest
+from pipeline.contracts.kinds import RunSpec
 from pipeline.contracts.plans import resolve_references
 from pipeline.contracts.reports import stored_report
-from pipeline.contracts.specs import Gate, PlanSpec, RunSpec, parse_run_spec, parse_spec
+from pipeline.contracts.specs import Gate, PlanSpec, parse_run_spec, parse_spec
 from pipeline.errors import SpecError
 from studio.runs.models import Plan, Run
 from studio.runs.paths import attempt_dir

@@ -11,8 +11,9 @@ from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 
 from pipeline.contracts.codec import canonical_json, digest
+from pipeline.contracts.kinds import RunSpec
 from pipeline.contracts.plans import execution_order, step_dependencies
-from pipeline.contracts.specs import PlanSpec, RunSpec, parse_run_spec, parse_spec
+from pipeline.contracts.specs import PlanSpec, parse_run_spec, parse_spec
 from pipeline.errors import RunStateError, SpecError
 from studio.accounts.audit import audit_record
 from studio.accounts.models import Project, User
