@@ -1,7 +1,7 @@
 """People, what they may do in which project, and what was done."""
 
 from collections.abc import Iterable
-from typing import Any, ClassVar, NoReturn
+from typing import ClassVar, NoReturn
 
 from django.contrib.auth.models import AbstractUser
 from django.contrib.auth.models import UserManager as DjangoUserManager
@@ -150,7 +150,7 @@ class AuditEvent(models.Model):
     def save(
         self,
         *,
-        force_insert: bool | tuple[Any, ...] = False,
+        force_insert: bool | tuple[object, ...] = False,
         force_update: bool = False,
         using: str | None = None,
         update_fields: Iterable[str] | None = None,

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -14,7 +13,7 @@ from studio.datasets.models import DatasetVersion, Upload, uploads_dir
 from studio.runs.inputs import spec_paths
 
 
-def refuse_missing_data(project: Project, spec: Mapping[str, Any]) -> None:
+def refuse_missing_data(project: Project, spec: Mapping[str, object]) -> None:
     """No version or upload that the spec names was deleted or belongs to another project.
 
     Raises:

@@ -1,7 +1,5 @@
 """Data sets: the list, the upload, and the report of what an upload held."""
 
-from typing import Any
-
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.db.models import OuterRef, Prefetch, QuerySet, Subquery
@@ -147,7 +145,7 @@ def dataset(request: ProjectRequest, dataset_id: int) -> HttpResponse:
 def report(request: ProjectRequest, import_id: int) -> HttpResponse:
     """How far the reading is, or what was found."""
     started = _import(request, import_id)
-    context: dict[str, Any] = {
+    context: dict[str, object] = {
         "started": started,
         "can_change": _can_change(request, started),
         "version": DatasetVersion.objects.filter(run=started.run).select_related("dataset").first(),

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from django.utils.translation import gettext as _
 
@@ -12,7 +11,7 @@ from studio.registry.models import Checkpoint, stored_path
 from studio.runs.inputs import spec_paths
 
 
-def refuse_deleted_checkpoints(project: Project, spec: Mapping[str, Any]) -> None:
+def refuse_deleted_checkpoints(project: Project, spec: Mapping[str, object]) -> None:
     """No checkpoint that the spec names was deleted.
 
     Raises:

@@ -1,7 +1,5 @@
 """Checkpoints: list, card, lineage, import."""
 
-from typing import Any
-
 from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import ValidationError
@@ -22,6 +20,7 @@ from studio.registry.error_texts import error_text
 from studio.registry.forms import ImportForm
 from studio.registry.lineage import draw_lineage, relatives
 from studio.registry.models import Checkpoint, CheckpointParent
+from studio.registry.querysets import CheckpointQuerySet
 from studio.runs.models import Run
 from studio.runs.reports import run_report
 
@@ -155,7 +154,7 @@ def delete(request: ProjectRequest, checkpoint_id: int) -> HttpResponse:
     return redirect("registry:checkpoint", request.project.slug, found.pk)
 
 
-def _checkpoints(request: ProjectRequest) -> Any:
+def _checkpoints(request: ProjectRequest) -> CheckpointQuerySet:
     return Checkpoint.objects.for_user(request.user).filter(project=request.project)
 
 

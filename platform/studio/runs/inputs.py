@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -13,7 +12,7 @@ from studio.accounts.models import Project
 from studio.runs.models import Run
 
 
-def spec_paths(spec: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def spec_paths(spec: Mapping[str, object]) -> Iterator[tuple[str, str]]:
     """(dotted location, path) of every file or directory that a spec names."""
     return _paths(spec, ())
 
@@ -35,7 +34,7 @@ def unfinished_runs_reading(project: Project, directory: Path) -> list[Run]:
     ]
 
 
-def refuse_foreign_runs(project: Project, spec: Mapping[str, Any]) -> None:
+def refuse_foreign_runs(project: Project, spec: Mapping[str, object]) -> None:
     """Every run whose files the spec names belongs to the project.
 
     Raises:
@@ -62,7 +61,7 @@ def _run_id(path: Path) -> UUID | None:
         return None
 
 
-def _paths(value: Any, location: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+def _paths(value: object, location: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     if isinstance(value, Mapping):
         if isinstance(value.get("path"), str):
             yield ".".join((*location, "path")), value["path"]

@@ -9,7 +9,6 @@ import json
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -43,7 +42,7 @@ class Claim:
     attempt: int
     kind: str
     queue: str
-    spec: dict[str, Any]
+    spec: dict[str, object]
     spec_digest: str
     earlier_attempts: tuple[tuple[UUID, int], ...]
     """(run id, attempt) whose checkpoints may be resumed from, newest first."""
@@ -280,7 +279,7 @@ def _end(
     *,
     code: str = "",
     message: str = "",
-    **changes: Any,
+    **changes: object,
 ) -> bool:
     runs = _held(run_id, attempt)
     if not move(runs, state, error_code=code, error_message=message, **changes):
@@ -324,7 +323,7 @@ def _without_nul(document: str) -> str:
     return document.replace("\\u0000", "\\ufffd").replace("\x00", "\ufffd")
 
 
-def _progress_columns(event: Event) -> dict[str, Any]:
+def _progress_columns(event: Event) -> dict[str, object]:
     progress = event.payload
     if not isinstance(progress, Progress):
         raise TypeError(f"expected a Progress event, got {event.kind}")

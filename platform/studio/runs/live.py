@@ -6,7 +6,6 @@ The page itself shows the same fragments, so it is right without JavaScript too.
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any
 from uuid import UUID
 
 from django.db.models import Count, F, FilteredRelation, OuterRef, Q, QuerySet, Subquery
@@ -44,7 +43,9 @@ def project_runs(request: ProjectRequest) -> RunQuerySet:
     return Run.objects.for_user(request.user).filter(project=request.project)
 
 
-def fragment_response(request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
+def fragment_response(
+    request: HttpRequest, template: str, context: dict[str, object]
+) -> HttpResponse:
     """The rendered fragment, or 304 when it is what the browser already shows."""
     content = render_to_string(template, context, request)
     etag = f'"{hashlib.sha256(content.encode()).hexdigest()[:32]}"'
@@ -114,12 +115,12 @@ def log(request: ProjectRequest, run_id: UUID) -> HttpResponse:
     return fragment_response(request, "runs/_log.html", log_context(run, request.GET))
 
 
-def status_context(run: Run) -> dict[str, Any]:
+def status_context(run: Run) -> dict[str, object]:
     """What `_status.html` shows."""
     return {"row": run_row(run), "reason": state_reason(run)}
 
 
-def metrics_context(run: Run, chosen: list[str]) -> dict[str, Any]:
+def metrics_context(run: Run, chosen: list[str]) -> dict[str, object]:
     """What `_metrics.html` shows; `run` comes from `with_num_metrics`."""
     num_events: int = run.num_metrics  # type: ignore[attr-defined]  # an annotation
     curves = run_curves(run, num_events=num_events) if num_events else {}
@@ -148,7 +149,7 @@ def newest_events(run: Run) -> list[RunEvent]:
     return list(loud.order_by("-attempt", "-seq")[:EVENTS_SHOWN])[::-1]
 
 
-def events_context(found: list[RunEvent]) -> dict[str, Any]:
+def events_context(found: list[RunEvent]) -> dict[str, object]:
     """What `_events.html` shows, and the cursor behind it."""
     last = found[-1] if found else None
     return {
@@ -157,7 +158,7 @@ def events_context(found: list[RunEvent]) -> dict[str, Any]:
     }
 
 
-def log_context(run: Run, query: Mapping[str, str]) -> dict[str, Any]:
+def log_context(run: Run, query: Mapping[str, str]) -> dict[str, object]:
     """What `_log.html` shows: the attempt the query names, else the newest."""
     wanted = query.get("attempt", "")
     number = int(wanted) if wanted.isascii() and wanted.isdigit() and len(wanted) < 7 else 0

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -212,7 +212,7 @@ def plan_restart(*, plan: Plan, actor: User) -> None:
 
 
 def _insert_run(
-    *, spec: RunSpec, actor: User, state: RunState = RunState.QUEUED, **columns: Any
+    *, spec: RunSpec, actor: User, state: RunState = RunState.QUEUED, **columns: object
 ) -> Run:
     return Run.objects.create(
         kind=spec.kind,
@@ -255,8 +255,8 @@ def _keyed(
     return existing
 
 
-def _document(spec: RunSpec | PlanSpec) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(canonical_json(spec))
+def _document(spec: RunSpec | PlanSpec) -> dict[str, object]:
+    document: dict[str, object] = json.loads(canonical_json(spec))
     return document
 
 

@@ -10,7 +10,6 @@ states have no way out: resuming an ended run makes a new run that continues it.
 """
 
 from datetime import timedelta
-from typing import Any
 
 from django.db import transaction
 from django.db.models import DateTimeField, DurationField, ExpressionWrapper, Value
@@ -42,7 +41,7 @@ def db_time_after(seconds: float) -> Combinable:
     )
 
 
-def move(runs: RunQuerySet, to: RunState, **changes: Any) -> bool:
+def move(runs: RunQuerySet, to: RunState, **changes: object) -> bool:
     """The one run that `runs` selects is in state `to`, if an edge leads there from its state.
 
     One conditional UPDATE: of two callers that race for the same edge exactly one gets True. The
@@ -56,7 +55,7 @@ def move(runs: RunQuerySet, to: RunState, **changes: Any) -> bool:
     return runs.filter(state__in=sources).update(state=to, **changes) == 1
 
 
-def enqueue(runs: RunQuerySet, **changes: Any) -> bool:
+def enqueue(runs: RunQuerySet, **changes: object) -> bool:
     """The one run that `runs` selects is queued and its wake-up message will be sent.
 
     In the caller's transaction, so that neither can exist without the other.

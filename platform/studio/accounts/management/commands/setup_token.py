@@ -1,5 +1,3 @@
-from typing import Any
-
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 from django.urls import reverse
@@ -10,7 +8,7 @@ from studio.accounts.services import setup_token_create
 class Command(BaseCommand):
     help = "Print the one-time address at which the first administrator makes their account."
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *args: object, **options: object) -> None:
         try:
             token = setup_token_create()
         except ValidationError as error:

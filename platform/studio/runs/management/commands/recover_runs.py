@@ -1,7 +1,5 @@
 """Give up attempts whose worker is silent, as the dispatcher does by itself."""
 
-from typing import Any
-
 from django.core.management.base import BaseCommand, CommandParser
 
 from studio.runs import lifecycle
@@ -14,7 +12,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--dry-run", action="store_true", help="only say which")
 
-    def handle(self, *_args: Any, dry_run: bool, **_options: Any) -> None:
+    def handle(self, *_args: object, dry_run: bool, **_options: object) -> None:
         found = lifecycle.reap_expired(is_dry_run=dry_run)
         for run_id, attempt in found:
             state = Run.objects.values_list("state", flat=True).get(pk=run_id)

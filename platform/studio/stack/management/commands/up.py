@@ -1,7 +1,6 @@
 """Start the whole platform on this machine and keep it running until Ctrl-C."""
 
 import time
-from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -20,7 +19,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--port", type=int, default=8000)
 
-    def handle(self, *_args: Any, port: int, **_options: Any) -> None:
+    def handle(self, *_args: object, port: int, **_options: object) -> None:
         try:
             with LocalStack(port=port, say=self.stdout.write) as stack:
                 self.stdout.write(f"SOAE Studio is at {stack.url}")
