@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from pipeline.contracts.base import Contract
 from pipeline.contracts.references import Sha256
@@ -35,7 +35,7 @@ class Output(Contract):
     path: str
     """Relative to the run directory."""
     digest: Sha256 | None = None
-    facts: dict[str, Any] | None = None
+    facts: dict[str, JsonValue] | None = None
     """Of an output `model`: `pipeline.modeling.inspection.ModelFacts`, without its path."""
 
 
@@ -69,24 +69,22 @@ def parse_report(document: str | bytes) -> Report:
         SpecError: `spec.invalid`, one line for each problem, with its dotted path.
     """
     try:
-        loaded = json.loads(document)
-    except ValueError as exc:
-        raise SpecError("spec.invalid", f"the report is no JSON document: {exc}") from exc
-    return stored_report(loaded)
+        written = json.loads(document)
+    except ValueError:
+        written = None  # the contract says what is wrong with the text
+    return stored_report(written) if isinstance(written, dict) else Report.parse(document)
 
 
-def stored_report(document: object) -> Report:
+def stored_report(document: Mapping[str, Any]) -> Report:
     """The report that a database holds as JSON, of this or an earlier version.
 
     Raises:
         SpecError: as `parse_report`.
     """
-    if not isinstance(document, Mapping):
-        raise SpecError("spec.invalid", f"the report is no JSON object but {document!r:.40}")
     try:
         upgraded = upgrade_report(document)
-    except (AttributeError, KeyError, TypeError) as exc:
+    except (KeyError, TypeError, AttributeError) as exc:
         raise SpecError(
-            "spec.invalid", f"the report is of version 1 but lacks a figure it must have: {exc!r}"
+            "spec.invalid", f"the report is damaged: version 1 has no place for {exc}"
         ) from exc
     return Report.parse(json.dumps(upgraded))
