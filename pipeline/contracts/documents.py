@@ -11,8 +11,9 @@ from typing import Generic, TypeVar
 from pipeline.contracts.base import SpecBase
 from pipeline.contracts.codec import bytes_digest, canonical_bytes, canonical_json
 from pipeline.contracts.kinds import RunSpec
-from pipeline.contracts.specs import AnySpec, parse_run_spec, parse_spec
+from pipeline.contracts.specs import AnySpec, PlanSpec, parse_run_spec, parse_spec
 from pipeline.contracts.upgrades import upgrade_spec
+from pipeline.errors import SpecError
 
 SpecT = TypeVar("SpecT", bound=SpecBase)
 SpecT_co = TypeVar("SpecT_co", bound=SpecBase, covariant=True)
@@ -45,6 +46,18 @@ def read_run_spec(document: str | bytes) -> SpecDocument[RunSpec]:
         SpecError: as `parse_run_spec`.
     """
     return _identified(parse_run_spec(document), document)
+
+
+def read_plan_spec(document: str | bytes) -> SpecDocument[PlanSpec]:
+    """The spec of a plan in a JSON document of any version; the spec of one run is refused.
+
+    Raises:
+        SpecError: as `parse_spec`.
+    """
+    spec = parse_spec(document)
+    if not isinstance(spec, PlanSpec):
+        raise SpecError("spec.invalid", f"kind: a plan was expected, got {spec.kind!r}")
+    return _identified(spec, document)
 
 
 def spec_document(spec: SpecT) -> SpecDocument[SpecT]:

@@ -28,6 +28,7 @@ import json, sys
 import django; django.setup()
 import redis
 from django.conf import settings
+from pipeline.contracts.documents import read_plan_spec, read_run_spec
 from studio.accounts.models import Project, User
 from studio.runs import services
 from studio.runs.models import Run
@@ -41,8 +42,15 @@ def people():
 
 def start(spec):
     project, actor = people()
-    make = services.plan_create if spec["kind"] == "plan" else services.run_create
-    return str(make(project=project, actor=actor, spec=json.dumps(spec)).pk)
+    if spec["kind"] == "plan":
+        made = services.plan_create(
+            project=project, actor=actor, spec=read_plan_spec(json.dumps(spec))
+        )
+    else:
+        made = services.run_create(
+            project=project, actor=actor, spec=read_run_spec(json.dumps(spec))
+        )
+    return str(made.pk)
 
 def act(service, run_id):
     run = Run.objects.get(pk=run_id)

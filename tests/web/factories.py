@@ -16,6 +16,7 @@ from django.conf import settings
 from django.core.files.uploadedfile import TemporaryUploadedFile
 
 from pipeline.__main__ import main
+from pipeline.contracts.documents import read_plan_spec, read_run_spec
 from pipeline.contracts.evaluation_results import EvaluateResults, GaugeResults
 from pipeline.contracts.import_results import ImportCheckpointResults
 from pipeline.contracts.reports import Environment, Output, Report, parse_report
@@ -176,7 +177,7 @@ def evaluation_spec(**changes):
 def make_run(project, user, **changes):
     """A queued run."""
     return run_services.run_create(
-        project=project, actor=user, spec=json.dumps(evaluation_spec(**changes))
+        project=project, actor=user, spec=read_run_spec(json.dumps(evaluation_spec(**changes)))
     )
 
 
@@ -195,14 +196,16 @@ def make_plan(project, user, name="plan"):
         },
     ]
     document = {"kind": "plan", "name": name, "steps": steps}
-    return run_services.plan_create(project=project, actor=user, spec=json.dumps(document))
+    return run_services.plan_create(
+        project=project, actor=user, spec=read_plan_spec(json.dumps(document))
+    )
 
 
 def make_checkpoint(project, user, name="model"):
     """An imported checkpoint without files, and the run that imported it."""
     source = {"path": str(settings.STUDIO_DATA_DIR / "models" / name)}
     spec = {"kind": "import_checkpoint", "name": name, "source": source}
-    run = run_services.run_create(project=project, actor=user, spec=json.dumps(spec))
+    run = run_services.run_create(project=project, actor=user, spec=read_run_spec(json.dumps(spec)))
     claim = lifecycle.claim(run.pk, slot=f"test/{uuid.uuid4()}", queue="interactive")
     output = Output(path="model", digest=uuid.uuid4().hex * 2, facts={"num_parameters": 1000})
     report = make_report(run, outputs={"model": output})

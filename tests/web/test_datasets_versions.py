@@ -7,6 +7,7 @@ from django.core.exceptions import ValidationError
 from django.urls import reverse
 from django.utils import translation
 
+from pipeline.contracts.documents import read_run_spec
 from pipeline.contracts.references import DatasetRef
 from pipeline.contracts.row_errors import ROW_ERROR_TEXTS
 from pipeline.data.columns import ALIASES, IGNORE
@@ -101,7 +102,9 @@ def test_a_download_can_be_uploaded_again(client, version, tmp_path) -> None:
 
 
 def test_a_version_in_use_is_not_deleted(client, version, project, engineer, settings) -> None:
-    run = run_create(project=project, actor=engineer, spec=evaluation_of(version, settings))
+    run = run_create(
+        project=project, actor=engineer, spec=read_run_spec(evaluation_of(version, settings))
+    )
     url = reverse("datasets:delete", args=["alpha", version.pk])
     page = client.post(url, follow=True).content.decode()
     assert "is in use by the run evaluate" in page
@@ -134,7 +137,7 @@ def test_a_run_on_a_deleted_version_is_refused_in_both_languages(
     spec = evaluation_of(version, settings)
     for language, words in (("en", "was deleted by wei"), ("zh-hans", "被 wei 删除")):
         with translation.override(language), pytest.raises(SpecError, match=words) as caught:
-            run_create(project=project, actor=engineer, spec=spec)
+            run_create(project=project, actor=engineer, spec=read_run_spec(spec))
         assert caught.value.code == "spec.input_deleted"
         assert "text_overlap.dataset.path" in str(caught.value)
     page = client.get(reverse("datasets:version", args=["alpha", version.pk]))
@@ -147,14 +150,16 @@ def test_a_run_on_a_deleted_version_is_refused_in_both_languages(
 def test_data_of_another_project_is_not_read(version, factories, engineer, settings) -> None:
     other = factories.make_project("other", "Other")
     with pytest.raises(SpecError) as caught:
-        run_create(project=other, actor=engineer, spec=evaluation_of(version, settings))
+        run_create(
+            project=other, actor=engineer, spec=read_run_spec(evaluation_of(version, settings))
+        )
     assert caught.value.code == "spec.path_not_allowed"
     upload = {"path": str(version.upload.path)}
     spec = {
         "kind": "import_dataset", "source": upload, "file_name": "x", "dataset_kind": "corpus",
     }  # fmt: skip
     with pytest.raises(SpecError) as caught:
-        run_create(project=other, actor=engineer, spec=json.dumps(spec))
+        run_create(project=other, actor=engineer, spec=read_run_spec(json.dumps(spec)))
     assert caught.value.code == "spec.input_deleted"
 
 

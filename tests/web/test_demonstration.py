@@ -1,6 +1,5 @@
 """The demonstration's project: made once, found again, never with a known password."""
 
-import json
 import stat
 
 import pytest
@@ -9,7 +8,7 @@ from studio.accounts.models import AuditEvent, Membership, Project, Role, User
 from studio.datasets.models import DatasetVersion
 from studio.demonstration.accounts import demonstration_project
 from studio.demonstration.data import start_missing_imports
-from studio.launch.method import method_document
+from studio.launch.method import method_plan
 
 pytestmark = pytest.mark.django_db
 
@@ -67,7 +66,7 @@ def test_files_are_uploaded_once_and_become_what_the_plan_reads(factories, data_
     ]
     assert {version.num_rejected for version in versions} == {0}
     (data_dir / "base").mkdir()
-    plan = json.loads(method_document(project, base_path=str(data_dir / "base"), lang="zh"))
-    cpt = next(step["spec"] for step in plan["steps"] if step["id"] == "cpt")
+    plan = method_plan(project, base_path=str(data_dir / "base"), lang="zh").spec
+    cpt = next(step.spec for step in plan.steps if step.id == "cpt")
     paths = {str(version.rows_path) for version in versions}
-    assert all(source["dataset"]["path"] in paths for source in cpt["sources"])
+    assert all(source.dataset.path in paths for source in cpt.sources)

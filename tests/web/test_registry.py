@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 from django.urls import reverse
 from django.utils import translation
 
+from pipeline.contracts.documents import read_run_spec
 from pipeline.contracts.reports import Output
 from pipeline.errors import ModelError, SpecError
 from studio.accounts.models import AuditEvent, Role
@@ -83,7 +84,7 @@ def train(finish):
             "optimizer": {"learning_rate": 1e-4},
             "stages": [{"name": "one", "datasets": [data], "num_tokens": 100}],
         }
-        run = run_create(project=project, actor=user, spec=json.dumps(spec))
+        run = run_create(project=project, actor=user, spec=read_run_spec(json.dumps(spec)))
         return finish(run, **report)
 
     return train

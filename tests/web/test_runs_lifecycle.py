@@ -9,6 +9,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import override
 
+from pipeline.contracts.documents import read_run_spec
 from pipeline.contracts.evaluation_results import EvaluateResults, GaugeResults
 from pipeline.contracts.events import Event, MetricsLogged, Payload, Progress
 from pipeline.contracts.reports import Environment, Report
@@ -56,7 +57,7 @@ def spec(input_root: str) -> str:
 
 @pytest.fixture
 def run(project: Project, engineer: User, spec: str) -> Run:
-    return services.run_create(project=project, actor=engineer, spec=spec)
+    return services.run_create(project=project, actor=engineer, spec=read_run_spec(spec))
 
 
 def claimed(run: Run, slot: str = SLOT) -> lifecycle.Claim:
@@ -111,14 +112,18 @@ def test_the_same_form_sent_twice_makes_one_run(
     project: Project, engineer: User, spec: str
 ) -> None:
     runs = [
-        services.run_create(project=project, actor=engineer, spec=spec, idempotency_key="k")
+        services.run_create(
+            project=project, actor=engineer, spec=read_run_spec(spec), idempotency_key="k"
+        )
         for _ in range(2)
     ]
     assert runs[0].pk == runs[1].pk
     assert Run.objects.count() == 1
     changed = json.dumps(json.loads(spec) | {"seed": 7})
     with override("en"), pytest.raises(SpecError, match="other settings"):
-        services.run_create(project=project, actor=engineer, spec=changed, idempotency_key="k")
+        services.run_create(
+            project=project, actor=engineer, spec=read_run_spec(changed), idempotency_key="k"
+        )
 
 
 def test_an_unknown_key_is_refused_with_its_path(
@@ -126,7 +131,7 @@ def test_an_unknown_key_is_refused_with_its_path(
 ) -> None:
     broken = json.dumps(json.loads(spec) | {"learnin_rate": 1})
     with pytest.raises(SpecError, match="learnin_rate"):
-        services.run_create(project=project, actor=engineer, spec=broken)
+        services.run_create(project=project, actor=engineer, spec=read_run_spec(broken))
     assert Run.objects.count() == 0
 
 
@@ -137,7 +142,9 @@ def test_a_path_outside_the_input_folders_is_refused(
     document = json.loads(spec)
     document["gauge"]["prompts"]["path"] = path.format(root=input_root)
     with pytest.raises(SpecError, match=r"gauge\.prompts\.path") as caught:
-        services.run_create(project=project, actor=engineer, spec=json.dumps(document))
+        services.run_create(
+            project=project, actor=engineer, spec=read_run_spec(json.dumps(document))
+        )
     assert caught.value.code == "spec.path_not_allowed"
 
 
@@ -162,7 +169,8 @@ def test_a_supervisor_of_another_queue_gets_nothing(run: Run) -> None:
 def test_a_slot_works_on_one_run(project: Project, engineer: User, spec: str) -> None:
     """Who holds the slot's lock knows that the slot's former attempt is dead."""
     first, second = (
-        services.run_create(project=project, actor=engineer, spec=spec) for _ in range(2)
+        services.run_create(project=project, actor=engineer, spec=read_run_spec(spec))
+        for _ in range(2)
     )
     claimed(first)
     claimed(second)
@@ -175,7 +183,8 @@ def test_the_database_refuses_two_live_attempts_on_a_slot(
     project: Project, engineer: User, spec: str
 ) -> None:
     first, second = (
-        services.run_create(project=project, actor=engineer, spec=spec) for _ in range(2)
+        services.run_create(project=project, actor=engineer, spec=read_run_spec(spec))
+        for _ in range(2)
     )
     claimed(first)
     with pytest.raises(IntegrityError), transaction.atomic():

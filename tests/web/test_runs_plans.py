@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.contracts.documents import read_plan_spec
 from pipeline.contracts.reports import Output
 from pipeline.errors import SpecError
 from studio.accounts.models import Project, User
@@ -61,7 +62,9 @@ def spec(tmp_path: Any, settings: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def plan(project: Project, engineer: User, spec: dict[str, Any]) -> Plan:
-    return services.plan_create(project=project, actor=engineer, spec=json.dumps(spec))
+    return services.plan_create(
+        project=project, actor=engineer, spec=read_plan_spec(json.dumps(spec))
+    )
 
 
 def states(plan: Plan) -> dict[str, str]:
@@ -158,7 +161,9 @@ def test_a_missing_output_fails_the_step_that_reads_it(
     project: Project, engineer: User, spec: dict[str, Any], execute: Callable[..., Run]
 ) -> None:
     spec["steps"][0]["spec"]["model"] = {"from_step": "train", "output": "draft"}
-    plan = services.plan_create(project=project, actor=engineer, spec=json.dumps(spec))
+    plan = services.plan_create(
+        project=project, actor=engineer, spec=read_plan_spec(json.dumps(spec))
+    )
     execute(step(plan, "train"))
     assert step(plan, "evaluate").error_code == "spec.unresolved_reference"
     assert states(plan)["compare"] == "cancelled"
@@ -211,5 +216,5 @@ def test_a_plan_that_cannot_end_is_refused(
 ) -> None:
     spec["steps"][1]["needs"] = needs
     with pytest.raises(SpecError, match=message):
-        services.plan_create(project=project, actor=engineer, spec=json.dumps(spec))
+        services.plan_create(project=project, actor=engineer, spec=read_plan_spec(json.dumps(spec)))
     assert not Run.objects.exists()

@@ -12,6 +12,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from pipeline.contracts.documents import read_run_spec
 from studio.accounts.audit import audit_record
 from studio.accounts.models import Project, User
 from studio.datasets.models import Dataset, DatasetVersion, Import, Upload
@@ -113,7 +114,7 @@ def import_start(
             "sheet": sheet or None,
             "policy": policy,
         }
-        run = run_create(project=upload.project, actor=actor, spec=json.dumps(spec))
+        run = run_create(project=upload.project, actor=actor, spec=read_run_spec(json.dumps(spec)))
         started = Import.objects.create(
             upload=upload, dataset=dataset, run=run, note=note, created_by=actor
         )

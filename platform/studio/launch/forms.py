@@ -7,10 +7,9 @@ from typing import Any
 
 from django import forms
 from django.utils.translation import gettext_lazy
-from pydantic import ValidationError
 
-from pipeline.contracts.codec import canonical_json
-from pipeline.contracts.kinds import RUN_SPECS
+from pipeline.contracts.documents import SpecDocument, read_run_spec
+from pipeline.contracts.kinds import RUN_SPECS, RunSpec
 from pipeline.errors import SpecError
 from studio.launch.choices import ProjectChoices
 from studio.launch.part_builder import PartBuilder
@@ -22,8 +21,7 @@ from studio.pages.forms import new_key
 class SpecForm(forms.Form):
     """The spec of one kind as fields, made from its model.
 
-    Valid means that the spec is: `document` then holds its canonical JSON. What the contract
-    refuses stands at the field that can mend it.
+    Valid means that the spec is. What the contract refuses stands at the field that can mend it.
     """
 
     idempotency_key = forms.CharField(max_length=100, widget=forms.HiddenInput, initial=new_key)
@@ -37,24 +35,27 @@ class SpecForm(forms.Form):
         initial_document: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(data)
-        self._model = RUN_SPECS[kind]
-        self.root = PartBuilder(choices).model(self._model, "", initial_document or {})
+        self._kind = kind
+        self.root = PartBuilder(choices).model(RUN_SPECS[kind], "", initial_document or {})
         self.fields.update(dict(self.root.form_fields()))
         self._locations: dict[str, str] = {}
-        self.document = ""
+        self._spec: SpecDocument[RunSpec] | None = None
+
+    @property
+    def spec(self) -> SpecDocument[RunSpec]:
+        """What the filled form asks for, once it is valid."""
+        assert self._spec is not None  # noqa: S101 (the caller has asked whether it is valid)
+        return self._spec
 
     def clean(self) -> dict[str, Any]:
         cleaned = self.cleaned_data
         found = self.root.read(cleaned, "", self._locations)
         assert found is not MISSING  # noqa: S101 (only an optional group can be missing)
-        found["kind"] = self._model.model_fields["kind"].default
         try:
-            spec = self._model.model_validate_json(json.dumps(found))
-        except ValidationError as error:
+            self._spec = read_run_spec(json.dumps(found | {"kind": self._kind}))
+        except SpecError as error:
             for path, message in spec_problems(error):
                 self._add_problem(path, message)
-        else:
-            self.document = canonical_json(spec).decode()
         return cleaned
 
     def add_spec_error(self, error: SpecError) -> None:

@@ -13,6 +13,8 @@ from typing import Any
 from django.conf import settings
 from django.utils.translation import gettext as _
 
+from pipeline.contracts.documents import SpecDocument, read_plan_spec
+from pipeline.contracts.specs import PlanSpec
 from pipeline.errors import SpecError
 from studio.accounts.models import Project
 from studio.datasets.models import DatasetVersion
@@ -20,10 +22,10 @@ from studio.datasets.models import DatasetVersion
 TIMEOUT_SECONDS = 60.0
 
 
-def method_document(
+def method_plan(
     project: Project, *, base_path: str, lang: str, budget: str = "demonstration"
-) -> str:
-    """The plan's JSON; where the project has a version of a data file, the plan reads that.
+) -> SpecDocument[PlanSpec]:
+    """The plan; where the project has a version of a data file, the plan reads that.
 
     A version stands for a file of the demonstration when it was made from exactly that file.
 
@@ -50,7 +52,7 @@ def method_document(
         raise SpecError("spec.invalid", child.stderr.decode(errors="replace")[-2000:].strip())
     document = json.loads(child.stdout)
     _prefer_versions(project, document)
-    return json.dumps(document)
+    return read_plan_spec(json.dumps(document))
 
 
 def _prefer_versions(project: Project, document: dict[str, Any]) -> None:

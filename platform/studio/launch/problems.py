@@ -39,15 +39,18 @@ _TEXTS: dict[str, Promise] = {
 }
 
 
-def spec_problems(error: ValidationError) -> list[tuple[str, str]]:
-    """(dotted path, message) for each problem.
+def spec_problems(error: SpecError) -> list[tuple[str, str]]:
+    """(dotted path, message) for each problem; no path where the error names none.
 
     A check of several fields stands at their common object; the dotted name its message begins with
     says which one to mend.
     """
+    cause = error.__cause__
+    if not isinstance(cause, ValidationError):
+        return [("", str(error))]
     problems = []
-    items = error.errors(include_url=False)
-    described = validation_problems(error)
+    items = cause.errors(include_url=False)
+    described = validation_problems(cause)
     for item, (path, message) in zip(items, described, strict=True):
         path = "" if path.startswith("(") else path
         if item["type"] == "too_short" and any(
@@ -64,14 +67,6 @@ def spec_problems(error: ValidationError) -> list[tuple[str, str]]:
         else:
             problems.append((path, message))
     return problems
-
-
-def document_problems(error: SpecError) -> list[str]:
-    """One line for each problem of a document that a person wrote as JSON."""
-    cause = error.__cause__
-    if not isinstance(cause, ValidationError):
-        return [str(error)]
-    return [f"{path}: {message}" if path else message for path, message in spec_problems(cause)]
 
 
 def field_of(path: str, locations: Mapping[str, str]) -> str | None:

@@ -6,6 +6,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
+from pipeline.contracts.documents import read_run_spec
 from pipeline.contracts.upgrades import upgrade_spec
 from pipeline.errors import SpecError
 from studio.accounts.access import ProjectRequest, project_required
@@ -13,8 +14,8 @@ from studio.accounts.models import Role
 from studio.launch.choices import ProjectChoices
 from studio.launch.field_groups import field_groups
 from studio.launch.forms import DocumentForm, MethodForm, SpecForm
-from studio.launch.method import method_document
-from studio.launch.problems import document_problems
+from studio.launch.method import method_plan
+from studio.launch.problems import spec_problems
 from studio.runs import live, services
 from studio.runs.kinds import KINDS
 from studio.runs.models import Run
@@ -65,13 +66,13 @@ def method(request: ProjectRequest) -> HttpResponse:
     form = MethodForm(posted, choices=ProjectChoices(request.project))
     if form.is_bound and form.is_valid():
         try:
-            document = method_document(
+            spec = method_plan(
                 request.project, base_path=form.base_path, lang=form.cleaned_data["lang"]
             )
             plan = services.plan_create(
                 project=request.project,
                 actor=request.user,
-                spec=document,
+                spec=spec,
                 idempotency_key=form.cleaned_data["idempotency_key"],
             )
         except SpecError as error:
@@ -86,7 +87,7 @@ def _start_form(request: ProjectRequest, form: SpecForm, template: Run | None) -
         return services.run_create(
             project=request.project,
             actor=request.user,
-            spec=form.document,
+            spec=form.spec,
             idempotency_key=form.cleaned_data["idempotency_key"],
             cloned_from=template,
         )
@@ -102,13 +103,13 @@ def _start_document(
         return services.run_create(
             project=request.project,
             actor=request.user,
-            spec=form.cleaned_data["document"],
+            spec=read_run_spec(form.cleaned_data["document"]),
             idempotency_key=form.cleaned_data["document_key"],
             cloned_from=template,
         )
     except SpecError as error:
-        for line in document_problems(error):
-            form.add_error("document", line)
+        for path, message in spec_problems(error):
+            form.add_error("document", f"{path}: {message}" if path else message)
         return None
 
 

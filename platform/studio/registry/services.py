@@ -8,6 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from pipeline.contracts.documents import read_run_spec
 from studio.accounts.audit import audit_record
 from studio.accounts.models import Project, User
 from studio.registry.candidates import Candidate
@@ -32,7 +33,7 @@ def import_start(
         "license_note": license_note,
     }
     with transaction.atomic():
-        run = run_create(project=project, actor=actor, spec=json.dumps(spec))
+        run = run_create(project=project, actor=actor, spec=read_run_spec(json.dumps(spec)))
         audit_record(
             actor=actor, action="checkpoint.import", target=run, details={"from": candidate.label}
         )

@@ -1,14 +1,14 @@
 """Steps of a plan become runnable, or pointless, when the steps before them end."""
 
-import json
 from uuid import UUID
 
-from pipeline.contracts.codec import canonical_json, digest
+from pipeline.contracts.documents import spec_document
 from pipeline.contracts.kinds import RunSpec
 from pipeline.contracts.plans import resolve_references
 from pipeline.contracts.reports import stored_report
-from pipeline.contracts.specs import Gate, PlanSpec, parse_run_spec, parse_spec
+from pipeline.contracts.specs import Gate
 from pipeline.errors import SpecError
+from studio.runs.documents import plan_document, run_document, stored_columns
 from studio.runs.models import Plan, Run
 from studio.runs.paths import attempt_dir
 from studio.runs.states import RunState
@@ -17,19 +17,11 @@ from studio.runs.transitions import enqueue, move
 STEP_NOT_REACHED = "plan.step_not_reached"
 
 
-def plan_spec(plan: Plan) -> PlanSpec:
-    """The plan's spec as a contract."""
-    spec = parse_spec(json.dumps(plan.spec))
-    if not isinstance(spec, PlanSpec):
-        raise TypeError(f"plan {plan.pk} holds a spec of kind {spec.kind}")
-    return spec
-
-
 def step_gates(run: Run) -> tuple[Gate, ...]:
     """Conditions on the run's report; none for a run outside a plan."""
     if run.plan is None:
         return ()
-    return next(step.gates for step in plan_spec(run.plan).steps if step.id == run.step_id)
+    return next(step.gates for step in plan_document(run.plan).spec.steps if step.id == run.step_id)
 
 
 def advance(plan_id: UUID) -> None:
@@ -68,7 +60,7 @@ def _decide(run: Run, runs: dict[str, Run]) -> bool:
         spec = _resolved(run, needed)
     except SpecError as exc:
         return move(this, RunState.FAILED, error_code=exc.code, error_message=str(exc))
-    return enqueue(this, spec=json.loads(canonical_json(spec)), spec_digest=digest(spec))
+    return enqueue(this, **stored_columns(spec_document(spec)))
 
 
 def _resolved(run: Run, needed: list[Run]) -> RunSpec:
@@ -77,4 +69,4 @@ def _resolved(run: Run, needed: list[Run]) -> RunSpec:
         directory = attempt_dir(other.pk, other.attempt)
         for name, output in stored_report(other.report).outputs.items():
             outputs[other.step_id, name] = (str(directory / output.path), output.digest)
-    return resolve_references(parse_run_spec(json.dumps(run.spec)), outputs)
+    return resolve_references(run_document(run).spec, outputs)

@@ -10,14 +10,15 @@ from django.db.models.functions import Now
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 
-from pipeline.contracts.codec import canonical_json, digest
+from pipeline.contracts.documents import SpecDocument, spec_document
 from pipeline.contracts.kinds import RunSpec
 from pipeline.contracts.plans import execution_order, step_dependencies
-from pipeline.contracts.specs import PlanSpec, parse_run_spec, parse_spec
+from pipeline.contracts.specs import PlanSpec
 from pipeline.errors import RunStateError, SpecError
 from studio.accounts.audit import audit_record
 from studio.accounts.models import Project, User
 from studio.runs import plans
+from studio.runs.documents import plan_document, run_document, stored_columns
 from studio.runs.inputs import refuse_foreign_runs, spec_paths
 from studio.runs.kinds import KINDS
 from studio.runs.models import Plan, Run
@@ -31,7 +32,7 @@ def run_create(
     *,
     project: Project,
     actor: User,
-    spec: str | bytes,
+    spec: SpecDocument[RunSpec],
     name: str = "",
     idempotency_key: str = "",
     cloned_from: Run | None = None,
@@ -41,18 +42,17 @@ def run_create(
     Args:
         project: where the run belongs; the caller has checked the user's role in it.
         actor: who asked.
-        spec: JSON document of one run.
+        spec: what it is to do.
         name: label; the spec's own name, or its kind, when empty.
         idempotency_key: makes a repeated request harmless (a form sent twice); "" for none.
         cloned_from: the run whose spec was the template.
 
     Raises:
-        SpecError: the spec is invalid, names a path outside the platform's folders, something
-            deleted or of another project, or the key was used for another spec.
+        SpecError: the spec names a path outside the platform's folders, something deleted or of
+            another project, or the key was used for another spec.
     """
-    parsed = _checked(parse_run_spec(spec), project)
-    label = name or parsed.name or parsed.kind
-    existing = _keyed(Run, project, idempotency_key, digest(parsed))
+    _check(spec, project)
+    existing = _keyed(Run, project, idempotency_key, spec.digest)
     if existing is not None:
         return existing
     try:
@@ -60,8 +60,8 @@ def run_create(
             run = _insert_run(
                 project=project,
                 actor=actor,
-                spec=parsed,
-                name=label,
+                document=spec,
+                name=name or spec.spec.name or spec.spec.kind,
                 idempotency_key=idempotency_key,
                 cloned_from=cloned_from,
             )
@@ -69,7 +69,7 @@ def run_create(
             audit_record(actor=actor, action="run.create", target=run, details={"kind": run.kind})
     except IntegrityError:
         # The same form arrived twice at once and the other request won.
-        existing = _keyed(Run, project, idempotency_key, digest(parsed))
+        existing = _keyed(Run, project, idempotency_key, spec.digest)
         if existing is None:
             raise
         return existing
@@ -101,7 +101,7 @@ def run_clone(*, run: Run, actor: User, name: str = "", idempotency_key: str = "
     return run_create(
         project=run.project,
         actor=actor,
-        spec=json.dumps(run.spec),
+        spec=run_document(run),
         name=name or run.name,
         idempotency_key=idempotency_key,
         cloned_from=run,
@@ -131,45 +131,47 @@ def run_resume(*, run: Run, actor: User) -> Run:
         if run.plan is not None:
             plan_restart(plan=run.plan, actor=actor)
             return Run.objects.get(continues=run)
-        spec = _checked(parse_run_spec(json.dumps(run.spec)), run.project)
-        continuation = _continue(run, spec, actor=actor, state=RunState.QUEUED)
+        document = run_document(run)
+        _check(document, run.project)
+        continuation = _continue(run, document, actor=actor, state=RunState.QUEUED)
         outbox_add(continuation)
         audit_record(actor=actor, action="run.resume", target=continuation)
         return continuation
 
 
 def plan_create(
-    *, project: Project, actor: User, spec: str | bytes, name: str = "", idempotency_key: str = ""
+    *,
+    project: Project,
+    actor: User,
+    spec: SpecDocument[PlanSpec],
+    name: str = "",
+    idempotency_key: str = "",
 ) -> Plan:
     """One run for each step exists; those that need no other step are queued.
 
     Raises:
-        SpecError: the document is not a plan, has a cycle, names an unknown step or a path outside
-            the platform's folders, or the key was used for another plan.
+        SpecError: the plan has a cycle, names an unknown step or a path outside the platform's
+            folders, or the key was used for another plan.
     """
-    parsed = parse_spec(spec)
-    if not isinstance(parsed, PlanSpec):
-        raise SpecError("spec.invalid", f"kind: a plan was expected, got {parsed.kind!r}")
-    order = execution_order(parsed)
-    for step in order:
-        _checked(step.spec, project)
-    existing = _keyed(Plan, project, idempotency_key, digest(parsed))
+    steps = [(step, spec_document(step.spec)) for step in execution_order(spec.spec)]
+    for _step, document in steps:
+        _check(document, project)
+    existing = _keyed(Plan, project, idempotency_key, spec.digest)
     if existing is not None:
         return existing
     with transaction.atomic():
         plan = Plan.objects.create(
             project=project,
-            name=name or parsed.name or "plan",
-            spec=_document(parsed),
-            spec_digest=digest(parsed),
+            name=name or spec.spec.name or "plan",
             idempotency_key=idempotency_key,
             created_by=actor,
+            **stored_columns(spec),
         )
-        for step in order:
+        for step, document in steps:
             _insert_run(
                 project=project,
                 actor=actor,
-                spec=step.spec,
+                document=document,
                 name=step.spec.name or step.id,
                 state=RunState.WAITING,
                 plan=plan,
@@ -177,7 +179,7 @@ def plan_create(
                 needs=list(step_dependencies(step)),
             )
         audit_record(
-            actor=actor, action="plan.create", target=plan, details={"num_steps": len(order)}
+            actor=actor, action="plan.create", target=plan, details={"num_steps": len(steps)}
         )
         plans.advance(plan.pk)
     return plan
@@ -197,10 +199,11 @@ def plan_restart(*, plan: Plan, actor: User) -> None:
         Plan.objects.select_for_update().get(pk=plan.pk)
         # The plan's own specs: references are resolved anew, because an earlier step that runs
         # again writes to another directory.
-        specs = {step.id: step.spec for step in plans.plan_spec(plan).steps}
+        specs = {step.id: step.spec for step in plan_document(plan).spec.steps}
         ended_badly = [run for run in plan.runs.current_steps() if run.is_resumable]
         for run in ended_badly:
-            _continue(run, specs[run.step_id], actor=actor, state=RunState.WAITING)
+            document = spec_document(specs[run.step_id])
+            _continue(run, document, actor=actor, state=RunState.WAITING)
         if ended_badly:
             audit_record(
                 actor=actor,
@@ -212,24 +215,28 @@ def plan_restart(*, plan: Plan, actor: User) -> None:
 
 
 def _insert_run(
-    *, spec: RunSpec, actor: User, state: RunState = RunState.QUEUED, **columns: object
+    *,
+    document: SpecDocument[RunSpec],
+    actor: User,
+    state: RunState = RunState.QUEUED,
+    **columns: object,
 ) -> Run:
+    kind = KINDS[document.spec.kind]
     return Run.objects.create(
-        kind=spec.kind,
-        spec=_document(spec),
-        spec_digest=digest(spec),
-        queue=KINDS[spec.kind].queue,
+        kind=kind.name,
+        queue=kind.queue,
         state=state,
         created_by=actor,
+        **stored_columns(document),
         **columns,
     )
 
 
-def _continue(run: Run, spec: RunSpec, *, actor: User, state: RunState) -> Run:
+def _continue(run: Run, document: SpecDocument[RunSpec], *, actor: User, state: RunState) -> Run:
     return _insert_run(
         project=run.project,
         actor=actor,
-        spec=spec,
+        document=document,
         state=state,
         name=run.name,
         plan=run.plan,
@@ -255,20 +262,15 @@ def _keyed(
     return existing
 
 
-def _document(spec: RunSpec | PlanSpec) -> dict[str, object]:
-    document: dict[str, object] = json.loads(canonical_json(spec))
-    return document
-
-
-def _checked(spec: RunSpec, project: Project) -> RunSpec:
-    """`spec`, after everything it names was found to be there for runs of the project.
+def _check(document: SpecDocument[RunSpec], project: Project) -> None:
+    """Everything that the spec names is there for runs of the project.
 
     The apps that own data sets and checkpoints refuse what was deleted or belongs to others:
     `settings.STUDIO_RUN_CHECKS`.
     """
-    document = _document(spec)
+    spec = json.loads(document.canonical)
     roots = [Path(root).resolve() for root in settings.STUDIO_INPUT_ROOTS]
-    for location, path in spec_paths(document):
+    for location, path in spec_paths(spec):
         resolved = Path(path).resolve()
         if not any(resolved.is_relative_to(root) for root in roots):
             raise SpecError(
@@ -279,7 +281,6 @@ def _checked(spec: RunSpec, project: Project) -> RunSpec:
                 )
                 % {"location": location},
             )
-    refuse_foreign_runs(project, document)
+    refuse_foreign_runs(project, spec)
     for dotted in settings.STUDIO_RUN_CHECKS:
-        import_string(dotted)(project, document)
-    return spec
+        import_string(dotted)(project, spec)

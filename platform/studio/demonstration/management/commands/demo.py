@@ -12,17 +12,15 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.urls import reverse
 
-from pipeline.contracts.codec import digest
-from pipeline.contracts.specs import parse_spec
 from pipeline.errors import PipelineError
 from studio.accounts.models import Project, User
 from studio.demonstration.accounts import demonstration_project
 from studio.demonstration.data import start_missing_imports
 from studio.demonstration.progress import PlanFollower
-from studio.launch.method import method_document
+from studio.launch.method import method_plan
+from studio.runs.documents import plan_document
 from studio.runs.models import Plan, Run
 from studio.runs.paths import attempt_dir
-from studio.runs.plans import plan_spec
 from studio.runs.querysets import RunQuerySet
 from studio.runs.services import plan_create, plan_restart
 from studio.runs.states import RunState
@@ -99,7 +97,7 @@ class Command(BaseCommand):
     def _conclude(self, plan: Plan, url: str) -> bool:
         """The results stand in the terminal and in `<data dir>/demo/`; False if a step failed."""
         runs = {run.step_id: run for run in plan.runs.current_steps().defer("spec", "report")}
-        steps = {step.id: runs[step.id] for step in plan_spec(plan).steps}
+        steps = {step.id: runs[step.id] for step in plan_document(plan).spec.steps}
         failed = [step_id for step_id, run in steps.items() if run.state != RunState.SUCCEEDED]
         if failed:
             self._say(f"Not succeeded: {', '.join(failed)}. Started again, these go on.")
@@ -146,8 +144,8 @@ def _pipeline_demo(*arguments: str, quiet: bool = False) -> str:
 
 def _plan(project: Project, actor: User, *, base_path: Path, lang: str, budget: str) -> Plan:
     """The recipe's plan: the one begun before, if base model and data are the same."""
-    document = method_document(project, base_path=str(base_path), lang=lang, budget=budget)
-    key = f"demo-{digest(parse_spec(document))}"
+    document = method_plan(project, base_path=str(base_path), lang=lang, budget=budget)
+    key = f"demo-{document.digest}"
     plan = plan_create(project=project, actor=actor, spec=document, idempotency_key=key)
     plan_restart(plan=plan, actor=actor)
     return plan
