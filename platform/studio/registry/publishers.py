@@ -34,6 +34,7 @@ def publish_checkpoint(run: Run, report: Report) -> None:
         for role, reference in _parent_references(run.spec, report)
     ]
     facts = output.facts or {}
+    num_parameters = facts.get("num_parameters")
     path = attempt_dir(run.pk, run.attempt) / output.path
     checkpoint = Checkpoint.objects.create(
         project_id=run.project_id,
@@ -42,7 +43,7 @@ def publish_checkpoint(run: Run, report: Report) -> None:
         path=stored_path(path),
         digest=output.digest or "",
         facts=facts,
-        num_parameters=facts.get("num_parameters"),
+        num_parameters=num_parameters if isinstance(num_parameters, int) else None,
         run=run,
         attempt=run.attempt,
         created_by_id=run.created_by_id,

@@ -1,7 +1,7 @@
 """A run, its attempts, its events, and the plan it may belong to.
 
 The database owns a run: a worker holds it only through the attempt number it was given by `claim`,
-and every later write names that number. `lifecycle.py` is what workers call, `services.py` what
+and every later write names that number. `lifecycle` is what workers call, `services.py` what
 people call; both move a run only through `transitions.move`.
 """
 

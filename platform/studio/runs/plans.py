@@ -5,12 +5,12 @@ from uuid import UUID
 from pipeline.contracts.documents import spec_document
 from pipeline.contracts.kinds import RunSpec
 from pipeline.contracts.plans import resolve_references
-from pipeline.contracts.reports import stored_report
 from pipeline.contracts.specs import Gate
 from pipeline.errors import SpecError
 from studio.runs.documents import plan_document, run_document, stored_columns
 from studio.runs.models import Plan, Run
 from studio.runs.paths import attempt_dir
+from studio.runs.reports import run_report
 from studio.runs.states import RunState
 from studio.runs.transitions import enqueue, move
 
@@ -67,6 +67,7 @@ def _resolved(run: Run, needed: list[Run]) -> RunSpec:
     outputs = {}
     for other in Run.objects.filter(pk__in=[run.pk for run in needed]):
         directory = attempt_dir(other.pk, other.attempt)
-        for name, output in stored_report(other.report).outputs.items():
+        report = run_report(other)
+        for name, output in (report.outputs if report else {}).items():
             outputs[other.step_id, name] = (str(directory / output.path), output.digest)
     return resolve_references(run_document(run).spec, outputs)

@@ -1,0 +1,97 @@
+"""A run is claimed as a new attempt, and held by renewing its lease."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Coalesce, Now
+
+from studio.runs.lifecycle.fence import held
+from studio.runs.lifecycle.losses import slot_abandon
+from studio.runs.models import Attempt, Outbox, Run
+from studio.runs.states import AttemptState, RunState
+from studio.runs.transitions import db_time_after, move
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Claim:
+    """The right to execute one attempt of a run, for as long as its lease is renewed."""
+
+    run_id: UUID
+    attempt: int
+    kind: str
+    queue: str
+    spec: dict[str, object]
+    spec_digest: str
+    earlier_attempts: tuple[tuple[UUID, int], ...]
+    """(run id, attempt) whose checkpoints may be resumed from, newest first."""
+
+
+def claim(run_id: UUID, *, slot: str, queue: str) -> Claim | None:
+    """The run is running as a new attempt on `slot`, or None if it was not there to be claimed.
+
+    The caller holds the slot's file lock. Whatever the database still shows as living there died
+    with the process that held the lock before, and is given up first.
+    """
+    with transaction.atomic():
+        slot_abandon(slot)
+        claimed = move(
+            Run.objects.filter(
+                pk=run_id,
+                queue=queue,
+                cancel_requested_at=None,
+                num_lost__lt=F("max_attempts"),
+            ),
+            RunState.RUNNING,
+            attempt=F("attempt") + 1,
+            owner=slot,
+            lease_expires_at=db_time_after(settings.STUDIO_LEASE_SECONDS),
+            started_at=Coalesce("started_at", Now()),
+        )
+        if not claimed:
+            return None
+        run = Run.objects.defer("report").get(pk=run_id)
+        Outbox.objects.filter(run=run).delete()
+        Attempt.objects.create(run=run, number=run.attempt, worker=slot)
+        return Claim(
+            run_id=run.pk,
+            attempt=run.attempt,
+            kind=run.kind,
+            queue=run.queue,
+            spec=run.spec,
+            spec_digest=run.spec_digest,
+            earlier_attempts=_earlier_attempts(run),
+        )
+
+
+def attempt_started(run_id: UUID, attempt: int, *, pid: int, resumed_from: str) -> bool:
+    """The attempt's child process exists; False when fenced."""
+    updated = Attempt.objects.filter(
+        run_id=run_id, number=attempt, state=AttemptState.STARTING
+    ).update(state=AttemptState.RUNNING, pid=pid, resumed_from=resumed_from)
+    return updated == 1
+
+
+def renew(run_id: UUID, attempt: int) -> bool:
+    """The lease ends one full term from now; False when fenced."""
+    lease_expires_at = db_time_after(settings.STUDIO_LEASE_SECONDS)
+    return held(run_id, attempt).update(lease_expires_at=lease_expires_at) == 1
+
+
+def is_cancel_requested(run_id: UUID, attempt: int) -> bool:
+    """A person asked for the end of the run that the attempt holds."""
+    return held(run_id, attempt).filter(state=RunState.CANCELLING).exists()
+
+
+def _earlier_attempts(run: Run) -> tuple[tuple[UUID, int], ...]:
+    """Those of this run, then those of the ended runs it continues."""
+    found: list[tuple[UUID, int]] = []
+    current: Run | None = run
+    newest = run.attempt - 1
+    while current is not None:
+        found.extend((current.pk, number) for number in range(newest, 0, -1))
+        current = current.continues
+        newest = current.attempt if current is not None else 0
+    return tuple(found)
