@@ -103,7 +103,6 @@ class Group(Part):
     parts: list[Part] = field(default_factory=list)
     is_optional: bool = False
     title: str = ""
-    is_group: bool = True
 
     def form_fields(self) -> Iterator[tuple[str, forms.Field]]:
         for part in self.parts:

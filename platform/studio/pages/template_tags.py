@@ -25,11 +25,8 @@ _STATES = {
     "stopped": (_("stopped"), "secondary", "hand-stop"),
     "lost": (_("lost"), "warning", "alert-triangle"),
     "waiting": (_("waiting"), "secondary", "clock"),
-    "skipped": (_("skipped"), "secondary", "minus"),
     "active": (_("active"), "success", "check"),
     "disabled": (_("disabled"), "secondary", "lock"),
-    "passed": (_("passed"), "success", "check"),
-    "inconclusive": (_("inconclusive"), "warning", "alert-triangle"),
 }
 
 _WIDGET_CLASSES: tuple[tuple[type[forms.Widget], str], ...] = (

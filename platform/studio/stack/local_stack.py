@@ -68,10 +68,6 @@ class LocalStack:
         """A signal asked for the end."""
         return self._num_signals > 0
 
-    def process_ids(self) -> dict[str, int]:
-        """Process id of each service that runs, by name."""
-        return {process.name: process.pid for process in self._all() if process.pid is not None}
-
     def __enter__(self) -> Self:
         """Everything runs and the web server answers.
 

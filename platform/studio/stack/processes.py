@@ -36,11 +36,6 @@ class ManagedProcess:
         self._started = 0.0
         self._delay = 0.0
 
-    @property
-    def pid(self) -> int | None:
-        """Process id, which is also that of its process group; None while it does not run."""
-        return None if self._process is None else self._process.pid
-
     def start(self) -> None:
         """The command runs. Its output is added to `<log dir>/<name>.log`."""
         guard = [sys.executable, "-S", "-E", str(EXEC_CHILD), str(os.getpid())]
