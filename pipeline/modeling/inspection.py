@@ -9,7 +9,9 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
+
+from pydantic import JsonValue
 
 from pipeline.errors import ModelError
 from pipeline.modeling.gguf_header import read_gguf_header
@@ -70,11 +72,11 @@ class ModelFacts:
     def size_bytes(self) -> int:
         return sum(file.size_bytes for file in self.files)
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, JsonValue]:
         """The facts as JSON values, without the path, which is nobody's but this machine's."""
         facts = asdict(self)
         del facts["path"]
-        return facts
+        return {**facts, "files": list(facts["files"])}
 
 
 def inspect_model_directory(path: Path) -> ModelFacts:

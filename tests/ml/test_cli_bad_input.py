@@ -227,7 +227,12 @@ def test_a_gpu_that_is_not_there(tmp_path, capsys, model_dir, monkeypatch, kind)
             "base": model,
             "text_overlap": {"dataset": questions},
         },
-        "speculative_decode": lambda: {"target": model, "prompts": questions, "num_prompts": 1},
+        "speculative_decode": lambda: {
+            "target": model,
+            "arms": [{"method": "ngram"}],
+            "prompts": questions,
+            "num_prompts": 1,
+        },
     }[kind]() | {"kind": kind, "device": "cuda"}
     status, error, run_dir = run(tmp_path, spec, capsys)
     assert (status, "error[spec.device_unavailable]" in error) == (2, True), error
