@@ -99,7 +99,6 @@ Payload = Annotated[
     | RunFailed,
     Field(discriminator="kind"),
 ]
-TERMINAL_KINDS = frozenset({"RunSucceeded", "RunStopped", "RunFailed"})
 
 
 class Event(Contract):

@@ -291,18 +291,6 @@ class RowError:
         """What to do, in English."""
         return ROW_ERROR_TEXTS[self.code].hint.format_map(self.template_params)
 
-    def to_json(self) -> dict[str, object]:
-        """The error as the upload report stores it."""
-        return {
-            "code": self.code,
-            "line": self.line,
-            "column": self.column,
-            "params": self.template_params,
-            "value_excerpt": self.value_excerpt,
-            "message": self.message,
-            "hint": self.hint,
-        }
-
 
 def excerpt(value: object) -> str:
     """`value` as at most 80 printable characters, safe for logs and pages.

@@ -5,6 +5,7 @@ import json
 import string
 import tracemalloc
 import zipfile
+from dataclasses import asdict
 from pathlib import Path
 
 import openpyxl
@@ -35,7 +36,7 @@ def errors_of(path: Path, kind: str = "domain_test", **options: object) -> list[
         assert error.message
         assert error.hint
         assert "{" not in error.message.replace("{", "", error.value_excerpt.count("{") + 1)
-        json.dumps(error.to_json())
+        json.dumps(asdict(error))
     return errors
 
 
