@@ -1,7 +1,7 @@
 """What a recipe is given besides its spec: where to write, how to report, when to stop.
 
 A recipe is a function `run(spec, context) -> RecipeResult`. The outermost frame,
-`pipeline.__main__`, writes the first and the terminal event; a recipe writes those between.
+`pipeline.run_command`, writes the first and the terminal event; a recipe writes those between.
 """
 
 import os
@@ -121,7 +121,7 @@ class StopFlag:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RecipeResult:
-    """What a recipe found; `pipeline.__main__` adds the environment and writes `report.json`."""
+    """What a recipe found; `pipeline.run_command` adds the environment and writes `report.json`."""
 
     results: Results
     outputs: dict[str, Path] = field(default_factory=dict)
