@@ -6,7 +6,7 @@ from pydantic import Field
 
 from pipeline.contracts.base import Contract
 from pipeline.contracts.fields import Fraction, PositiveInt
-from pipeline.contracts.references import InstructionRef, Reference
+from pipeline.contracts.references import InstructionRef, Reference, TeacherCacheRef
 from pipeline.contracts.training_specs import BatchSettings, OptimizerSettings, TrainingSpecBase
 
 
@@ -46,7 +46,7 @@ class LogitDistillSpec(TrainingSpecBase):
     target: Reference
     objective: Literal["forward_kl", "ce_target_text", "ce_gold"] = "forward_kl"
     answers: TargetAnswers
-    teacher_cache: Reference | None = None
+    teacher_cache: TeacherCacheRef | None = None
     """A cache another run wrote for the same target and `answers`; None writes one."""
     draft: DraftArchitecture = DraftArchitecture()
     num_epochs: PositiveInt = 8

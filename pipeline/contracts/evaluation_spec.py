@@ -6,7 +6,14 @@ from pydantic import Field, model_validator
 
 from pipeline.contracts.base import Contract, SpecBase
 from pipeline.contracts.fields import DeviceName, DtypeName, EngineName, PositiveInt
-from pipeline.contracts.references import CorpusRef, DomainTestRef, MultipleChoiceRef, Reference
+from pipeline.contracts.references import (
+    CorpusRef,
+    DomainTestRef,
+    GaugeTextsRef,
+    MultipleChoiceRef,
+    Reference,
+    SamplesRef,
+)
 
 
 class TextOverlapSettings(Contract):
@@ -31,7 +38,7 @@ class GaugeSettings(Contract):
     """Bits per byte and KL(base || model) on text sampled from the base with frozen prompts."""
 
     prompts: CorpusRef
-    texts: Reference | None = None
+    texts: GaugeTextsRef | None = None
     """Texts an earlier evaluation sampled (its output `gauge_texts`); None samples them now."""
     num_samples: PositiveInt = 8
     num_prompt_tokens: PositiveInt = 16
@@ -45,7 +52,7 @@ class EvaluateSpec(SpecBase):
     model: Reference
     base: Reference
     """The model whose general ability must be kept; may be `model` itself."""
-    baseline: Reference | None = None
+    baseline: SamplesRef | None = None
     """`samples.parquet` of an evaluation of `base` on the same items (its output `samples`)."""
     text_overlap: TextOverlapSettings | None = None
     general_ability: GeneralAbilitySettings | None = None

@@ -1,6 +1,6 @@
 """How a run names what it reads: files by path and digest, or another step's output in a plan."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -16,6 +16,8 @@ Scalar = str | int | bool
 class Reference(Contract):
     """A path on this machine, or `from_step` + `output` inside a plan. Exactly one of the two."""
 
+    takes: ClassVar[str] = "model"
+    """Name of the output, of an earlier run, that belongs here; forms offer those."""
     path: str | None = Field(default=None, min_length=1)
     from_step: StepId | None = None
     output: str = Field(default="model", pattern=r"^[a-z][a-z0-9_]*$")
@@ -41,6 +43,24 @@ class Reference(Contract):
         return self.path
 
 
+class SamplesRef(Reference):
+    """Per-sample results of an evaluation."""
+
+    takes: ClassVar[str] = "samples"
+
+
+class GaugeTextsRef(Reference):
+    """Texts that an evaluation sampled from the base."""
+
+    takes: ClassVar[str] = "gauge_texts"
+
+
+class TeacherCacheRef(Reference):
+    """Answers of a target with their log-probabilities, as a distillation stored them."""
+
+    takes: ClassVar[str] = "teacher_cache"
+
+
 class RowFilter(Contract):
     """Keep rows whose field has one of the values; `keep=False` keeps the others.
 
@@ -56,6 +76,7 @@ class RowFilter(Contract):
 class DatasetRef(Reference):
     """A data file and which of its rows to use."""
 
+    takes: ClassVar[str] = "dataset"
     kind: DatasetKind
     output: str = Field(default="dataset", pattern=r"^[a-z][a-z0-9_]*$")
     encoding: Literal["utf-8", "gb18030"] = "utf-8"

@@ -26,9 +26,12 @@ from pipeline.contracts.kinds import RunSpec
 from pipeline.contracts.references import (
     CorpusRef,
     DomainTestRef,
+    GaugeTextsRef,
     InstructionRef,
     MultipleChoiceRef,
     Reference,
+    SamplesRef,
+    TeacherCacheRef,
 )
 from pipeline.contracts.specs import Gate, PlanSpec, PlanStep
 from pipeline.contracts.training_specs import (
@@ -194,7 +197,7 @@ def _drafts(
         draft=DraftArchitecture(hidden_size=budget.draft_hidden_size),
         batch=BatchSettings(max_seq_length=budget.max_seq_length),
     )
-    cache = Reference(from_step="distill", output="teacher_cache")
+    cache = TeacherCacheRef(from_step="distill", output="teacher_cache")
     return {
         "distill": distilled,
         "draft_target_text": distilled.model_copy(
@@ -274,11 +277,11 @@ def _evaluation(
 def _compared(evaluation: EvaluateSpec, model: Reference) -> EvaluateSpec:
     """The same measurements of `model`, compared with the base's on the same items."""
     assert evaluation.gauge is not None  # noqa: S101 (`_evaluation` asks for it)
-    texts = Reference(from_step="evaluate_base", output="gauge_texts")
+    texts = GaugeTextsRef(from_step="evaluate_base", output="gauge_texts")
     return evaluation.model_copy(
         update={
             "model": model,
-            "baseline": Reference(from_step="evaluate_base", output="samples"),
+            "baseline": SamplesRef(from_step="evaluate_base", output="samples"),
             "gauge": evaluation.gauge.model_copy(update={"texts": texts}),
         }
     )

@@ -23,8 +23,6 @@ from studio.runs.paths import attempt_dir
 from studio.runs.states import RunState
 
 MAX_CHOICES = 200
-OUTPUT_NAMES = {"baseline": "samples", "texts": "gauge_texts", "teacher_cache": "teacher_cache"}
-"""Field of a spec -> the output of a run that belongs there; `model` everywhere else."""
 EXAMPLES_DIR = settings.ROOT / "examples" / "soae_demo"
 EXAMPLE_KINDS = {
     "corpus_domain": "corpus",
@@ -74,11 +72,8 @@ class ProjectChoices:
         return [choice for choice in self._datasets if choice.kind in kinds]
 
     def outputs(self, name: str) -> list[Choice]:
-        """What finished runs left under one of `OUTPUT_NAMES`; for `model` the checkpoints."""
-        if name == "model":
-            found = self._checkpoints
-        else:
-            found = [choice for output, choice in self._outputs if output == name]
+        """What finished runs left under this name; for `model` the project's checkpoints."""
+        found = self._checkpoints if name == "model" else self._stored(name)
         known = {choice.path for choice in found}
         if name == "model":
             prepared = [choice for choice in self._base_models if choice.path not in known]
@@ -111,29 +106,24 @@ class ProjectChoices:
         known = {choice.path for choice in found}
         return found + [c for c in self._kept if c.kind and c.path not in known]
 
-    @cached_property
-    def _outputs(self) -> list[tuple[str, Choice]]:
+    def _stored(self, name: str) -> list[Choice]:
         runs = (
             Run.objects.filter(
                 project=self._project,
                 state=RunState.SUCCEEDED,
-                report__outputs__has_any_keys=list(OUTPUT_NAMES.values()),
+                report__outputs__has_key=name,
             )
             .order_by("-finished_at")
-            .values_list("pk", "attempt", "name", "kind", "report__outputs")[:MAX_CHOICES]
+            .values_list("pk", "attempt", "name", "kind", f"report__outputs__{name}")[:MAX_CHOICES]
         )
         return [
-            (
-                name,
-                Choice(
-                    token=f"run:{pk}:{name}",
-                    label=f"{run_name} ({kind_label(kind)}, {str(pk)[:8]})",
-                    path=attempt_dir(pk, attempt) / output["path"],
-                    digest=output.get("digest"),
-                ),
+            Choice(
+                token=f"run:{pk}:{name}",
+                label=f"{run_name} ({kind_label(kind)}, {str(pk)[:8]})",
+                path=attempt_dir(pk, attempt) / output["path"],
+                digest=output.get("digest"),
             )
-            for pk, attempt, run_name, kind, outputs in runs
-            for name, output in (outputs or {}).items()
+            for pk, attempt, run_name, kind, output in runs
         ]
 
     @cached_property

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from pipeline.contracts.references import DatasetRef, Reference
-from studio.launch.choices import OUTPUT_NAMES, Choice, ProjectChoices
+from studio.launch.choices import Choice, ProjectChoices
 from studio.launch.fields import field_label, field_name, lines_field, scalar_field, scalar_value
 from studio.launch.labels import CHOICE_LABELS
 from studio.launch.parts import (
@@ -62,7 +62,7 @@ class PartBuilder:
         if isinstance(annotation, type) and issubclass(annotation, DatasetRef):
             return self._dataset(annotation, path, value, is_required=is_needed and not in_row)
         if isinstance(annotation, type) and issubclass(annotation, Reference):
-            choices = self._choices.outputs(OUTPUT_NAMES.get(field_name(path), "model"))
+            choices = self._choices.outputs(annotation.takes)
             return self._input(path, choices, value, is_required=is_needed and not in_row)
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             group = self.model(annotation, path, value or {}, in_row=in_row or is_optional)

@@ -1,21 +1,33 @@
 """A succeeded run's model becomes a checkpoint, in the transaction in which the run succeeds."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from django.db.models import Q
 from django.urls import reverse
 
+from pipeline.contracts.kinds import RunSpec
+from pipeline.contracts.references import Reference
 from pipeline.contracts.reports import Report
 from studio.accounts.audit import audit_record
 from studio.registry.models import BASE, Checkpoint, CheckpointParent, stored_path
+from studio.runs.documents import run_document
 from studio.runs.kinds import KINDS
 from studio.runs.models import Run
 from studio.runs.paths import attempt_dir
 
 PARENT_FIELDS = ("model", "target")
 """Fields of a spec that name the model a new one is made from."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parent:
+    """A model that a spec names under `role`; the digest is empty where nobody knows it."""
+
+    role: str
+    path: Path
+    digest: str
 
 
 def publish_checkpoint(run: Run, report: Report) -> None:
@@ -30,8 +42,8 @@ def publish_checkpoint(run: Run, report: Report) -> None:
         return
     # Parents first: a parent's id is always below its child's.
     parents = [
-        (role, _known_checkpoint(run, reference) or _register_base(run, reference))
-        for role, reference in _parent_references(run.spec, report)
+        (parent.role, _known_checkpoint(run, parent) or _register_base(run, parent))
+        for parent in _parents(run_document(run).spec, report)
     ]
     facts = output.facts or {}
     num_parameters = facts.get("num_parameters")
@@ -70,35 +82,32 @@ def checkpoint_page(run: Run, report: Report) -> dict[str, str]:
     return {"model": reverse("registry:checkpoint", args=[checkpoint.project.slug, checkpoint.pk])}
 
 
-def _parent_references(
-    spec: Mapping[str, Any], report: Report
-) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _parents(spec: RunSpec, report: Report) -> Iterator[Parent]:
     """Each parent with the digest that the spec asked for, or that the run found."""
     for role in PARENT_FIELDS:
-        reference = spec.get(role)
-        if isinstance(reference, Mapping) and reference.get("path"):
-            digest = reference.get("digest") or report.inputs.get(role)
-            yield role, {"path": reference["path"], "digest": digest}
+        reference = getattr(spec, role, None)
+        if isinstance(reference, Reference) and reference.path is not None:
+            digest = reference.digest or report.inputs.get(role, "")
+            yield Parent(role=role, path=Path(reference.path), digest=digest)
 
 
-def _known_checkpoint(run: Run, reference: Mapping[str, Any]) -> Checkpoint | None:
+def _known_checkpoint(run: Run, parent: Parent) -> Checkpoint | None:
     """By its path, else by its digest: the same content may have been imported twice."""
-    same = Q(path=stored_path(Path(reference["path"])))
-    if reference.get("digest"):
-        same |= Q(digest=reference["digest"])
+    same = Q(path=stored_path(parent.path))
+    if parent.digest:
+        same |= Q(digest=parent.digest)
     found = list(Checkpoint.objects.filter(same, project_id=run.project_id).order_by("pk"))
-    by_path = [one for one in found if one.path == stored_path(Path(reference["path"]))]
+    by_path = [one for one in found if one.path == stored_path(parent.path)]
     return next(iter(by_path or found), None)
 
 
-def _register_base(run: Run, reference: Mapping[str, Any]) -> Checkpoint:
-    path = Path(reference["path"])
+def _register_base(run: Run, parent: Parent) -> Checkpoint:
     checkpoint = Checkpoint.objects.create(
         project_id=run.project_id,
-        name=path.name,
+        name=parent.path.name,
         kind=BASE.name,
-        path=stored_path(path),
-        digest=reference.get("digest") or "",
+        path=stored_path(parent.path),
+        digest=parent.digest,
         created_by_id=run.created_by_id,
     )
     audit_record(actor=run.created_by, action="checkpoint.register", target=checkpoint)
