@@ -15,6 +15,7 @@ import gguf
 import numpy as np
 import pytest
 
+from pipeline.contracts.reports import Output
 from pipeline.errors import ModelError
 from pipeline.modeling.gguf_header import MAX_ARRAY_ITEMS, TENSOR_TYPES, read_gguf_header
 from pipeline.modeling.inspection import inspect_model_directory
@@ -63,6 +64,12 @@ class Canary:
 
     def __reduce__(self):
         return (Path.touch, (self.path,))
+
+
+def test_facts_go_into_a_report_as_they_are(model):
+    facts = inspect_model_directory(model).describe()
+    output = Output(path="model", digest="0" * 64, facts=facts)
+    assert Output.parse(output.model_dump_json()) == output
 
 
 def test_facts_of_a_good_directory(model):
