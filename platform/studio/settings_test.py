@@ -5,13 +5,16 @@ import os
 import shutil
 import tempfile
 
-# Children that a test starts inherit the folder; only the process that made it removes it.
-if "STUDIO_TEST_DATA_DIR" not in os.environ:
-    os.environ["STUDIO_TEST_DATA_DIR"] = tempfile.mkdtemp(prefix="studio-tests-")
-    atexit.register(shutil.rmtree, os.environ["STUDIO_TEST_DATA_DIR"], ignore_errors=True)
-os.environ["STUDIO_DATA_DIR"] = os.environ["STUDIO_TEST_DATA_DIR"]
+# Children that a test starts inherit the folder; only the process that made it removes it. Each
+# worker of a parallel run has a folder of its own beside the one of the process that leads them.
+VARIABLE = "STUDIO_TEST_DATA_DIR_" + os.environ.get("PYTEST_XDIST_WORKER", "main")
+if VARIABLE not in os.environ:
+    os.environ[VARIABLE] = tempfile.mkdtemp(prefix="studio-tests-")
+    atexit.register(shutil.rmtree, os.environ[VARIABLE], ignore_errors=True)
+os.environ["STUDIO_DATA_DIR"] = os.environ[VARIABLE]
 
-from studio.settings import *  # noqa: F403 (after the environment is set)
+# ruff: noqa: E402 (settings are read after the environment is set)
+from studio.settings import *  # noqa: F403
 from studio.settings import DATABASES, STUDIO_DATA_DIR
 
 # Argon2 is slow on purpose; a suite that signs in two hundred times need not be.
