@@ -2,7 +2,7 @@
 
     python -m pipeline run SPEC.json --run-dir DIR     execute a run or a plan
     python -m pipeline validate SPEC.json              check it without running
-    python -m pipeline schema                          JSON Schema of every spec
+    python -m pipeline schema [--markdown]             JSON Schema of every spec
 
 Exit status: 0 succeeded, 75 stopped at a checkpoint on request (run it again to go on), 2 a wrong
 spec, others failed; `docs/errors.md` lists them. The error's code is in the last event and on
@@ -22,6 +22,7 @@ from pipeline.contracts.specs import AnySpec, PlanSpec, spec_schema
 from pipeline.errors import PipelineError, SpecError
 from pipeline.launch import require_one_process
 from pipeline.run_command import execute_run
+from pipeline.spec_page import spec_page
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -54,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     validate.add_argument("spec", type=Path)
     validate.set_defaults(command=_validate_command)
     schema = commands.add_parser("schema", help="JSON Schema of every spec")
+    schema.add_argument("--markdown", action="store_true", help="docs/specs.md instead")
     schema.set_defaults(command=_schema_command)
     return parser
 
@@ -75,8 +77,11 @@ def _validate_command(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _schema_command(_arguments: argparse.Namespace) -> int:
-    print(json.dumps(spec_schema(), indent=2, ensure_ascii=False))
+def _schema_command(arguments: argparse.Namespace) -> int:
+    if arguments.markdown:
+        print(spec_page(), end="")
+    else:
+        print(json.dumps(spec_schema(), indent=2, ensure_ascii=False))
     return 0
 
 
