@@ -2,16 +2,21 @@
 
 import json
 from pathlib import Path
+from typing import Annotated, Literal
 
 import pytest
 from django.urls import reverse
 from django.utils import timezone
+from pydantic import Field
 
+from pipeline.contracts.base import SpecBase
+from pipeline.contracts.decoding_spec import ArmBase, DraftModelArm
 from pipeline.contracts.specs import parse_run_spec
 from studio.accounts.models import Role
 from studio.launch.choices import ProjectChoices
 from studio.launch.forms import SpecForm
 from studio.launch.labels import FIELD_LABELS
+from studio.launch.part_builder import PartBuilder
 from studio.registry.models import Checkpoint
 from studio.runs.kinds import KINDS
 from studio.runs.models import Plan, Run
@@ -229,6 +234,26 @@ def test_error_of_an_arm_stands_at_its_field(
     assert Run.objects.count() == 0
 
 
+def test_new_alternative_needs_no_change_of_the_form(project) -> None:
+    """What the contract adds to a union is offered under its own names until it has labels."""
+
+    class ToyArm(ArmBase):
+        method: Literal["toy_method"] = "toy_method"
+        look_back: int = 4
+
+    class ToySpec(SpecBase):
+        kind: Literal["toy"] = "toy"
+        arms: tuple[Annotated[DraftModelArm | ToyArm, Field(discriminator="method")], ...]
+
+    stored = {"arms": [{"method": "toy_method", "name": "toy", "look_back": 7}]}
+    root = PartBuilder(ProjectChoices(project)).model(ToySpec, "", stored)
+    fields = dict(root.form_fields())
+    assert ("toy_method", "toy_method") in fields["arms.0.method"].choices
+    assert fields["arms.0.look_back"].label == "look back"
+    cleaned = {name: field.initial for name, field in fields.items()}
+    assert root.read(cleaned, "", {})["arms"] == stored["arms"]
+
+
 def test_form_filled_from_a_run_of_an_earlier_version(client, factories, engineer, project) -> None:
     golden = Path(__file__).parents[1] / "contract/golden/v1/speculative_decode.spec.json"
     run = factories.make_run(project, engineer)
@@ -354,3 +379,8 @@ def test_whole_method_is_one_plan_made_by_the_program(
     assert prompts["path"] == str(version.rows_path)
     assert prompts["where"][0]["field"] == "meta.doc_id"
     assert plan.runs.filter(state="queued").exists()
+
+
+def test_navigation_says_that_one_is_at_the_runs(client, engineer, project) -> None:
+    for page in ("/p/alpha/runs/launch/", "/p/alpha/runs/recipe/", "/p/alpha/runs/plans/"):
+        assert '<a href="/p/alpha/runs/" aria-current="page">' in client.get(page).content.decode()

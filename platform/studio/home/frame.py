@@ -1,10 +1,9 @@
 """What the frame around every page shows: navigation, project switcher, language and theme."""
 
 from dataclasses import dataclass
-from functools import cache
 
 from django.http import HttpRequest
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils.functional import SimpleLazyObject
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
@@ -22,6 +21,8 @@ _ENTRIES = (
     ("accounts", "members", _("Members"), "users", ()),
     ("accounts", "audit", _("Audit"), "list-details", (Role.ADMIN,)),
 )
+# Pages without an entry of their own, and the entry they are reached from.
+_SECTIONS = {"launch": "runs"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,22 +54,14 @@ def navigation(request: HttpRequest, project: Project) -> list[NavigationEntry]:
     """The pages of `project` that the sender's role may open."""
     match = request.resolver_match
     here = (match.namespace, match.url_name) if match else ("", "")
+    section = _SECTIONS.get(here[0], here[0])
     return [
         NavigationEntry(
             label=str(label),
             icon=icon,
             url=reverse(f"{namespace}:{page}", args=[project.slug]),
-            is_current=here == (namespace, page) or (page == "index" and here[0] == namespace),
+            is_current=here == (namespace, page) or (page == "index" and section == namespace),
         )
         for namespace, page, label, icon, roles in _ENTRIES
-        if (not roles or getattr(request, "role", None) in roles) and _exists(namespace, page)
+        if not roles or getattr(request, "role", None) in roles
     ]
-
-
-@cache
-def _exists(namespace: str, page: str) -> bool:
-    try:
-        reverse(f"{namespace}:{page}", args=["any"])
-    except NoReverseMatch:
-        return False
-    return True

@@ -1,4 +1,4 @@
-"""The whole recipe on the platform, from nothing: `make demo`."""
+"""The whole method on the platform, from nothing: `make demo`."""
 
 import subprocess
 import sys
@@ -33,7 +33,7 @@ STOPPED = 75
 
 class Command(BaseCommand):
     help = (
-        "Start everything, make the demonstration project, run the recipe in it and keep the "
+        "Start everything, make the demonstration project, run the whole method in it and keep the "
         "platform up; started again it goes on where it was."
     )
 
@@ -143,7 +143,7 @@ def _pipeline_demo(*arguments: str, quiet: bool = False) -> str:
 
 
 def _plan(project: Project, actor: User, *, base_path: Path, lang: str, budget: str) -> Plan:
-    """The recipe's plan: the one begun before, if base model and data are the same."""
+    """The method's plan: the one begun before, if base model and data are the same."""
     document = method_plan(project, base_path=str(base_path), lang=lang, budget=budget)
     key = f"demo-{document.digest}"
     plan = plan_create(project=project, actor=actor, spec=document, idempotency_key=key)
