@@ -1,6 +1,6 @@
 """How tests run beside each other, and fixtures for those that use the database or the web."""
 
-import importlib.util
+import importlib
 import os
 from pathlib import Path
 from types import ModuleType
@@ -48,8 +48,4 @@ def django_db_setup(django_db_setup: None, django_db_blocker) -> None:
 @pytest.fixture
 def factories(db: None) -> ModuleType:
     """The functions of tests/web/factories.py, which make rows."""
-    path = Path(__file__).parent / "web" / "factories.py"
-    spec = importlib.util.spec_from_file_location("web_factories", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return importlib.import_module("tests.web.factories")

@@ -6,6 +6,7 @@ open every page, so an app that adds addresses adds its objects there.
 
 import functools
 import json
+import os
 import shutil
 import signal
 import tempfile
@@ -110,7 +111,8 @@ def make_import(project, user):
 
 @functools.cache
 def _imported_table():
-    directory = Path(tempfile.mkdtemp(prefix="imported-table-"))
+    # In the folder that goes away with the session.
+    directory = Path(tempfile.mkdtemp(prefix="table-", dir=os.environ["STUDIO_DATA_DIR"]))
     path = directory / "table.csv"
     path.write_text(TABLE)
     spec = {

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from html.parser import HTMLParser
 
 import pytest
+from django.db import transaction
 from django.urls import get_resolver, reverse
 from django.urls.resolvers import URLResolver
 
-from studio.accounts.models import Role
+from studio.accounts.models import Project, Role
 
 EVERYBODY = ("anonymous", "outsider", "expert", "engineer", "reviewer", "admin", "superuser")
 SIGNED_IN = EVERYBODY[1:]
@@ -146,10 +147,28 @@ class MarkupCheck(HTMLParser):
         self.inline += [name for name in attributes if name == "style" or name.startswith("on")]
 
 
+@pytest.fixture(scope="module")
+def samples(django_db_setup, django_db_blocker):
+    """Two projects with a thing for every address, made once: a test's changes are undone."""
+    from tests.web import factories
+
+    everything = transaction.atomic()
+    with django_db_blocker.unblock():
+        everything.__enter__()
+        made = {
+            slug: factories.samples(factories.make_project(slug, slug))
+            for slug in ("sampled", "foreign")
+        }
+    yield made
+    with django_db_blocker.unblock():
+        transaction.set_rollback(True)
+        everything.__exit__(None, None, None)
+
+
 @pytest.fixture
-def visit(client, factories):
+def visit(client, factories, samples):
     """Signs in as a kind of visitor of a project and opens a page."""
-    project = factories.make_project()
+    project = Project.objects.get(slug="sampled")
 
     def visit_page(name: str, visitor: str, **changes: object):
         if visitor == "superuser":
@@ -159,7 +178,7 @@ def visit(client, factories):
             client.force_login(factories.make_user("o", project=elsewhere, role=Role.ADMIN))
         elif visitor != "anonymous":
             client.force_login(factories.make_user("m", project=project, role=Role(visitor)))
-        values = factories.samples(project) | changes
+        values = samples["sampled"] | changes
         url = reverse(name, kwargs={key: values[key] for key in ARGUMENTS[name]})
         return getattr(client, PAGES[name].method)(url)
 
@@ -188,10 +207,9 @@ def test_page_opens_for_whom_it_should(visit, name: str, visitor: str) -> None:
     ],
 )
 @pytest.mark.parametrize("visitor", ["admin", "superuser"])
-def test_things_of_another_project_do_not_exist_here(visit, factories, name, visitor) -> None:
+def test_things_of_another_project_do_not_exist_here(visit, samples, name, visitor) -> None:
     """An object is asked for under another project's address; the superuser may open both."""
-    foreign = factories.samples(factories.make_project("foreign", "Foreign"))
-    del foreign["project"]
+    foreign = {key: value for key, value in samples["foreign"].items() if key != "project"}
     assert visit(name, visitor, **foreign).status_code == 404
 
 
