@@ -154,10 +154,10 @@ def test_heldout_kept_out_by_a_filter_is_measured(files: Path, tmp_path: Path) -
     document = pretrain_document(files, heldout=[{**corpus, "where": [unseen]}])
     document["sources"][0]["dataset"] = {**corpus, "where": [{**unseen, "keep": False}]}
     result, _ = run(document, tmp_path)
-    [heldout] = result.metrics["heldout"]
-    assert heldout["file"] == "corpus.jsonl"
-    assert heldout["before"]["num_tokens"] == heldout["after"]["num_tokens"] > 0
-    assert heldout["before"]["loss"] != heldout["after"]["loss"]
+    [heldout] = result.results.heldout
+    assert heldout.file == "corpus.jsonl"
+    assert heldout.before.num_tokens == heldout.after.num_tokens > 0
+    assert heldout.before.loss != heldout.after.loss
 
 
 def test_many_epochs_are_a_warning(files: Path, tmp_path: Path) -> None:
@@ -186,8 +186,8 @@ def test_cuda_that_is_not_there_is_refused(files: Path, tmp_path: Path) -> None:
 def test_bfloat16_computes_differently_over_float32_weights(files: Path, tmp_path: Path) -> None:
     exact, _ = run(pretrain_document(files), tmp_path / "float32")
     rounded, _ = run(pretrain_document(files, dtype="bfloat16"), tmp_path / "bfloat16")
-    difference = abs(exact.metrics["loss_first"] - rounded.metrics["loss_first"])
-    assert 0 < difference < 0.05 * exact.metrics["loss_first"]
+    difference = abs(exact.results.loss_first - rounded.results.loss_first)
+    assert 0 < difference < 0.05 * exact.results.loss_first
 
 
 def test_cut_conversations_are_a_warning(files: Path, tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_single_stage_trains_as_many_tokens_as_the_stages(files: Path, tmp_path:
     totals = {}
     for mode in ("progressive", "single_stage"):
         result, _ = run(tune_document(files, stages=stages, mode=mode), tmp_path / mode)
-        assert result.metrics["mode"] == mode
-        assert len(result.metrics["stages"]) == (2 if mode == "progressive" else 1)
-        totals[mode] = result.metrics["tokens"]
+        assert result.results.mode == mode
+        assert len(result.results.stages) == (2 if mode == "progressive" else 1)
+        totals[mode] = result.results.tokens
     assert abs(totals["progressive"] - totals["single_stage"]) < 2 * longest
