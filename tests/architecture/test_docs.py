@@ -165,3 +165,10 @@ def test_every_figure_has_one_heading_and_every_heading_figures_that_are_there()
     results = set(get_args(RunResults)) - imports
     expected = {measure.key for measure in MEASURES}.union(*map(figures_of, results))
     assert sorted(documented) == sorted(expected)
+
+
+def test_every_file_that_contributing_names_is_there() -> None:
+    named = re.findall(r"`([\w./*<>]+/[\w./*<>]*)`", (ROOT / "CONTRIBUTING.md").read_text())
+    wanted = {path for path in named if "<" not in path}
+    assert {path for path in wanted if not list(ROOT.glob(path))} == set()
+    assert len(wanted) > 30
