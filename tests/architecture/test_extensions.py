@@ -76,7 +76,7 @@ METRIC = Extension(
     ),
 """,
         ),
-        ("docs/metrics.md", "### is_correct", "### num_answer_characters\n\nA toy.\n\n"),
+        ("docs/metrics.md", "- Keys: `num_answer_tokens`", "- Keys: `num_answer_characters`.\n"),
     ),
 )
 KIND = Extension(
@@ -320,8 +320,8 @@ def extended(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy
 
 
-def in_copy(copy: Path, *command: str) -> None:
-    """The command succeeds in the copy."""
+def in_copy(copy: Path, *command: str) -> str:
+    """What the command printed; it succeeds in the copy."""
     environment = os.environ | {"PYTHONPATH": f"{copy}:{copy / 'platform'}"}
     result = subprocess.run(
         [str(Path(sys.executable).with_name(command[0])), *command[1:]],
@@ -332,6 +332,7 @@ def in_copy(copy: Path, *command: str) -> None:
         check=False,
     )
     assert result.returncode == 0, result.stdout[-4000:] + result.stderr[-2000:]
+    return result.stdout
 
 
 @pytest.mark.slow
@@ -347,7 +348,8 @@ def test_the_touched_files_have_types(extended: Path) -> None:
 
 @pytest.mark.slow
 def test_the_toys_and_the_named_tests_pass(extended: Path) -> None:
-    in_copy(extended, "python", "-m", "pipeline", "schema", "--write")
+    page = in_copy(extended, "python", "-m", "pipeline", "schema", "--markdown")
+    (extended / "docs/specs.md").write_text(page, encoding="utf-8")
     named = [
         name
         for extension in EXTENSIONS
