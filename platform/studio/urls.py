@@ -13,6 +13,7 @@ urlpatterns = [
     path("p/<slug:project>/registry/", include("studio.registry.urls")),
     path("p/<slug:project>/runs/", include("studio.launch.urls")),
     path("p/<slug:project>/runs/", include("studio.runs.urls")),
+    path("p/<slug:project>/evaluations/published/", include("studio.published.urls")),
     path("p/<slug:project>/evaluations/", include("studio.evaluations.urls")),
     path("p/<slug:project>/comparisons/", include("studio.comparisons.urls")),
 ]

@@ -7,7 +7,6 @@ they are computed once for each pair of texts and of files.
 
 import json
 import random
-from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 
@@ -15,19 +14,28 @@ from django.db import transaction
 from django.utils import timezone
 
 from pipeline.contracts.codec import canonical_json, digest
+from pipeline.contracts.decoding_results import (
+    DecodingCosts,
+    LosslessnessCounts,
+    LosslessnessResults,
+    SpeculativeDecodeResults,
+)
+from pipeline.contracts.evaluation_results import EvaluateResults, GaugeResults, RetentionByScore
 from pipeline.contracts.manifest import file_sha256
-from pipeline.contracts.reports import Environment, Output, Report
+from pipeline.contracts.reports import Environment, Output, Report, stored_report
+from pipeline.contracts.samples import MEASURES
 from pipeline.contracts.specs import parse_run_spec
+from pipeline.contracts.training_results import ContinualPretrainResults, CurriculumSftResults
 from pipeline.decoding.base import Completion, SpeculationStats
-from pipeline.decoding.cost_model import DecodingCosts
-from pipeline.decoding.losslessness import Losslessness
 from pipeline.evaluation.decoding_figures import Arm, Measurement, arm_figures
 from pipeline.evaluation.general_ability import DEFINITION as CHOICE_DEFINITION
-from pipeline.evaluation.general_ability import ChoiceResult
-from pipeline.evaluation.generation import text_overlap_metrics
+from pipeline.evaluation.general_ability import ChoiceResult, choice_figures
+from pipeline.evaluation.generation import text_overlap_results
 from pipeline.evaluation.overlap_comparison import compare_overlap
+from pipeline.evaluation.retention_pairs import retention_items
 from pipeline.evaluation.samples import AnswerSample, read_samples, write_samples
-from pipeline.metrics.retention import RetentionItem, measure_retention
+from pipeline.metrics.paired import compare_paired, pair_by_id
+from pipeline.metrics.retention import measure_retention
 from pipeline.metrics.text_overlap import repeated_4gram_rate, score_samples, tokenize
 from studio.registry.publishers import publish_checkpoint
 from studio.runs.models import Plan, Run
@@ -37,6 +45,9 @@ from studio.runs.states import Queue, RunState
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples/soae_demo"
 HOSTILE = '</div><script>alert("x")</script><b onmouseover=alert(1)>国资委</b> & {{ csrf_token }}'
 _COMPARED = {}
+_TRAINED = {"steps": 10, "tokens": 1000, "trained_tokens": 900, "seconds": 2.0,
+            "tokens_per_second": 500.0}  # fmt: skip
+_PHASE = _TRAINED | {"tokens_by_source": {}, "loss_first": 3.0, "loss_last": 1.25}
 ENVIRONMENT = Environment(
     python="3.11.2",
     packages={"torch": "2.13.0", "transformers": "5.19.0"},
@@ -87,9 +98,11 @@ def answer_samples(items, predictions, *, unseen=()):
             prompt="\n".join(part for part in (item["instruction"], item["input"]) if part),
             reference=item["output"],
             answer=prediction,
-            cut_at_cap=len(prediction) > 0.9 * len(item["output"]),
-            repeated_4gram_rate=repeated_4gram_rate(tokenize(prediction)),
-            overlap=scores,
+            scores=scores.columns()
+            | {
+                "cut_at_cap": len(prediction) > 0.9 * len(item["output"]),
+                "repeated_4gram_rate": repeated_4gram_rate(tokenize(prediction)),
+            },
         )
         for item, prediction, scores in zip(items, predictions, overlaps, strict=True)
     ]
@@ -123,7 +136,10 @@ def choices(num_items, *, accuracy, seed=0, categories=("science", "history", "l
 
 
 def make_run(project, user, spec, report_fields, *, name, plan=None, step_id="", outputs=None):
-    """A succeeded run with a report; `outputs` writes files below the attempt's directory."""
+    """A succeeded run with a report; `outputs` writes files below the attempt's directory.
+
+    `report_fields["results"]` may be a function of that directory, called after `outputs`.
+    """
     parsed = parse_run_spec(json.dumps(spec))
     run = Run.objects.create(
         project=project,
@@ -140,14 +156,16 @@ def make_run(project, user, spec, report_fields, *, name, plan=None, step_id="",
     )
     directory = attempt_dir(run.pk, 1)
     directory.mkdir(parents=True, exist_ok=True)
+    written = outputs(directory) if outputs else {}
+    results = report_fields.pop("results")
     report = Report(
-        kind=parsed.kind,
         spec_digest=digest(parsed),
         code_version="a" * 40,
         started_at=timezone.now().isoformat(),
         seconds=1.5,
         environment=ENVIRONMENT,
-        outputs=outputs(directory) if outputs else {},
+        outputs=written,
+        results=results(directory) if callable(results) else results,
         **report_fields,
     )
     run.state, run.report = RunState.SUCCEEDED, json.loads(report.model_dump_json())
@@ -162,16 +180,19 @@ def make_training(project, user, kind, model_digest, *, mode="progressive", **wh
     if kind == "continual_pretrain":
         corpus = {"path": "/data/corpus.jsonl", "kind": "corpus"}
         own = {"num_tokens": 1000, "sources": [{"name": "domain", "dataset": corpus, "weight": 1}]}
+        results = ContinualPretrainResults(**_PHASE, epochs_by_source={}, heldout=())
     else:
         data = {"path": "/data/sft.jsonl", "kind": "conversations"}
         stage = {"name": "expert", "num_tokens": 1000, "datasets": [data]}
         own = {"mode": mode, "stages": [stage]}
+        results = CurriculumSftResults(**_TRAINED, mode=mode, stages=())
     output = {"model": Output(path="checkpoints/step-10", digest=model_digest)}
     run = make_run(
-        project, user, common | own | {"kind": kind}, {}, outputs=lambda _: output, **where
-    )
+        project, user, common | own | {"kind": kind}, {"results": results},
+        outputs=lambda _: output, **where,
+    )  # fmt: skip
     with transaction.atomic():
-        publish_checkpoint(run, Report.parse(json.dumps(run.report)))
+        publish_checkpoint(run, stored_report(run.report))
     return run
 
 
@@ -203,35 +224,28 @@ def make_evaluation(
     if baseline is not None:
         path, content = samples_path(baseline), baseline.report["outputs"]["samples"]["digest"]
         document["baseline"] = {"path": str(path), "output": "samples", "digest": content}
-    metrics = {}
-    if answered:
-        metrics["text_overlap"] = text_overlap_metrics(answered)
-    if chosen:
-        metrics["general_ability"] = {
-            "accuracy": sum(one.is_correct for one in chosen) / len(chosen),
-            "num_correct": sum(one.is_correct for one in chosen),
-            "mean_probability": sum(one.probability for one in chosen) / len(chosen),
-            "chance": 0.25,
-            "n": len(chosen),
-        }
-    if gauge:
-        metrics["gauge"] = {
-            "bits_per_byte": gauge[0],
-            "kl_nats_per_token": gauge[1],
-            "num_texts": 8,
-            "num_tokens": 512,
-            "num_bytes": 2100,
-        }
+    measured = EvaluateResults(
+        text_overlap=text_overlap_results(answered) if answered else None,
+        general_ability=choice_figures(chosen) if chosen else None,
+        gauge=None if gauge is None else GaugeResults(
+            bits_per_byte=gauge[0], kl_nats_per_token=gauge[1], num_texts=8, num_tokens=512,
+            num_bytes=2100,
+        ),
+    )  # fmt: skip
 
     def outputs(directory):
         path = directory / "samples.parquet"
         write_samples(answered, chosen, path)
-        if baseline is not None:
-            metrics.update(_against(samples_path(baseline), path, margin=0.05))
         return {"samples": Output(path="samples.parquet", digest=file_sha256(path))}
 
+    def results(directory):
+        if baseline is None:
+            return measured
+        compared = _against(samples_path(baseline), directory / "samples.parquet", margin=0.05)
+        return measured.model_copy(update=compared)
+
     fields = {
-        "metrics": metrics,
+        "results": results,
         "inputs": {"model": model, "base": base},
         "definitions": {
             "text_overlap": "canonical: rouge-score with our tokenizer, sacrebleu BLEU-4 zh",
@@ -242,6 +256,19 @@ def make_evaluation(
     }
     document |= spec or {}
     return make_run(project, user, document, fields, name=name, outputs=outputs, **where)
+
+
+def paired(baseline, candidate, *, measure, clusters=None):
+    """The pipeline's comparison of one measure, from scores by item id."""
+    shared, num_missing = pair_by_id(baseline, candidate)
+    found = next(one for one in MEASURES if one.key == measure)
+    sides = ({found.column: [side[item] for item in shared]} for side in (baseline, candidate))
+    return compare_paired([found], *sides, clusters=clusters, num_missing=num_missing)[measure]
+
+
+def results_of(run):
+    """What the run's stored report holds."""
+    return stored_report(run.report).results
 
 
 def samples_path(run):
@@ -272,26 +299,26 @@ def make_benchmark(project, user, *, target="2" * 64, is_lossless=True, **where)
         for name in measured
     }
     plain = measured["autoregressive"]
-    gate = Losslessness(
+    gate = LosslessnessCounts(
         is_lossless=is_lossless,
         num_prompts=6,
         num_identical=6 if is_lossless else 4,
         num_near_ties=0,
         largest_gap=None if is_lossless else 0.31,
     )
-    metrics = {
-        "arms": {name: arm_figures(arms[name], measured[name], plain, seed=0) for name in measured},
-        "losslessness": {
-            "is_lossless": is_lossless,
-            "arms": {name: asdict(gate) for name in measured if name != "autoregressive"},
-            "autoregressive_batch_1_vs_8": asdict(gate),
-        },
-        "num_prompts": 6,
-        "num_repeats": 3,
-        "engine": "torch",
-        "interleaved": True,
-        "headline_arm": "distilled",
-    }
+    results = SpeculativeDecodeResults(
+        arms={name: arm_figures(arms[name], measured[name], plain, seed=0) for name in measured},
+        losslessness=LosslessnessResults(
+            is_lossless=is_lossless,
+            arms={name: gate for name in measured if name != "autoregressive"},
+            autoregressive_batch_1_vs_8=gate,
+        ),
+        num_prompts=6,
+        num_repeats=3,
+        engine="torch",
+        interleaved=True,
+        headline_arm="distilled",
+    )
     spec = {
         "kind": "speculative_decode",
         "target": {"path": "/models/t"},
@@ -302,7 +329,7 @@ def make_benchmark(project, user, *, target="2" * 64, is_lossless=True, **where)
         "prompts": {"path": "/data/domain.jsonl", "kind": "domain_test"},
     }
     definition = "decode seconds, median over prompts and repeats, batch 1"
-    fields = {"metrics": json.loads(json.dumps(metrics)), "inputs": {"target": target}}
+    fields = {"results": results, "inputs": {"target": target}}
     return make_run(project, user, spec, fields | {"definitions": {"speedup": definition}}, **where)
 
 
@@ -354,35 +381,18 @@ def _against(baseline, samples, *, margin):
 
 def _compare(baseline, samples, *, margin):
     compared = {}
-    rows = [
-        {row["item_id"]: row for row in read_samples(path, "general_ability")}
-        for path in (baseline, samples)
-    ]
+    rows = [read_samples(path, "general_ability") for path in (baseline, samples)]
     if rows[0] and rows[1]:
-        compared["retention"] = {
-            name: asdict(measure_retention(_retention_items(*rows, score), margin=margin))
-            for name, score in (("accuracy", "is_correct"), ("probability", "probability"))
-        }
-    rows = [
-        {row["item_id"]: row for row in read_samples(path, "text_overlap")}
-        for path in (baseline, samples)
-    ]
+        compared["retention"] = RetentionByScore(
+            **{
+                name: measure_retention(retention_items(*rows, score=score), margin=margin)
+                for name, score in (("accuracy", "is_correct"), ("probability", "probability"))
+            }
+        )
+    rows = [read_samples(path, "text_overlap") for path in (baseline, samples)]
     if rows[0] and rows[1]:
         compared["text_overlap_vs_baseline"] = compare_overlap(*rows)
     return compared
-
-
-def _retention_items(baseline, candidate, score):
-    return [
-        RetentionItem(
-            item_id=item_id,
-            category=(baseline.get(item_id) or candidate[item_id])["category"],
-            base=float(baseline[item_id][score]) if item_id in baseline else None,
-            new=float(candidate[item_id][score]) if item_id in candidate else None,
-            num_choices=4,
-        )
-        for item_id in dict.fromkeys((*baseline, *candidate))
-    ]
 
 
 def _measurement(rng, seconds, survival):

@@ -6,9 +6,10 @@ from html import unescape
 import pytest
 from django.urls import reverse
 
+from pipeline.contracts.estimates import Estimate, PairedFigure
 from studio.accounts.models import Role
-from studio.comparisons.summary import Status, judge_difference
-from studio.evaluations.measures import MEASURES
+from studio.comparisons.statuses import Status, judge_difference
+from studio.measures.labels import MEASURES
 from tests.web import result_factory as results
 
 
@@ -81,16 +82,15 @@ def test_differences_are_those_of_the_pipeline(evaluate, compare) -> None:
     baseline = evaluate("a", quality=0.4)
     candidate = evaluate("b", quality=0.6, seed=1, baseline=baseline)
     html = compare(baseline, candidate, html=True)
-    expected = candidate.report["metrics"]["text_overlap_vs_baseline"]
+    expected = results.results_of(candidate).text_overlap_vs_baseline
     rouge = row_of(html, "ROUGE-L")
-    interval = expected["rougeL"]["difference_interval"]
-    assert f"+{expected['rougeL']['difference']:.2f}" in rouge
-    assert f"[{interval['low']:.2f}, {interval['high']:.2f}]" in rouge
-    assert f"{expected['rougeL']['improved']} better, {expected['rougeL']['regressed']}" in rouge
-    assert f"+{expected['bleu4']['difference']:.2f}" in row_of(html, "BLEU-4")
+    figure = expected["rougeL"]
+    assert f"+{figure.difference.value:.2f}" in rouge
+    assert f"[{figure.difference.low:.2f}, {figure.difference.high:.2f}]" in rouge
+    assert f"{figure.improved} better, {figure.regressed}" in rouge
+    assert f"+{expected['bleu4'].difference.value:.2f}" in row_of(html, "BLEU-4")
     assert "▲ better" in rouge
-    retention = candidate.report["metrics"]["retention"]["accuracy"]
-    assert retention["verdict"] in text_of(html)
+    assert results.results_of(candidate).retention.accuracy.verdict in text_of(html)
 
 
 def test_the_retention_verdict_is_only_shown_against_its_own_baseline(evaluate, compare) -> None:
@@ -158,11 +158,14 @@ def test_a_lost_file_is_said_in_place_of_numbers(evaluate, compare) -> None:
 
 
 def figure(low, high, *, num_units=100, missing=0):
-    return {
-        "difference_interval": {"low": low, "high": high, "level": 0.95},
-        "num_units": num_units,
-        "missing": missing,
-    }
+    level = None if low is None else 0.95
+    difference = Estimate(
+        value=0.5, low=low, high=high, level=level, n=num_units, num_units=num_units
+    )
+    return PairedFigure(
+        baseline=1.0, candidate=1.5, difference=difference, ratio=None, improved=None,
+        regressed=None, tied=None, missing=missing,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -177,7 +180,7 @@ def figure(low, high, *, num_units=100, missing=0):
         ("rouge1", figure(-1.0, 1.0, missing=1), Status.UNDECIDED),
         ("rouge1", figure(-2.0, -0.1, missing=1), Status.REGRESSED),
         ("rouge1", figure(0.1, 2.0, num_units=19), Status.UNDECIDED),
-        ("rouge1", figure(0.1, 2.0) | {"difference_interval": None}, Status.UNDECIDED),
+        ("rouge1", figure(None, None), Status.UNDECIDED),
         ("num_answer_tokens", figure(0.1, 2.0), Status.DESCRIBES),
     ],
 )

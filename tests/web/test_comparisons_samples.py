@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 from django.urls import reverse
 
-from pipeline.metrics.uncertainty import compare_paired
 from studio.accounts.models import Role
 from studio.comparisons.sample_pairs import sample_pairs
-from studio.evaluations.measures import MEASURES
-from studio.evaluations.results import Evaluation
-from studio.evaluations.sample_files import load_scores
+from studio.evaluations.results import evaluation_of
+from studio.measures.labels import MEASURES
+from studio.measures.score_tables import load_scores
 from tests.web import result_factory as results
 
 CHIPS = ("All", "A wins", "B wins", "Tie", "Answers differ", "Missing")
@@ -85,10 +84,10 @@ def link(html, rel):
 def test_chips_count_what_the_pipeline_counts(pair, show) -> None:
     html = show("samples", *pair)
     scores = [
-        dict(zip(table.item_ids, table.scores["rougeL"], strict=True))
-        for table in (load_scores(Evaluation(run=run).samples, "text_overlap") for run in pair)
+        dict(zip(table.item_ids, table.columns["rougeL"], strict=True))
+        for table in (load_scores(evaluation_of(run).samples, "text_overlap") for run in pair)
     ]
-    expected = compare_paired(*scores)
+    expected = results.paired(*scores, measure="rougeL")
     counts = chips(html)
     assert tuple(counts) == CHIPS
     assert (counts["A wins"], counts["B wins"], counts["Tie"], counts["Missing"]) == (
@@ -114,7 +113,7 @@ def test_a_chip_leaves_its_items(pair, show, outcome: str, chip: str) -> None:
 
 
 def test_largest_or_worst_difference_comes_first_and_missing_items_last(pair) -> None:
-    files = [Evaluation(run=run).samples for run in pair]
+    files = [evaluation_of(run).samples for run in pair]
     pairs = sample_pairs(*files, "text_overlap")
     measure = MEASURES["rougeL"]
     gain = dict(zip(pairs.item_ids, pairs.gain(measure), strict=True))
@@ -139,7 +138,7 @@ def test_of_two_equal_differences_the_regression_comes_first(project, engineer) 
         )
         for answers in (empty_first, empty_second)
     ]
-    pairs = sample_pairs(*(Evaluation(run=run).samples for run in runs), "text_overlap")
+    pairs = sample_pairs(*(evaluation_of(run).samples for run in runs), "text_overlap")
     order = pairs.ordered(MEASURES["rougeL"], outcome="all", sort="change")
     assert list(order) == [items[1]["id"], items[0]["id"]]
 

@@ -1,22 +1,20 @@
 """Figures that the platform computes from samples are those of `pipeline.metrics`."""
 
-from dataclasses import asdict
-
 import numpy as np
 import pytest
 from django.utils import translation
 
 from pipeline.evaluation.overlap_comparison import compare_overlap
 from pipeline.evaluation.samples import read_samples
-from pipeline.metrics.text_overlap import corpus_bleu_from_statistics
-from pipeline.metrics.uncertainty import compare_paired, paired_bootstrap
+from pipeline.metrics.corpus_bleu import corpus_bleu_from_statistics
 from studio.accounts.models import Role
 from studio.evaluations import stored_figures
-from studio.evaluations.models import Documents, PairComparison, ResultSummary
-from studio.evaluations.resampling import compare_results, summarize_result
-from studio.evaluations.results import Evaluation
-from studio.evaluations.sample_files import load_scores
+from studio.evaluations.models import PairComparison, ResultSummary
+from studio.evaluations.results import evaluation_of
 from studio.evaluations.stored_figures import pair_figures, summaries
+from studio.measures.documents import Documents
+from studio.measures.resampling import compare_results, summarize_result
+from studio.measures.score_tables import load_scores
 from tests.web import result_factory as results
 
 UNSEEN = ("t1-d01-zh", "t1-d05-zh", "t2-d01-zh")
@@ -30,7 +28,7 @@ def evaluate(factories, settings, tmp_path):
     user = factories.make_user("engineer", project=project, role=Role.ENGINEER)
 
     def make(name, **options):
-        return Evaluation(run=results.make_evaluation(project, user, name=name, **options))
+        return evaluation_of(results.make_evaluation(project, user, name=name, **options))
 
     return make
 
@@ -52,40 +50,43 @@ def pair(evaluate):
     return baseline, candidate
 
 
-def flat(figures, prefix=""):
-    """Nested figures as one level, which `approx` can compare."""
+def flat(figure):
+    """A figure as one level, which `approx` can compare."""
+    return _flat(figure.model_dump())
+
+
+def _flat(figures, prefix=""):
     found = {}
     for name, value in figures.items():
         nested = isinstance(value, dict)
-        found |= flat(value, f"{prefix}{name}.") if nested else {f"{prefix}{name}": value}
+        found |= _flat(value, f"{prefix}{name}.") if nested else {f"{prefix}{name}": value}
     return found
 
 
 def rows(evaluation, task="text_overlap"):
-    return {row["item_id"]: row for row in read_samples(evaluation.samples.path, task)}
+    return read_samples(evaluation.samples.path, task)
 
 
 def test_paired_figures_equal_the_pipelines(pair) -> None:
     figures = compare_results(pair[0].samples, pair[1].samples, Documents.ALL)
-    ours = figures["text_overlap"]["measures"]
+    ours = figures.tasks["text_overlap"].measures
     expected = compare_overlap(*(rows(one) for one in pair))
     for name in ("rouge1", "rouge2", "rougeL"):
         assert flat(ours[name]) == pytest.approx(flat(expected[name]))
-        assert ours[name]["missing"] == 5
-    bleu = flat(expected["bleu4"])
-    assert {name: flat(ours["bleu4"])[name] for name in bleu} == pytest.approx(bleu)
-    assert ours["bleu4"]["missing"] == 5
+        assert ours[name].missing == 5
+    assert flat(ours["bleu4"]) == pytest.approx(flat(expected["bleu4"]))
+    assert ours["bleu4"].missing == 5
 
 
 @pytest.mark.parametrize("measure", ["is_correct", "probability"])
 def test_choices_are_paired_like_answers(pair, measure: str) -> None:
     figures = compare_results(pair[0].samples, pair[1].samples, Documents.ALL)
     scores = [
-        {item: float(row[measure]) for item, row in rows(one, "general_ability").items()}
+        {row["item_id"]: float(row[measure]) for row in rows(one, "general_ability")}
         for one in pair
     ]
-    expected = asdict(compare_paired(*scores))
-    assert flat(figures["general_ability"]["measures"][measure]) == pytest.approx(flat(expected))
+    expected = results.paired(*scores, measure=measure)
+    assert flat(figures.figure("general_ability", measure)) == pytest.approx(flat(expected))
 
 
 def test_where_lower_is_better_a_rise_is_a_regression(evaluate) -> None:
@@ -93,43 +94,43 @@ def test_where_lower_is_better_a_rise_is_a_regression(evaluate) -> None:
     clean = evaluate("clean", answered=results.answer_samples(items, ["国有资产的监督管理"] * 4))
     looping = evaluate("looping", answered=results.answer_samples(items, ["国有资产" * 6] * 4))
     figures = compare_results(clean.samples, looping.samples, Documents.ALL)
-    repetition = figures["text_overlap"]["measures"]["repeated_4gram_rate"]
-    assert repetition["difference"] > 0
-    assert (repetition["improved"], repetition["regressed"]) == (0, 4)
+    repetition = figures.figure("text_overlap", "repeated_4gram_rate")
+    assert repetition.difference.value > 0
+    assert (repetition.improved, repetition.regressed) == (0, 4)
 
 
 def test_one_result_has_its_own_means_and_intervals(pair) -> None:
     figures = summarize_result(pair[0].samples)
-    answered = rows(pair[0]).values()
-    metrics = pair[0].figure("text_overlap")
+    answered = rows(pair[0])
+    reported = pair[0].results.text_overlap
+    ours = figures.tasks["text_overlap"][Documents.ALL]
     for name in ("rouge1", "rouge2", "rougeL", "bleu4"):
-        assert figures["text_overlap"]["all"][name]["value"] == pytest.approx(metrics[name])
-    for documents in ("seen", "unseen"):
-        ours = figures["text_overlap"][documents]["bleu4"]
-        assert ours["value"] == pytest.approx(metrics[f"documents_{documents}"]["bleu4"])
-        assert ours["n"] == metrics[f"documents_{documents}"]["n"]
-    scores = [row["rougeL"] for row in answered]
+        assert ours[name].value == pytest.approx(reported.figures[name])
+    for documents, group in (
+        (Documents.SEEN, reported.documents_seen),
+        (Documents.UNSEEN, reported.documents_unseen),
+    ):
+        bleu = figures.figure("text_overlap", documents, "bleu4")
+        assert bleu.value == pytest.approx(group.figures["bleu4"])
+        assert bleu.n == group.n
     # The interval of a mean is the interval of its paired difference to nothing.
-    expected = paired_bootstrap(
-        np.zeros(len(scores)), scores, clusters=[row["cluster"] for row in answered]
-    )
-    rouge = figures["text_overlap"]["all"]["rougeL"]
-    assert rouge["low"] == pytest.approx(expected.difference_interval.low)
-    assert rouge["high"] == pytest.approx(expected.difference_interval.high)
+    scores = {f"{index:02d}": row["rougeL"] for index, row in enumerate(answered)}
+    expected = results.paired(
+        dict.fromkeys(scores, 0.0), scores, measure="rougeL",
+        clusters=[row["cluster"] for row in answered],
+    )  # fmt: skip
+    assert ours["rougeL"].low == pytest.approx(expected.difference.low)
+    assert ours["rougeL"].high == pytest.approx(expected.difference.high)
     sums = np.sum([row["bleu_statistics"] for row in answered], axis=0)
-    assert figures["text_overlap"]["all"]["bleu4"]["value"] == pytest.approx(
-        float(corpus_bleu_from_statistics(sums))
-    )
+    assert ours["bleu4"].value == pytest.approx(float(corpus_bleu_from_statistics(sums)))
 
 
 def test_documents_kept_out_of_training_are_compared_apart(pair) -> None:
     unseen = compare_results(pair[0].samples, pair[1].samples, Documents.UNSEEN)
-    kept = [
-        {item: row for item, row in rows(one).items() if row["cluster"] in UNSEEN} for one in pair
-    ]
+    kept = [[row for row in rows(one) if row["cluster"] in UNSEEN] for one in pair]
     assert kept[0]
     expected = compare_overlap(*kept)["rouge1"]
-    assert flat(unseen["text_overlap"]["measures"]["rouge1"]) == pytest.approx(flat(expected))
+    assert flat(unseen.figure("text_overlap", "rouge1")) == pytest.approx(flat(expected))
 
 
 def test_an_id_that_means_another_question_is_never_paired(evaluate) -> None:
@@ -137,9 +138,9 @@ def test_an_id_that_means_another_question_is_never_paired(evaluate) -> None:
     changed = [items[0] | {"instruction": "另一道题？"}, *items[1:]]
     baseline = evaluate("a", answered=results.answers(items, quality=0.5))
     candidate = evaluate("b", answered=results.answers(changed, quality=0.5))
-    counts = compare_results(baseline.samples, candidate.samples, Documents.ALL)["text_overlap"]
-    assert (counts["num_paired"], counts["num_conflicting"]) == (5, 1)
-    assert counts["measures"]["rouge1"]["missing"] == 1
+    pair = compare_results(baseline.samples, candidate.samples, Documents.ALL).tasks["text_overlap"]
+    assert (pair.num_paired, pair.num_conflicting) == (5, 1)
+    assert pair.measures["rouge1"].missing == 1
 
 
 def test_nothing_is_bootstrapped_twice(
@@ -189,5 +190,5 @@ def test_a_result_without_domain_questions_has_choices_only(evaluate) -> None:
     one = evaluate("choices", chosen=results.choices(24, accuracy=0.7))
     assert load_scores(one.samples, "text_overlap").item_ids == ()
     figures = summarize_result(one.samples)
-    assert figures["text_overlap"] == {}
-    assert figures["general_ability"]["all"]["is_correct"]["n"] == 24
+    assert figures.tasks["text_overlap"] == {}
+    assert figures.figure("general_ability", Documents.ALL, "is_correct").n == 24

@@ -9,11 +9,12 @@ from django.urls import reverse
 
 from studio.accounts.models import Role
 from studio.evaluations import stored_figures
-from studio.evaluations.plots import plot_text
+from studio.measures.plots import plot_text
 from studio.runs.models import Plan
 from studio.runs.states import RunState
 from tests.web import result_factory as results
 
+ADDRESSES = {"published": "published:index"}
 PAGES = ("index", "retention", "text_overlap", "speedup", "published")
 
 
@@ -41,7 +42,9 @@ def show(client, project):
     """`show("retention", run=[...])` is the page's HTML."""
 
     def get(name, status=200, **query):
-        response = client.get(reverse(f"evaluations:{name}", args=[project.slug]), query)
+        response = client.get(
+            reverse(ADDRESSES.get(name, f"evaluations:{name}"), args=[project.slug]), query
+        )
         assert response.status_code == status
         return response.content.decode()
 
@@ -60,19 +63,19 @@ def text_of(html):
 
 def test_retention_is_the_reports(show, recipe) -> None:
     html = show("retention")
-    retention = recipe["evaluate_sft_single_stage"].report["metrics"]["retention"]["accuracy"]
-    macro, flips = retention["macro"], retention["flips"]
+    retention = results.results_of(recipe["evaluate_sft_single_stage"]).retention.accuracy
+    macro, flips = retention.macro, retention.flips
     text = text_of(html)
-    assert f"{macro['adjusted_ratio']:.3f}×" in text
-    assert f"[{macro['adjusted_ratio_interval']['low']:.3f}," in text
-    assert retention["verdict"] == "FAIL"
+    assert f"{macro.adjusted_ratio.value:.3f}×" in text
+    assert f"[{macro.adjusted_ratio.low:.3f}," in text
+    assert retention.verdict == "FAIL"
     assert "FAIL" in text
     ratios = figure(html, "retention-ratio")
-    assert ratios["data"][0]["x"][-1] == macro["adjusted_ratio"]
+    assert ratios["data"][0]["x"][-1] == macro.adjusted_ratio.value
     lost = figure(html, "retention-flips")["data"][0]["y"]
-    assert lost[-1] == -flips["regressed"]
-    assert retention["worst_category"] + " (worst)" in text
-    needed = recipe["evaluate_cpt"].report["metrics"]["retention"]["accuracy"]["items_needed"]
+    assert lost[-1] == -flips.regressed
+    assert retention.worst_category + " (worst)" in text
+    needed = results.results_of(recipe["evaluate_cpt"]).retention.accuracy.items_needed
     assert f"about {needed:,} questions" in text
 
 
@@ -80,8 +83,8 @@ def test_retention_links_to_the_questions_that_were_lost(show, client, recipe) -
     html = show("retention")
     link = next(link for link in re.findall(r'href="([^"]+)"', html) if "outcome=a" in link)
     page = client.get(link.replace("&amp;", "&")).content.decode()
-    flips = recipe["evaluate_cpt"].report["metrics"]["retention"]["accuracy"]["flips"]
-    assert f"of {flips['regressed']}" in text_of(page)
+    flips = results.results_of(recipe["evaluate_cpt"]).retention.accuracy.flips
+    assert f"of {flips.regressed}" in text_of(page)
 
 
 def test_a_baseline_outside_the_selection_still_has_links(show, recipe) -> None:
@@ -91,40 +94,40 @@ def test_a_baseline_outside_the_selection_still_has_links(show, recipe) -> None:
 
 def test_overlap_shows_report_values_with_intervals(show, recipe) -> None:
     html = show("text_overlap")
-    overlap = recipe["evaluate_cpt"].report["metrics"]["text_overlap"]
+    overlap = results.results_of(recipe["evaluate_cpt"]).text_overlap
     bars = {trace["name"]: trace for trace in figure(html, "overlap")["data"]}
-    measured = [overlap[key] for key in ("rouge1", "rouge2", "rougeL", "bleu4")]
+    measured = [overlap.figures[key] for key in ("rouge1", "rouge2", "rougeL", "bleu4")]
     assert bars["cpt"]["y"] == pytest.approx(measured)
     assert all(length > 0 for length in bars["cpt"]["error_y"]["array"])
     text = text_of(html)
-    assert f"{overlap['brevity_penalty']:.3f}" in text
-    assert overlap["rouge_signature"] in text
-    change = recipe["evaluate_cpt"].report["metrics"]["text_overlap_vs_baseline"]["rouge1"]
-    assert f"+{change['difference']:.2f}" in text
-    assert f"{change['improved']} / {change['regressed']} / {change['tied']}" in text
+    assert f"{overlap.brevity_penalty:.3f}" in text
+    assert overlap.rouge_signature in text
+    change = results.results_of(recipe["evaluate_cpt"]).text_overlap_vs_baseline["rouge1"]
+    assert f"+{change.difference.value:.2f}" in text
+    assert f"{change.improved} / {change.regressed} / {change.tied}" in text
 
 
 def test_overlap_by_document_follows_the_chosen_measure(show, recipe) -> None:
     seen = figure(show("text_overlap", metric="bleu4"), "overlap-documents")["data"][0]["y"]
-    reports = [recipe[name].report["metrics"] for name in ("evaluate_base", "evaluate_cpt")]
-    expected = [report["text_overlap"]["documents_seen"]["bleu4"] for report in reports]
+    found = [results.results_of(recipe[name]) for name in ("evaluate_base", "evaluate_cpt")]
+    expected = [one.text_overlap.documents_seen.figures["bleu4"] for one in found]
     assert seen[:2] == pytest.approx(expected)
 
 
 def test_speedup_stands_beside_prediction_and_bound(show, recipe) -> None:
     html = show("speedup")
-    arm = recipe["speculative_decode"].report["metrics"]["arms"]["distilled"]
+    arm = results.results_of(recipe["speculative_decode"]).arms["distilled"]
     measured, predicted, bound = figure(html, "speedup")["data"]
     assert (measured["x"][0], predicted["x"][0], bound["x"][0]) == (
-        arm["speedup"]["value"],
-        arm["predicted_speedup"],
-        arm["oracle_bound"],
+        arm.speedup.value,
+        arm.predicted_speedup,
+        arm.oracle_bound,
     )
     assert figure(html, "acceptance")["data"][0]["y"] == pytest.approx(
-        [100 * share for share in arm["acceptance_per_position"]]
+        [100 * share for share in arm.acceptance_per_position]
     )
     text = text_of(html)
-    assert f"{100 * arm['break_even_acceptance']:.1f}%" in text
+    assert f"{100 * arm.break_even_acceptance:.1f}%" in text
     assert "Test CPU" in text
     assert "6 × 3" in text
     assert "NOT LOSSLESS" not in text
@@ -138,9 +141,9 @@ def test_a_benchmark_that_is_not_lossless_says_so(show, project, engineer) -> No
 def test_an_engine_without_costs_or_logits_is_shown(show, project, engineer) -> None:
     """vLLM: no step costs, no losslessness gate, arms not interleaved."""
     run = results.make_benchmark(project, engineer, name="vllm")
-    metrics = run.report["metrics"]
-    metrics |= {"losslessness": None, "interleaved": False}
-    for arm in metrics["arms"].values():
+    stored = run.report["results"]
+    stored |= {"losslessness": None, "interleaved": False}
+    for arm in stored["arms"].values():
         for name in ("costs", "predicted_speedup", "oracle_bound", "break_even_acceptance"):
             arm.pop(name, None)
     run.save()
@@ -154,15 +157,15 @@ def test_published_ratios_stand_beside_ours(show, recipe) -> None:
     html = show("published")
     text = text_of(html)
     assert text.count("definition not published") == 6
-    compared = recipe["evaluate_cpt"].report["metrics"]["text_overlap_vs_baseline"]
+    compared = results.results_of(recipe["evaluate_cpt"]).text_overlap_vs_baseline
     ours = figure(html, "published")["data"][0]["x"]
-    assert ours[1:3] == pytest.approx([compared["rouge1"]["ratio"], compared["bleu4"]["ratio"]])
-    retention = recipe["evaluate_cpt"].report["metrics"]["retention"]["accuracy"]["micro"]
-    assert ours[0] == retention["ratio"]
-    arms = recipe["speculative_decode"].report["metrics"]["arms"]
-    assert ours[5] == arms["distilled"]["speedup"]["value"]
+    assert ours[1:3] == pytest.approx([compared[key].ratio.value for key in ("rouge1", "bleu4")])
+    retention = results.results_of(recipe["evaluate_cpt"]).retention.accuracy.micro
+    assert ours[0] == retention.ratio.value
+    arms = results.results_of(recipe["speculative_decode"]).arms
+    assert ours[5] == arms["distilled"].speedup.value
     progressive, single = (
-        recipe[f"evaluate_sft_{mode}"].report["metrics"]["text_overlap"]
+        results.results_of(recipe[f"evaluate_sft_{mode}"]).text_overlap.figures
         for mode in ("progressive", "single_stage")
     )
     assert ours[3] == pytest.approx(progressive["rouge1"] / single["rouge1"])
@@ -285,8 +288,8 @@ def test_a_lost_file_leaves_the_reports_figures(show, recipe) -> None:
     results.samples_path(recipe["evaluate_cpt"]).unlink()
     html = show("text_overlap")
     assert "are gone from the data directory" in text_of(html)
-    overlap = recipe["evaluate_cpt"].report["metrics"]["text_overlap"]
-    assert f"{overlap['rougeL']:.2f}" in text_of(html)
+    overlap = results.results_of(recipe["evaluate_cpt"]).text_overlap
+    assert f"{overlap.figures['rougeL']:.2f}" in text_of(html)
     assert "are gone from the data directory" in text_of(
         show("rows", run=[recipe["evaluate_cpt"].pk])
     )

@@ -31,13 +31,13 @@ def recipe(project, engineer, settings, tmp_path):
 def test_checkpoints_show_their_newest_figures(client, project, engineer, recipe) -> None:
     rows = {row.checkpoint.name: row for row in recent_checkpoints(project)}
     cpt = rows["cpt"]
-    assert cpt.headline is not None
-    assert cpt.headline.evaluation.run == recipe["evaluate_cpt"]
-    assert cpt.headline.retention
+    assert cpt.evaluated is not None
+    assert cpt.evaluated.evaluation.run == recipe["evaluate_cpt"]
+    assert cpt.evaluated.retention
     assert rows["cpt"].speedup == ""
     client.force_login(engineer)
     page = client.get("/p/alpha/").content.decode()
-    assert cpt.headline.rouge in page
+    assert cpt.headline_texts[0] in page
     assert f'href="/p/alpha/runs/{recipe["evaluate_cpt"].pk}/"' in page
 
 

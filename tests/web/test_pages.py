@@ -66,7 +66,7 @@ PAGES = {
     "evaluations:retention": Page(allowed=MEMBERS),
     "evaluations:text_overlap": Page(allowed=MEMBERS),
     "evaluations:speedup": Page(allowed=MEMBERS),
-    "evaluations:published": Page(allowed=MEMBERS),
+    "published:index": Page(allowed=MEMBERS),
     "evaluations:rows": Page(allowed=MEMBERS, ok=(404,)),  # of no evaluation
     "evaluations:prepare": Page(allowed=MEMBERS, ok=(204,)),
     "comparisons:index": Page(allowed=MEMBERS),

@@ -11,7 +11,8 @@ from django.utils.translation import gettext as _
 
 from studio.accounts.access import ProjectRequest
 from studio.evaluations.results import Evaluation
-from studio.evaluations.selection import chosen_evaluations, query_with
+from studio.evaluations.selection import chosen_evaluations
+from studio.pages.addresses import query_with
 
 MIN_COMPARED, MAX_COMPARED = 2, 6
 _OF_ONE_PAGE = ("after", "before", "item")
@@ -55,7 +56,12 @@ def read_comparison(request: ProjectRequest) -> tuple[Comparison | None, list[Ev
     Raises:
         Http404: the project has no such evaluation with a result.
     """
-    evaluations = chosen_evaluations(request)
+    asked_for = chosen_evaluations(request)
+    evaluations = list(asked_for.readable)
+    if asked_for.unreadable:
+        names = ", ".join(run.name for run in asked_for.unreadable)
+        problem = _("Nobody can read the report of %(names)s, so it cannot be compared.")
+        return None, evaluations, problem % {"names": names}
     if not evaluations:
         return None, [], ""
     if len(evaluations) < MIN_COMPARED:

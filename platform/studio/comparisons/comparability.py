@@ -5,22 +5,23 @@ questions; it leaves items unpaired, which count as missing. Different definitio
 settings change what a score means: differences are then shown, but nothing is concluded.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import TypeVar
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from pipeline.contracts.references import RowFilter
+from pipeline.contracts.samples import TASKS, Task
 from studio.comparisons.chosen import Comparison
-from studio.evaluations.measures import TASK_LABELS
 from studio.evaluations.results import Evaluation
-from studio.evaluations.sample_files import TASKS, Task
-from studio.evaluations.stored_figures import PairKey, StoredFigures
+from studio.evaluations.stored_figures import StoredPairs
+from studio.measures.labels import TASK_LABELS
 
-Stored = Mapping[PairKey, StoredFigures]
+ValueT = TypeVar("ValueT")
 
 
 class Level(StrEnum):
@@ -49,11 +50,20 @@ class Check:
         return self.is_always_shown or self.level != Level.SAME
 
 
-def run_checks(comparison: Comparison, stored: Stored) -> list[Check]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RowsAsked:
+    """Which rows of which data set an evaluation asked."""
+
+    digest: str | None
+    where: Sequence[RowFilter]
+    limit: int | None
+
+
+def run_checks(comparison: Comparison, stored: StoredPairs) -> list[Check]:
     """Every check, those of each measured task first."""
     checks = []
     for task in TASKS:
-        if any(one.figure(task) is not None for one in comparison.evaluations):
+        if any(_is_measured(one, task) for one in comparison.evaluations):
             checks += _task_checks(comparison, stored, task)
     return [*checks, *_environment_checks(comparison.evaluations)]
 
@@ -65,29 +75,22 @@ def undecidable_tasks(checks: Sequence[Check]) -> set[Task]:
     }
 
 
-def _task_checks(comparison: Comparison, stored: Stored, task: Task) -> list[Check]:
+def _task_checks(comparison: Comparison, stored: StoredPairs, task: Task) -> list[Check]:
     name = TASK_LABELS[task]
     evaluations = comparison.evaluations
-    absent = [one.label for one in evaluations if one.figure(task) is None]
+    absent = [one.label for one in evaluations if not _is_measured(one, task)]
     if absent:
         detail = _("not measured for %(names)s") % {"names": ", ".join(absent)}
         return [Check(level=Level.DIFFERENT, label=name, detail=detail, task=task)]
-
-    def settings(one: Evaluation) -> Mapping[str, Any]:
-        return one.run.spec.get(task) or {}
-
-    def dataset(one: Evaluation) -> tuple[object, ...]:
-        named = settings(one).get("dataset") or {}
-        return named.get("digest"), repr(named.get("where") or []), named.get("limit")
 
     checks = [
         _agreement(
             _("%(task)s: data set and rows") % {"task": name},
             evaluations,
-            dataset,
+            lambda one: _rows_asked(one, task),
             task=task,
             level=Level.WARNING,
-            shown=_short_digest,
+            shown=_shown_rows,
         ),
         _agreement(
             _("%(task)s: definitions") % {"task": name},
@@ -101,7 +104,7 @@ def _task_checks(comparison: Comparison, stored: Stored, task: Task) -> list[Che
             _agreement(
                 _("Decoding: greedy, token limit"),
                 evaluations,
-                lambda one: settings(one).get("max_new_tokens"),
+                lambda one: one.spec.text_overlap and one.spec.text_overlap.max_new_tokens,
                 task=task,
                 shown=lambda limit: _("%(n)s tokens") % {"n": limit},
             )
@@ -112,21 +115,20 @@ def _task_checks(comparison: Comparison, stored: Stored, task: Task) -> list[Che
     ]
 
 
-def _pairing(baseline: Evaluation, one: Evaluation, stored: Stored, task: Task) -> Check:
+def _pairing(baseline: Evaluation, one: Evaluation, stored: StoredPairs, task: Task) -> Check:
     label = _("%(task)s: questions of %(name)s paired with the baseline's") % {
         "task": TASK_LABELS[task],
         "name": one.label,
     }
-    pair = stored[baseline.id, one.id]
-    if pair.is_pending:
+    found = stored[baseline.id, one.id]
+    if found.is_pending:
         return Check(level=Level.WARNING, label=label, detail=_("being computed"))
-    counts = pair.figure(task)
-    if counts is None:
-        return Check(level=Level.DIFFERENT, label=label, detail=pair.problem, task=task)
-    total = counts["num_baseline"] + counts["num_candidate"] - counts["num_paired"]
-    total -= counts["num_conflicting"]
-    detail = _("%(paired)s of %(total)s") % {"paired": counts["num_paired"], "total": total}
-    missing = total - counts["num_paired"]
+    pair = None if found.figures is None else found.figures.tasks.get(task)
+    if pair is None:
+        return Check(level=Level.DIFFERENT, label=label, detail=found.problem, task=task)
+    total = pair.num_baseline + pair.num_candidate - pair.num_paired - pair.num_conflicting
+    detail = _("%(paired)s of %(total)s") % {"paired": pair.num_paired, "total": total}
+    missing = total - pair.num_paired
     if not missing:
         return Check(level=Level.SAME, label=label, detail=detail, is_always_shown=True)
     detail += "; " + ngettext(
@@ -134,30 +136,30 @@ def _pairing(baseline: Evaluation, one: Evaluation, stored: Stored, task: Task) 
         "%(n)s are missing on one side and do not pass",
         missing,
     ) % {"n": missing}
-    if counts["num_conflicting"]:
+    if pair.num_conflicting:
         detail += "; " + ngettext(
             "%(n)s has the same id but another question",
             "%(n)s have the same id but another question",
-            counts["num_conflicting"],
-        ) % {"n": counts["num_conflicting"]}
-    level = Level.WARNING if counts["num_paired"] else Level.DIFFERENT
+            pair.num_conflicting,
+        ) % {"n": pair.num_conflicting}
+    level = Level.WARNING if pair.num_paired else Level.DIFFERENT
     return Check(level=level, label=label, detail=detail, task=task)
 
 
 def _environment_checks(evaluations: Sequence[Evaluation]) -> list[Check]:
     def packages(one: Evaluation) -> str:
-        versions = one.environment.get("packages", {})
+        versions = one.environment.packages
         return ", ".join(f"{name} {versions.get(name)}" for name in ("torch", "transformers"))
 
     def hardware(one: Evaluation) -> str:
-        names = (one.environment.get(name) for name in ("processor", "device", "dtype"))
-        return ", ".join(str(name) for name in names)
+        environment = one.environment
+        return f"{environment.processor}, {environment.device}, {environment.dtype}"
 
-    found = [
-        (_("Engine"), lambda one: one.definitions.get("engine")),
+    found: list[tuple[str, Callable[[Evaluation], str]]] = [
+        (_("Engine"), lambda one: str(one.definitions.get("engine"))),
         (_("Hardware and number type"), hardware),
         (_("Libraries"), packages),
-        (_("Code version"), lambda one: one.report.get("code_version")),
+        (_("Code version"), lambda one: one.report.code_version),
     ]
     return [
         _agreement(label, evaluations, read, level=Level.WARNING, shown=str)
@@ -168,11 +170,11 @@ def _environment_checks(evaluations: Sequence[Evaluation]) -> list[Check]:
 def _agreement(
     label: str,
     evaluations: Sequence[Evaluation],
-    read: Callable[[Evaluation], object],
+    read: Callable[[Evaluation], ValueT],
     *,
     task: Task | None = None,
     level: Level = Level.DIFFERENT,
-    shown: Callable[[Any], str] = str,
+    shown: Callable[[ValueT], str] = str,
 ) -> Check:
     values = [read(one) for one in evaluations]
     if all(value == values[0] for value in values):
@@ -186,13 +188,28 @@ def _agreement(
 def _definition(one: Evaluation, task: Task) -> str:
     if task == "general_ability":
         return one.definitions.get(task, "")
-    signatures = (one.figure(f"{task}.{name}_signature") for name in ("rouge", "bleu"))
-    return " \N{MIDDLE DOT} ".join(str(signature) for signature in signatures)
+    overlap = one.results.text_overlap
+    if overlap is None:
+        return ""
+    return f"{overlap.rouge_signature} \N{MIDDLE DOT} {overlap.bleu_signature}"
 
 
-def _short_digest(dataset: tuple[object, ...]) -> str:
-    digest, where, limit = dataset
-    text = str(digest)[:12] if digest else _("no digest")
-    if where != "[]":
+def _is_measured(one: Evaluation, task: Task) -> bool:
+    results = one.results
+    found = results.text_overlap if task == "text_overlap" else results.general_ability
+    return found is not None
+
+
+def _rows_asked(one: Evaluation, task: Task) -> RowsAsked:
+    settings = one.spec.text_overlap if task == "text_overlap" else one.spec.general_ability
+    if settings is None:
+        return RowsAsked(digest=None, where=(), limit=None)
+    dataset = settings.dataset
+    return RowsAsked(digest=dataset.digest, where=dataset.where, limit=dataset.limit)
+
+
+def _shown_rows(rows: RowsAsked) -> str:
+    text = rows.digest[:12] if rows.digest else _("no digest")
+    if rows.where:
         text += ", " + _("filtered")
-    return text + (f", {limit} " + _("rows at most") if limit else "")
+    return text + (f", {rows.limit} " + _("rows at most") if rows.limit else "")

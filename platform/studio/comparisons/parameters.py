@@ -3,12 +3,11 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from django.conf import settings
 
-from studio.evaluations.formats import NONE
 from studio.evaluations.results import Evaluation
+from studio.measures.numbers import NONE
 
 TRAINING = "training."
 
@@ -51,12 +50,12 @@ def _parameters(one: Evaluation) -> Iterator[tuple[str, str]]:
         yield from _flat("training", one.source.spec)
     yield from _flat("evaluation", one.run.spec)
     yield from _flat("definitions", one.definitions)
-    yield from _flat("environment", one.environment)
-    yield "code_version", str(one.report.get("code_version", NONE))
+    yield from _flat("environment", one.environment.model_dump())
+    yield "code_version", one.report.code_version
     yield "model_digest", one.model_digest
 
 
-def _flat(prefix: str, value: Any) -> Iterator[tuple[str, str]]:
+def _flat(prefix: str, value: object) -> Iterator[tuple[str, str]]:
     if isinstance(value, Mapping):
         for key, child in value.items():
             yield from _flat(f"{prefix}.{key}", child)
@@ -67,7 +66,7 @@ def _flat(prefix: str, value: Any) -> Iterator[tuple[str, str]]:
         yield prefix, _shown(value)
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     if isinstance(value, str):
         # Where the data directory lies is nobody's concern; what lies in it is.
         return value.removeprefix(f"{settings.STUDIO_DATA_DIR}/")

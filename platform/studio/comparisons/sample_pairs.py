@@ -9,10 +9,12 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 from numpy.typing import NDArray
 
+from pipeline.contracts.samples import Task
 from pipeline.metrics.paired import TIE_TOLERANCE
-from studio.evaluations.measures import Measure
-from studio.evaluations.resampling import pair_rows
-from studio.evaluations.sample_files import SamplesFile, Task, load_scores
+from studio.measures.labels import ShownMeasure, item_measures
+from studio.measures.resampling import pair_rows
+from studio.measures.sample_files import SamplesFile
+from studio.measures.score_tables import FloatArray, ScoreTable, load_scores
 
 OUTCOMES: Mapping[str, Promise] = {
     "all": _("All"),
@@ -42,16 +44,15 @@ class SamplePairs:
     is_paired: NDArray[np.bool_]
     """Both sides have the item and mean the same question by it."""
     answers_differ: NDArray[np.bool_]
-    scores_a: Mapping[str, NDArray[np.float64]]
-    """By measure; NaN where the item is not paired."""
-    scores_b: Mapping[str, NDArray[np.float64]]
+    differences: Mapping[str, FloatArray]
+    """B - A by column of the measures that both have; NaN where the item is not paired."""
 
-    def gain(self, measure: Measure) -> NDArray[np.float64]:
+    def gain(self, measure: ShownMeasure) -> FloatArray:
         """B over A in the direction that is better; NaN where the item is not paired."""
-        gain = self.scores_b[measure.key] - self.scores_a[measure.key]
-        return -gain if measure.direction == "lower" else gain
+        difference = self.differences[measure.column]
+        return -difference if measure.direction == "lower" else difference
 
-    def outcomes(self, measure: Measure) -> dict[str, NDArray[np.bool_]]:
+    def outcomes(self, measure: ShownMeasure) -> dict[str, NDArray[np.bool_]]:
         """Which items each filter leaves."""
         gain = self.gain(measure)
         b_wins, a_wins = gain > TIE_TOLERANCE, gain < -TIE_TOLERANCE
@@ -65,7 +66,7 @@ class SamplePairs:
         }
 
     def ordered(
-        self, measure: Measure, *, outcome: str, sort: str, category: str = ""
+        self, measure: ShownMeasure, *, outcome: str, sort: str, category: str = ""
     ) -> Sequence[str]:
         """Ids of the items that the filters leave, in the order asked for; missing ones last."""
         keep = self.outcomes(measure)[outcome]
@@ -110,14 +111,31 @@ def sample_pairs(baseline: SamplesFile, candidate: SamplesFile, task: Task) -> S
         rows_b=rows_b,
         is_paired=is_paired,
         answers_differ=answers_differ,
-        scores_a={name: _spread(values, rows_a, is_paired) for name, values in a.scores.items()},
-        scores_b={name: _spread(values, rows_b, is_paired) for name, values in b.scores.items()},
+        differences={
+            measure.column: _differences(
+                a.columns[measure.column], b.columns[measure.column], rows_a, rows_b, is_paired
+            )
+            for measure in shared_item_measures(task, a, b)
+        },
     )
 
 
-def _spread(
-    values: NDArray[np.float64], rows: NDArray[np.intp], is_paired: NDArray[np.bool_]
-) -> NDArray[np.float64]:
-    spread = np.full(len(rows), np.nan)
-    spread[is_paired] = values[rows[is_paired]]
-    return spread
+def shared_item_measures(task: Task, *tables: ScoreTable) -> list[ShownMeasure]:
+    """The measures of single items that every table has: a result may be older than a measure."""
+    return [
+        measure
+        for measure in item_measures(task)
+        if all(measure.column in table.columns for table in tables)
+    ]
+
+
+def _differences(
+    before: FloatArray,
+    after: FloatArray,
+    rows_a: NDArray[np.intp],
+    rows_b: NDArray[np.intp],
+    is_paired: NDArray[np.bool_],
+) -> FloatArray:
+    differences = np.full(len(rows_a), np.nan)
+    differences[is_paired] = after[rows_b[is_paired]] - before[rows_a[is_paired]]
+    return differences

@@ -5,7 +5,6 @@ Every page's state is its address; without enough evaluations in it, the pages o
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
 
 from django.http import HttpResponse
 from django.shortcuts import render
@@ -16,19 +15,18 @@ from pipeline.errors import DataError, EvaluationError
 from studio.accounts.access import ProjectRequest, project_required
 from studio.comparisons.chosen import Comparison, read_comparison
 from studio.comparisons.comparability import run_checks, undecidable_tasks
+from studio.comparisons.difference_chart import difference_chart
 from studio.comparisons.parameters import parameter_rows
-from studio.comparisons.sample_views import sample_context, samples_context
-from studio.comparisons.summary import (
-    conclusions,
-    difference_chart,
-    gauge_rows,
-    retention_verdict,
-    summary_rows,
-)
-from studio.evaluations.headlines import headline
-from studio.evaluations.retention_page import Retained
-from studio.evaluations.selection import newest_evaluations, page_url, query_with
+from studio.comparisons.sample_page import sample_context
+from studio.comparisons.samples_page import samples_context
+from studio.comparisons.summary import conclusions, gauge_rows, retention_verdict, summary_rows
+from studio.evaluations.dashboards import unreadable_absences
+from studio.evaluations.list_rows import evaluation_row
+from studio.evaluations.retained import Retained
+from studio.evaluations.selection import newest_evaluations
 from studio.evaluations.stored_figures import pair_figures
+from studio.measures.labels import headline_measures
+from studio.pages.addresses import page_url, query_with
 from studio.pages.security import charts_page
 
 _TABS = (
@@ -47,8 +45,11 @@ def comparison_required(view: ComparisonView) -> Callable[[ProjectRequest], Http
         comparison, chosen, problem = read_comparison(request)
         if comparison is not None:
             return view(request, comparison)
-        context = {
-            "evaluations": [headline(one) for one in newest_evaluations(request.project)],
+        newest = newest_evaluations(request.project)
+        context: dict[str, object] = {
+            "evaluations": [evaluation_row(one) for one in newest.readable],
+            "headlines": headline_measures(),
+            "absences": unreadable_absences(newest.unreadable),
             "chosen": [one.id for one in chosen],
             "problem": problem,
         }
@@ -70,9 +71,9 @@ def index(request: ProjectRequest, comparison: Comparison) -> HttpResponse:
     kept = [
         Retained(evaluation=one, baseline=comparison.baseline, retention=retention)
         for one in comparison.candidates
-        if (retention := retention_verdict(comparison.baseline, one))
+        if (retention := retention_verdict(comparison.baseline, one)) is not None
     ]
-    context = {
+    context: dict[str, object] = {
         "checks": checks,
         "num_agreeing": sum(not check.is_shown for check in checks),
         "groups": groups,
@@ -122,7 +123,7 @@ def parameters(request: ProjectRequest, comparison: Comparison) -> HttpResponse:
     rows = parameter_rows(comparison.evaluations)
     differing = [row for row in rows if row.is_different]
     shows_all = request.GET.get("show") == "all"
-    context = {
+    context: dict[str, object] = {
         "parameters": rows if shows_all else differing,
         "num_hidden": len(rows) - len(differing),
         "shows_all": shows_all,
@@ -135,7 +136,7 @@ def _page(
     request: ProjectRequest,
     comparison: Comparison,
     name: str,
-    context: dict[str, Any],
+    context: dict[str, object],
     *,
     template: str = "",
 ) -> HttpResponse:

@@ -13,11 +13,6 @@ def compare_rows_url(evaluations: Sequence[Evaluation], **choices: str) -> str:
     return _url("comparisons:samples", evaluations, choices)
 
 
-def compare_url(evaluations: Sequence[Evaluation]) -> str:
-    """The comparison of several evaluations, the baseline first."""
-    return _url("comparisons:index", evaluations, {})
-
-
 def rows_url(evaluation: Evaluation, **choices: str) -> str:
     """The samples of one evaluation."""
     return _url("evaluations:rows", [evaluation], choices)

@@ -7,23 +7,17 @@ at any time, and belongs to no project. Whoever reaches one has come through a r
 from django.db import models
 from django.db.models.functions import Now
 
-
-class Documents(models.TextChoices):
-    """Which questions count, by whether training may have seen the document they rest on."""
-
-    ALL = "all"
-    SEEN = "seen"
-    UNSEEN = "unseen"
+from studio.measures.documents import Documents
 
 
 class ResultSummary(models.Model):
-    """Means of one `samples.parquet` with their intervals."""
+    """The figures of one `samples.parquet` with their intervals."""
 
     samples_digest = models.CharField(max_length=64)
     version = models.PositiveSmallIntegerField()
     """`resampling.VERSION` of the code that made it."""
     figures = models.JSONField()
-    """{task: {documents: {measure: {value, low, high, level, n, num_units}}}}"""
+    """`resampling.ResultFigures`."""
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -45,8 +39,7 @@ class PairComparison(models.Model):
     documents = models.CharField(max_length=8, choices=Documents.choices)
     version = models.PositiveSmallIntegerField()
     figures = models.JSONField()
-    """{task: {"measures": {measure: asdict(PairedComparison)}, "num_baseline", "num_candidate",
-    "num_paired", "num_conflicting"}}"""
+    """`resampling.PairFigures`."""
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:

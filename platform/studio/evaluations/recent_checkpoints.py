@@ -4,10 +4,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from studio.accounts.models import Project
-from studio.evaluations import speedup_page
-from studio.evaluations.formats import NONE
-from studio.evaluations.headlines import Headline, headline
-from studio.evaluations.results import Benchmark, Evaluation, Result, succeeded
+from studio.evaluations.list_rows import (
+    BenchmarkRow,
+    EvaluationRow,
+    benchmark_row,
+    evaluation_row,
+)
+from studio.evaluations.results import benchmark_of, evaluation_of, succeeded
+from studio.measures.labels import headline_measures
+from studio.measures.numbers import NONE
 from studio.registry.models import Checkpoint
 from studio.runs.models import Run
 
@@ -21,9 +26,20 @@ class RecentCheckpoint:
     """A checkpoint with its newest evaluation and benchmark, where there are any."""
 
     checkpoint: Checkpoint
-    headline: Headline | None
-    benchmark: Benchmark | None
-    speedup: str
+    evaluated: EvaluationRow | None
+    timed: BenchmarkRow | None
+
+    @property
+    def headline_texts(self) -> list[str]:
+        """The figures of `headline_measures`, in their order."""
+        if self.evaluated is None:
+            return ["-" for _measure in headline_measures()]
+        return [figure.text for figure in self.evaluated.figures]
+
+    @property
+    def speedup(self) -> str:
+        """Empty where no benchmark measured one."""
+        return "" if self.timed is None or self.timed.speedup == NONE else self.timed.speedup
 
 
 def recent_checkpoints(project: Project) -> list[RecentCheckpoint]:
@@ -38,28 +54,32 @@ def recent_checkpoints(project: Project) -> list[RecentCheckpoint]:
     digests = [checkpoint.digest for checkpoint in checkpoints if checkpoint.digest]
     evaluations = _newest(project, "evaluate", "model", digests)
     benchmarks = _newest(project, "speculative_decode", "target", digests)
-    rows = []
-    for checkpoint in checkpoints:
-        run, timed = evaluations.get(checkpoint.digest), benchmarks.get(checkpoint.digest)
-        benchmark = Benchmark(run=timed) if timed is not None else None
-        rows.append(
-            RecentCheckpoint(
-                checkpoint=checkpoint,
-                headline=headline(Evaluation(run=run, checkpoint=checkpoint)) if run else None,
-                benchmark=benchmark,
-                speedup=_speedup(benchmark),
-            )
+    return [
+        RecentCheckpoint(
+            checkpoint=checkpoint,
+            evaluated=_evaluated(checkpoint, evaluations.get(checkpoint.digest)),
+            timed=_timed(benchmarks.get(checkpoint.digest)),
         )
-    return rows
+        for checkpoint in checkpoints
+    ]
 
 
 def _newest(project: Project, kind: str, role: str, digests: Iterable[str]) -> Mapping[str, Run]:
     """By digest of the model that was measured, the newest run of a kind."""
     runs = succeeded(project, kind).filter(**{f"report__inputs__{role}__in": list(digests)})
-    found = [Result(run=run) for run in runs[:NUM_RESULTS]]
-    return {one.report["inputs"][role]: one.run for one in reversed(found)}
+    newest: dict[str, Run] = {}
+    for run in runs[:NUM_RESULTS]:
+        # The filter says that it is there; the few reports that are shown are read whole.
+        assert run.report is not None  # noqa: S101
+        newest.setdefault(run.report["inputs"][role], run)
+    return newest
 
 
-def _speedup(benchmark: Benchmark | None) -> str:
-    shown = NONE if benchmark is None else speedup_page.headline(benchmark).speedup
-    return "" if shown == NONE else shown
+def _evaluated(checkpoint: Checkpoint, run: Run | None) -> EvaluationRow | None:
+    found = None if run is None else evaluation_of(run, checkpoint)
+    return None if found is None else evaluation_row(found)
+
+
+def _timed(run: Run | None) -> BenchmarkRow | None:
+    found = None if run is None else benchmark_of(run)
+    return None if found is None else benchmark_row(found)

@@ -1,16 +1,15 @@
 """Which results a dashboard shows, from its address: `?plan=ID`, or `?run=ID&run=ID`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest
-from django.urls import reverse
 
 from studio.accounts.access import ProjectRequest
 from studio.accounts.models import Project
-from studio.evaluations.results import Evaluation, evaluations_of, run_ids, succeeded
+from studio.evaluations.results import Evaluation, evaluations_of, succeeded, unreadable
 from studio.runs.models import Plan, Run
 
 MAX_RESULTS = 12
@@ -32,6 +31,14 @@ class Selection:
     is_by_run: bool = False
     """The runs were chosen one by one."""
     num_left_out: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evaluations:
+    """Evaluations in the order asked for, and the runs among them that nobody can read."""
+
+    readable: Sequence[Evaluation]
+    unreadable: Sequence[Run]
 
 
 def select_runs(request: ProjectRequest, kind: str, *, prefers_plan: bool = False) -> Selection:
@@ -70,36 +77,24 @@ def select_runs(request: ProjectRequest, kind: str, *, prefers_plan: bool = Fals
     return Selection(runs=shown[::-1], plans=plans, plan=plan, num_left_out=len(runs) - len(shown))
 
 
-def chosen_evaluations(request: ProjectRequest) -> list[Evaluation]:
+def chosen_evaluations(request: ProjectRequest) -> Evaluations:
     """The finished evaluations that `?run=ID&run=ID` names, in that order; none without it.
 
     Raises:
         Http404: the project has no such evaluation with a result.
     """
     ids = _ids(request.GET.getlist("run"))
-    return evaluations_of(request.project, _in_order(succeeded(request.project, "evaluate"), ids))
+    return _read(request.project, _in_order(succeeded(request.project, "evaluate"), ids))
 
 
-def newest_evaluations(project: Project) -> list[Evaluation]:
+def newest_evaluations(project: Project) -> Evaluations:
     """The newest finished evaluations, to choose from."""
-    return evaluations_of(project, succeeded(project, "evaluate")[:NEWEST])
+    return _read(project, list(succeeded(project, "evaluate")[:NEWEST]))
 
 
-def page_url(name: str, project_slug: str, query: str) -> str:
-    """Address of a page of the project with a query string."""
-    url = reverse(name, args=[project_slug])
-    return f"{url}?{query}" if query else url
-
-
-def query_with(request: HttpRequest, **changes: str | list[str] | None) -> str:
-    """The request's query string with some values replaced; None or "" removes one."""
-    query = request.GET.copy()
-    for name, value in changes.items():
-        if not value:
-            query.pop(name, None)
-        else:
-            query.setlist(name, [value] if isinstance(value, str) else value)
-    return query.urlencode()
+def _read(project: Project, runs: Sequence[Run]) -> Evaluations:
+    readable = evaluations_of(project, runs)
+    return Evaluations(readable=readable, unreadable=unreadable(runs, readable))
 
 
 def _chosen_plan(request: HttpRequest, plans: Sequence[Plan]) -> Plan | None:
@@ -120,8 +115,9 @@ def _in_order(finished: QuerySet[Run], ids: Sequence[UUID]) -> list[Run]:
     return [found[run_id] for run_id in ids]
 
 
-def _ids(values: Sequence[str]) -> list[UUID]:
+def _ids(values: Iterable[str]) -> list[UUID]:
+    """Ids in the order given, each once."""
     try:
-        return run_ids(values)
+        return list(dict.fromkeys(UUID(value) for value in values))
     except ValueError as exc:
         raise Http404("not an id") from exc

@@ -4,68 +4,68 @@ A page never waits for seconds of resampling: what would take long is `is_pendin
 carries a fragment that asks `views.prepare` for it, one at a time, and loads again.
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Generic, TypeVar
 
 from django.utils.translation import gettext as _
 
 from pipeline.errors import DataError
-from studio.evaluations.models import Documents, PairComparison, ResultSummary
-from studio.evaluations.resampling import VERSION, compare_results, num_items, summarize_result
+from studio.evaluations.models import PairComparison, ResultSummary
 from studio.evaluations.results import Evaluation
-from studio.evaluations.sample_files import SamplesFile
+from studio.measures.documents import Documents
+from studio.measures.resampling import (
+    VERSION,
+    PairFigures,
+    ResultFigures,
+    compare_results,
+    num_items,
+    summarize_result,
+)
+from studio.measures.sample_files import SamplesFile
 
 MAX_INLINE_ITEMS = 3_000
 """About a third of a second of resampling on one core, for each result or pair."""
 
-PairKey = tuple[str, str]
+FiguresT = TypeVar("FiguresT")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class StoredFigures:
+class Stored(Generic[FiguresT]):
     """Figures, or why there are none."""
 
-    figures: Mapping[str, Any] | None = None
+    figures: FiguresT | None = None
     is_pending: bool = False
     problem: str = ""
 
-    def figure(self, *keys: str) -> Any:
-        """The value under the keys; None where there is none."""
-        value: Any = self.figures
-        for key in keys:
-            if value is None:
-                return None
-            value = value.get(key)
-        return value
 
-
-def _no_rows() -> StoredFigures:
-    return StoredFigures(problem=_("The run's report names no samples; evaluate again."))
+PairKey = tuple[str, str]
+StoredPairs = Mapping[PairKey, Stored[PairFigures]]
+"""By run ids of baseline and candidate."""
+StoredSummaries = Mapping[str, Stored[ResultFigures]]
+"""By run id."""
 
 
 def summaries(
     evaluations: Sequence[Evaluation], *, max_items: int | None = None
-) -> dict[str, StoredFigures]:
-    """Intervals of each evaluation's own figures, by run id; one query unless some are new."""
+) -> StoredSummaries:
+    """Intervals of each evaluation's own figures; one query unless some are new."""
     files = {one.id: one.samples for one in evaluations}
     digests = {file.digest for file in files.values() if file is not None}
     known = {
-        row.samples_digest: row.figures
+        row.samples_digest: ResultFigures.parse(json.dumps(row.figures))
         for row in ResultSummary.objects.filter(samples_digest__in=digests, version=VERSION)
     }
-    found = {}
+    found: dict[str, Stored[ResultFigures]] = {}
     for run_id, file in files.items():
         if file is None:
-            found[run_id] = _no_rows()
+            found[run_id] = Stored(problem=_no_rows())
         elif file.digest in known:
-            found[run_id] = StoredFigures(figures=known[file.digest])
+            found[run_id] = Stored(figures=known[file.digest])
         else:
-            found[run_id] = _computed(
-                [file],
-                max_items,
-                lambda file=file: _store_summary(file),  # type: ignore[misc]
-            )
+            found[run_id] = _computed([file], max_items, partial(_store_summary, file))
     return found
 
 
@@ -74,12 +74,12 @@ def pair_figures(
     documents: Documents = Documents.ALL,
     *,
     max_items: int | None = None,
-) -> dict[PairKey, StoredFigures]:
-    """Comparisons of (baseline, candidate), by their run ids; one query unless some are new."""
+) -> StoredPairs:
+    """Comparisons of (baseline, candidate); one query unless some are new."""
     files = {(base.id, new.id): (base.samples, new.samples) for base, new in pairs}
     digests = {file.digest for both in files.values() for file in both if file is not None}
     known = {
-        (row.baseline_digest, row.candidate_digest): row.figures
+        (row.baseline_digest, row.candidate_digest): PairFigures.parse(json.dumps(row.figures))
         for row in PairComparison.objects.filter(
             baseline_digest__in=digests,
             candidate_digest__in=digests,
@@ -87,48 +87,52 @@ def pair_figures(
             version=VERSION,
         )
     }
-    found = {}
+    found: dict[PairKey, Stored[PairFigures]] = {}
     for key, (base, new) in files.items():
         if base is None or new is None:
-            found[key] = _no_rows()
+            found[key] = Stored(problem=_no_rows())
         elif (base.digest, new.digest) in known:
-            found[key] = StoredFigures(figures=known[base.digest, new.digest])
+            found[key] = Stored(figures=known[base.digest, new.digest])
         else:
             found[key] = _computed(
-                [base, new],
-                max_items,
-                lambda base=base, new=new: _store_pair(base, new, documents),  # type: ignore[misc]
+                [base, new], max_items, partial(_store_pair, base, new, documents)
             )
     return found
 
 
+def _no_rows() -> str:
+    return _("The run's report names no samples; evaluate again.")
+
+
 def _computed(
-    files: Sequence[SamplesFile], max_items: int | None, compute: Callable[[], Mapping[str, Any]]
-) -> StoredFigures:
+    files: Sequence[SamplesFile], max_items: int | None, compute: Callable[[], FiguresT]
+) -> Stored[FiguresT]:
     try:
         if max(num_items(file) for file in files) > (max_items or MAX_INLINE_ITEMS):
-            return StoredFigures(is_pending=True)
-        return StoredFigures(figures=compute())
+            return Stored(is_pending=True)
+        return Stored(figures=compute())
     except DataError as exc:
-        return StoredFigures(problem=str(exc))
+        return Stored(problem=str(exc))
 
 
-def _store_summary(file: SamplesFile) -> Mapping[str, Any]:
+def _store_summary(file: SamplesFile) -> ResultFigures:
     figures = summarize_result(file)
-    row = ResultSummary(samples_digest=file.digest, version=VERSION, figures=figures)
+    row = ResultSummary(
+        samples_digest=file.digest, version=VERSION, figures=figures.model_dump(mode="json")
+    )
     # Another request may have been faster; both computed the same.
     ResultSummary.objects.bulk_create([row], ignore_conflicts=True)
     return figures
 
 
-def _store_pair(base: SamplesFile, new: SamplesFile, documents: Documents) -> Mapping[str, Any]:
+def _store_pair(base: SamplesFile, new: SamplesFile, documents: Documents) -> PairFigures:
     figures = compare_results(base, new, documents)
     row = PairComparison(
         baseline_digest=base.digest,
         candidate_digest=new.digest,
         documents=documents,
         version=VERSION,
-        figures=figures,
+        figures=figures.model_dump(mode="json"),
     )
     PairComparison.objects.bulk_create([row], ignore_conflicts=True)
     return figures

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from studio.evaluations import views
+from studio.evaluations import views, views_rows
 
 app_name = "evaluations"
 urlpatterns = [
@@ -8,7 +8,6 @@ urlpatterns = [
     path("retention/", views.retention, name="retention"),
     path("text-overlap/", views.text_overlap, name="text_overlap"),
     path("speedup/", views.speedup, name="speedup"),
-    path("published/", views.published_results, name="published"),
-    path("rows/", views.rows, name="rows"),
-    path("prepare/", views.prepare, name="prepare"),
+    path("rows/", views_rows.rows, name="rows"),
+    path("prepare/", views_rows.prepare, name="prepare"),
 ]

@@ -1,54 +1,48 @@
-"""The dashboards: retention, text overlap, speedup, and our results beside the paper's."""
+"""The dashboards of retention, text overlap and speedup, and the list of all results."""
 
-from typing import Any
-
-from django.http import Http404, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import render
-from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
-from pipeline.errors import DataError
 from studio.accounts.access import ProjectRequest, project_required
-from studio.evaluations import overlap_page, published, retention_page, speedup_page
-from studio.evaluations.headlines import headline
-from studio.evaluations.measures import TASK_LABELS
-from studio.evaluations.models import Documents
-from studio.evaluations.one_result import DOCUMENTS, SORTS, chosen, result_rows
-from studio.evaluations.results import Benchmark, baselines_of, evaluations_of, succeeded
-from studio.evaluations.selection import (
-    NEWEST,
-    Selection,
-    chosen_evaluations,
-    newest_evaluations,
-    page_url,
-    query_with,
-    select_runs,
+from studio.evaluations import overlap_figures, retained, speedup_tables
+from studio.evaluations.arms import is_lossless
+from studio.evaluations.dashboards import dashboard, tabs, unreadable_absences
+from studio.evaluations.gauge_chart import gauge_chart
+from studio.evaluations.length_chart import length_chart
+from studio.evaluations.list_rows import benchmark_row, evaluation_row
+from studio.evaluations.overlap_charts import change_chart, document_chart, score_chart
+from studio.evaluations.results import (
+    baselines_of,
+    benchmarks_of,
+    evaluations_of,
+    succeeded,
+    unreadable,
 )
-from studio.evaluations.stored_figures import pair_figures, summaries
+from studio.evaluations.retention_charts import category_chart, flips_chart, ratio_chart
+from studio.evaluations.selection import NEWEST, newest_evaluations, select_runs
+from studio.evaluations.speedup_charts import acceptance_chart, cost_chart, speedup_chart
+from studio.evaluations.stored_figures import summaries
+from studio.measures.labels import headline_measures, usual_overlaps
+from studio.pages.addresses import chosen, query_with
 from studio.pages.security import charts_page
-from studio.runs.models import Run
-
-_TABS = (
-    ("index", _("Results")),
-    ("retention", _("General ability")),
-    ("text_overlap", _("Text overlap")),
-    ("speedup", _("Decoding speed")),
-    ("published", _("Beside the paper")),
-)
-# Far beyond any evaluation: only `prepare` may take as long as it takes.
-_NO_LIMIT = 10**9
 
 
 @require_safe
 @project_required()
 def index(request: ProjectRequest) -> HttpResponse:
     """The newest evaluations and benchmarks with their headline figures."""
-    newest = succeeded(request.project, "speculative_decode")[:NEWEST]
+    evaluations = newest_evaluations(request.project)
+    runs = list(succeeded(request.project, "speculative_decode")[:NEWEST])
+    benchmarks = benchmarks_of(runs)
+    left_out = [*evaluations.unreadable, *unreadable(runs, benchmarks)]
     context = {
-        "evaluations": [headline(one) for one in newest_evaluations(request.project)],
-        "benchmarks": [speedup_page.headline(Benchmark(run=run)) for run in newest],
+        "evaluations": [evaluation_row(one) for one in evaluations.readable],
+        "headlines": headline_measures(),
+        "benchmarks": [benchmark_row(one) for one in benchmarks],
+        "absences": unreadable_absences(left_out),
         "newest": NEWEST,
-        "tabs": _tabs(request, "index", None),
+        "tabs": tabs(request, "evaluations:index"),
     }
     return render(request, "evaluations/index.html", context)
 
@@ -60,34 +54,35 @@ def retention(request: ProjectRequest) -> HttpResponse:
     """General-ability retention of the chosen checkpoints."""
     selection = select_runs(request, "evaluate")
     evaluations = evaluations_of(request.project, selection.runs)
-    score = chosen(request.GET.get("score", ""), list(retention_page.SCORES))
-    baselines = baselines_of(request.project, evaluations)
-    kept = retention_page.retained(evaluations, baselines, score)
+    score = chosen(request.GET.get("score", ""), list(retained.SCORES))
+    kept = retained.retained(evaluations, baselines_of(request.project, evaluations), score)
     detailed = next(
         (one for one in kept if one.evaluation.id == request.GET.get("detail")),
         kept[-1] if kept else None,
     )
-    context = {
+    context: dict[str, object] = {
         "kept": kept,
         "detailed": detailed,
-        "absences": retention_page.absences(evaluations, score),
         "scores": [
             (label, query_with(request, score=key), key == score)
-            for key, label in retention_page.SCORES.items()
+            for key, label in retained.SCORES.items()
         ],
         "details": [
             (one.evaluation.label, query_with(request, detail=one.evaluation.id), one is detailed)
             for one in kept
         ],
         "charts": [
-            retention_page.ratio_chart(kept),
-            retention_page.flips_chart(kept),
-            *([retention_page.category_chart(detailed)] if detailed else []),
-            retention_page.gauge_chart(evaluations),
+            ratio_chart(kept),
+            flips_chart(kept),
+            *([category_chart(detailed)] if detailed else []),
+            gauge_chart(evaluations),
         ],
-        "definitions": retention_page.definitions(evaluations),
+        "definitions": retained.definitions(evaluations),
     }
-    return _dashboard(request, "retention", selection, context)
+    return dashboard(
+        request, "evaluations:retention", selection, evaluations, context,
+        absences=retained.absences(evaluations),
+    )  # fmt: skip
 
 
 @require_safe
@@ -97,34 +92,32 @@ def text_overlap(request: ProjectRequest) -> HttpResponse:
     """ROUGE and BLEU of the chosen checkpoints."""
     selection = select_runs(request, "evaluate")
     evaluations = evaluations_of(request.project, selection.runs)
-    answered = overlap_page.with_answers(evaluations)
-    choices = overlap_page.metric_choices()
-    metric = chosen(request.GET.get("metric", ""), [key for key, _label in choices])
-    stored = summaries(answered)
-    context = {
+    with_answers = overlap_figures.with_answers(evaluations)
+    stored = summaries(with_answers)
+    answered = overlap_figures.answered_of(with_answers, stored)
+    measures = {measure.key: measure for measure in usual_overlaps()}
+    metric = chosen(request.GET.get("metric", ""), list(measures))
+    context: dict[str, object] = {
         "charts": [
-            overlap_page.score_chart(answered, stored),
-            overlap_page.change_chart(answered, baselines_of(request.project, answered)),
-            overlap_page.document_chart(answered, stored, metric),
-            overlap_page.length_chart(answered, stored),
+            score_chart(answered),
+            change_chart(answered, baselines_of(request.project, with_answers)),
+            document_chart(answered, measures[metric]),
+            length_chart(answered),
         ],
         "metrics": [
-            (label, query_with(request, metric=key), key == metric) for key, label in choices
+            (measure.label, query_with(request, metric=key), key == metric)
+            for key, measure in measures.items()
         ],
-        "absences": [
-            (one.label, _("domain questions were not asked in this run"))
-            for one in evaluations
-            if one not in answered
-        ],
-        "problems": [
-            (one.label, stored[one.id].problem) for one in answered if stored[one.id].problem
-        ],
+        "problems": [(one.label, one.stored.problem) for one in answered if one.stored.problem],
         "pending_query": next(
-            (f"run={one.id}" for one in answered if stored[one.id].is_pending), ""
+            (f"run={one.evaluation.id}" for one in answered if one.stored.is_pending), ""
         ),
-        "definitions": overlap_page.definitions(answered),
+        "definitions": overlap_figures.definitions(answered),
     }
-    return _dashboard(request, "text_overlap", selection, context)
+    return dashboard(
+        request, "evaluations:text_overlap", selection, evaluations, context,
+        absences=overlap_figures.absences(evaluations),
+    )  # fmt: skip
 
 
 @require_safe
@@ -133,125 +126,21 @@ def text_overlap(request: ProjectRequest) -> HttpResponse:
 def speedup(request: ProjectRequest) -> HttpResponse:
     """One decoding benchmark, the newest of the chosen ones first."""
     selection = select_runs(request, "speculative_decode")
-    found = [Benchmark(run=run) for run in reversed(selection.runs)]
+    found = benchmarks_of(reversed(selection.runs))
     shown = next((one for one in found if one.id == request.GET.get("detail")), None)
     shown = shown or (found[0] if found else None)
-    context: dict[str, Any] = {
+    context: dict[str, object] = {
         "benchmark": shown,
         "details": [(one.label, query_with(request, detail=one.id), one is shown) for one in found],
     }
     if shown is not None:
-        columns, counts = speedup_page.losslessness_rows(shown)
+        columns, counts = speedup_tables.losslessness_rows(shown)
         context |= {
-            "charts": [
-                speedup_page.speedup_chart(shown),
-                speedup_page.acceptance_chart(shown),
-                speedup_page.cost_chart(shown),
-            ],
-            "is_lossless": shown.figure("losslessness.is_lossless"),
+            "charts": [speedup_chart(shown), acceptance_chart(shown), cost_chart(shown)],
+            "is_lossless": is_lossless(shown),
             "losslessness_columns": columns,
             "losslessness_rows": counts,
-            "throughput_rows": speedup_page.throughput_rows(shown),
+            "throughput_rows": speedup_tables.throughput_rows(shown),
             "definitions": list(shown.definitions.items()),
         }
-    return _dashboard(request, "speedup", selection, context)
-
-
-@require_safe
-@charts_page
-@project_required()
-def published_results(request: ProjectRequest) -> HttpResponse:
-    """Our figures beside the paper's."""
-    selection = select_runs(request, "evaluate", prefers_plan=True)
-    evaluations = evaluations_of(request.project, selection.runs)
-    newest = succeeded(request.project, "speculative_decode")
-    if selection.plan is not None:
-        newest = newest.filter(plan=selection.plan)
-    pairs = published.pairs_to_compare(evaluations)
-    stored = {
-        documents: pair_figures(pairs, documents) for documents in (Documents.ALL, Documents.UNSEEN)
-    }
-    benchmark = next((Benchmark(run=run) for run in newest[:1]), None)
-    rows = published.claim_rows(evaluations, benchmark, stored)
-    pending = [
-        (*key, documents.value)
-        for documents, found in stored.items()
-        for key, one in found.items()
-        if one.is_pending
-    ]
-    context = {
-        "claims": rows,
-        "source": published.SOURCE,
-        "charts": [published.claims_chart(rows)],
-        "pending_query": "run={}&run={}&documents={}".format(*pending[0]) if pending else "",
-    }
-    return _dashboard(request, "published", selection, context)
-
-
-@require_safe
-@project_required()
-def rows(request: ProjectRequest) -> HttpResponse:
-    """The samples of one evaluation."""
-    chosen_ones = chosen_evaluations(request)
-    if len(chosen_ones) != 1:
-        raise Http404("one evaluation has rows; several are compared")
-    (evaluation,) = chosen_ones
-    context: dict[str, Any] = {
-        "evaluation": evaluation,
-        "sorts": SORTS.items(),
-        "documents_choices": DOCUMENTS.items(),
-        "task_labels": TASK_LABELS,
-        "tabs": _tabs(request, "", None),
-    }
-    try:
-        if evaluation.samples is not None:
-            context["result"] = result_rows(evaluation.samples, request)
-    except DataError as exc:
-        context["problem"] = str(exc)
-    return render(request, "evaluations/rows.html", context)
-
-
-@require_safe
-@project_required()
-def prepare(request: ProjectRequest) -> HttpResponse:
-    """Intervals that a page could not wait for are computed; the page then loads again."""
-    evaluations = chosen_evaluations(request)
-    if len(evaluations) == 1:
-        summaries(evaluations, max_items=_NO_LIMIT)
-    elif len(evaluations) == 2:
-        documents = Documents(chosen(request.GET.get("documents", ""), Documents.values))
-        pair_figures([(evaluations[0], evaluations[1])], documents, max_items=_NO_LIMIT)
-    return HttpResponse(status=204, headers={"X-Poll-Reload": "1"})
-
-
-def _dashboard(
-    request: ProjectRequest, name: str, selection: Selection, context: dict[str, Any]
-) -> HttpResponse:
-    context |= {
-        "selection": selection,
-        "tabs": _tabs(request, name, selection),
-        "waiting": _waiting(request) if not selection.runs else None,
-    }
-    return render(request, f"evaluations/{name}.html", context)
-
-
-def _tabs(
-    request: ProjectRequest, current: str, selection: Selection | None
-) -> list[tuple[Any, str, bool]]:
-    """(label, address, is current); the chosen plan goes with the reader."""
-    plan = selection.plan if selection is not None else None
-    query = f"plan={plan.pk}" if plan is not None else ""
-    return [
-        (label, page_url(f"evaluations:{name}", request.project.slug, query), name == current)
-        for name, label in _TABS
-    ]
-
-
-def _waiting(request: ProjectRequest) -> dict[str, int]:
-    """Why there is nothing to show: runs that have not ended, and runs that failed."""
-    kinds = ("evaluate", "speculative_decode")
-    runs = Run.objects.filter(project=request.project, kind__in=kinds)
-    return {
-        "unfinished": runs.unfinished().count(),
-        "failed": runs.filter(state="failed").count(),
-    }
+    return dashboard(request, "evaluations:speedup", selection, found, context)

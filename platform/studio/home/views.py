@@ -8,6 +8,7 @@ from studio.accounts.access import ProjectRequest, UserRequest, project_required
 from studio.accounts.models import Project
 from studio.evaluations.recent_checkpoints import recent_checkpoints
 from studio.home.attention import attention_rows
+from studio.measures.labels import headline_measures
 
 
 @require_safe
@@ -26,5 +27,6 @@ def index(request: ProjectRequest) -> HttpResponse:
     context = {
         "attention": attention_rows(request.project, request.role),
         "checkpoints": recent_checkpoints(request.project),
+        "headlines": headline_measures(),
     }
     return render(request, "home/index.html", context)

@@ -109,7 +109,7 @@ class Command(BaseCommand):
         )  # fmt: skip
         for title, name in (
             ("dashboards:", "evaluations:index"),
-            ("beside the paper's:", "evaluations:published"),
+            ("beside the paper's:", "published:index"),
             ("side by side:", "comparisons:index"),
         ):
             self._say(f"{title:<20} {url}{reverse(name, args=[slug])}")

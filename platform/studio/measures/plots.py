@@ -3,8 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Any
+from typing import Literal
 
+from pipeline.contracts.estimates import Estimate
+
+JsonObject = dict[str, object]
 MAX_TICK, MAX_LEGEND = 26, 60
 """Characters of a name beside an axis, and in the legend."""
 # Above the plot: below it, the legend meets slanted tick labels on narrow screens.
@@ -19,6 +22,16 @@ class Point:
     value: float | None
     low: float | None = None
     high: float | None = None
+
+    @classmethod
+    def of(cls, estimate: Estimate | None, *, scale: float = 1.0) -> "Point":
+        """The estimate, times `scale`."""
+        if estimate is None:
+            return cls(value=None)
+        low, high = (
+            None if bound is None else scale * bound for bound in (estimate.low, estimate.high)
+        )
+        return cls(value=scale * estimate.value, low=low, high=high)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,7 +52,7 @@ def plot_text(text: str, max_length: int = MAX_LEGEND) -> str:
 
 def forest(
     rows: Sequence[str], series: Sequence[Series], *, x_title: str, lines: Sequence[float] = ()
-) -> dict[str, Any]:
+) -> JsonObject:
     """Estimates with intervals, one row each, first row on top; dashed lines at `lines`."""
     spread = 0.5 / max(len(series), 1)
     traces = []
@@ -71,7 +84,7 @@ def forest(
 
 def bars(
     groups: Sequence[str], series: Sequence[Series], *, y_title: str, line: float | None = None
-) -> dict[str, Any]:
+) -> JsonObject:
     """Bars beside each other in each group, with intervals."""
     traces = [
         {
@@ -103,7 +116,7 @@ def bars(
     }
 
 
-def lines(series: Sequence[Series], *, x_title: str, y_title: str, first_x: int) -> dict[str, Any]:
+def lines(series: Sequence[Series], *, x_title: str, y_title: str, first_x: int) -> JsonObject:
     """One line for each series over consecutive whole numbers."""
     return {
         "data": [
@@ -127,7 +140,7 @@ def lines(series: Sequence[Series], *, x_title: str, y_title: str, first_x: int)
     }
 
 
-def panels(groups: Sequence[str], series: Sequence[Series]) -> dict[str, Any]:
+def panels(groups: Sequence[str], series: Sequence[Series]) -> JsonObject:
     """Two series of different units as bars, each in a panel with its own axis."""
     left, right = series
     ticks = {"tickvals": list(range(len(groups))), "ticktext": _texts(groups)}
@@ -146,12 +159,12 @@ def panels(groups: Sequence[str], series: Sequence[Series]) -> dict[str, Any]:
     }
 
 
-def size_for(num_rows: int) -> Any:
+def size_for(num_rows: int) -> Literal["normal", "tall"]:
     """`Chart.size` that leaves each row of a forest enough room."""
     return "tall" if num_rows > 8 else "normal"
 
 
-def _error_bars(points: Sequence[Point]) -> dict[str, Any]:
+def _error_bars(points: Sequence[Point]) -> JsonObject:
     """No bars where no interval is known: even one of length 0 would be drawn."""
     above: list[float | None] = []
     below: list[float | None] = []
@@ -171,7 +184,7 @@ def _error_bars(points: Sequence[Point]) -> dict[str, Any]:
     }
 
 
-def _row_axis(rows: Sequence[str]) -> dict[str, Any]:
+def _row_axis(rows: Sequence[str]) -> JsonObject:
     # Numbers with texts beside them: names may repeat, and Plotly would merge equal categories.
     return {
         "tickvals": list(range(len(rows))),
@@ -185,5 +198,5 @@ def _texts(names: Sequence[str]) -> list[str]:
     return [plot_text(name, MAX_TICK) for name in names]
 
 
-def _vertical(x: float) -> dict[str, Any]:
+def _vertical(x: float) -> JsonObject:
     return {"type": "line", "yref": "paper", "x0": x, "x1": x, "y0": 0, "y1": 1, "line": _LINE}

@@ -1,11 +1,10 @@
 """Numbers as people read them; the same text in both languages."""
 
-from collections.abc import Mapping
-from typing import Any
-
-from studio.evaluations.measures import Measure
+from pipeline.contracts.estimates import Estimate
+from studio.measures.labels import ShownMeasure
 
 NONE = "\N{EM DASH}"
+ARROW = " \N{RIGHTWARDS ARROW} "
 _MINUS = "\N{MINUS SIGN}"
 # Rounding of sums, not a difference.
 _ZERO = 1e-9
@@ -39,6 +38,11 @@ def _fixed(value: float, digits: int) -> str:
     return f"{value:.{digits}f}"
 
 
+def count(number: int | None) -> str:
+    """`12,345`; a dash for none at all."""
+    return f"{number:,}" if number else NONE
+
+
 def percent(share: float | None, digits: int = 1) -> str:
     """`12.5%` of a share."""
     return NONE if share is None else f"{decimal(100 * share, digits)}%"
@@ -54,36 +58,37 @@ def ratio(value: float | None) -> str:
     return NONE if value is None else f"{value:.3f}\N{MULTIPLICATION SIGN}"
 
 
-def interval(low: float | None, high: float | None, *, scale: float = 1.0, digits: int = 2) -> str:
+def interval(estimate: Estimate | None, *, scale: float = 1.0, digits: int = 2) -> str:
     """`[26.10, 30.90]`; empty where there is no interval."""
-    if low is None or high is None:
+    if estimate is None or estimate.low is None or estimate.high is None:
         return ""
-    return f"[{decimal(scale * low, digits)}, {decimal(scale * high, digits)}]"
+    return f"[{decimal(scale * estimate.low, digits)}, {decimal(scale * estimate.high, digits)}]"
 
 
-def bounds(stored: Mapping[str, Any] | None) -> tuple[float | None, float | None]:
-    """Low and high of a stored interval."""
-    return (None, None) if not stored else (stored.get("low"), stored.get("high"))
+def ratio_estimate(estimate: Estimate | None, *, digits: int = 3) -> str:
+    """A ratio with its interval."""
+    value = None if estimate is None else estimate.value
+    return f"{ratio(value)} {interval(estimate, digits=digits)}".strip()
 
 
-def measured(measure: Measure, value: float | None) -> str:
+def measured(measure: ShownMeasure, value: float | None) -> str:
     """A stored figure in the measure's unit."""
     if value is None:
         return NONE
     return decimal(measure.scale * value, _digits(measure)) + _UNIT_SIGN[measure.unit]
 
 
-def difference(measure: Measure, value: float | None) -> str:
+def measured_interval(measure: ShownMeasure, estimate: Estimate | None) -> str:
+    """A stored interval in the measure's unit."""
+    return interval(estimate, scale=measure.scale, digits=_digits(measure))
+
+
+def difference(measure: ShownMeasure, value: float | None) -> str:
     """A stored difference in the measure's unit; shares differ by percentage points."""
     if value is None:
         return NONE
     return signed(measure.scale * value, _digits(measure)) + _DIFFERENCE_SIGN[measure.unit]
 
 
-def measured_interval(measure: Measure, low: float | None, high: float | None) -> str:
-    """A stored interval in the measure's unit."""
-    return interval(low, high, scale=measure.scale, digits=_digits(measure))
-
-
-def _digits(measure: Measure) -> int:
+def _digits(measure: ShownMeasure) -> int:
     return 1 if measure.unit in ("percent", "tokens") else 2

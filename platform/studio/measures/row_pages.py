@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from django.http import HttpRequest
 
-from studio.evaluations.selection import query_with
+from studio.pages.addresses import query_with
 
 PAGE_SIZE = 50
 MAX_EXCERPT = 160

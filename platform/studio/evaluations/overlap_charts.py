@@ -1,0 +1,148 @@
+"""The charts of text overlap: how much of the reference answers each checkpoint says."""
+
+from collections.abc import Mapping, Sequence
+
+from django.utils.html import format_html
+from django.utils.translation import gettext as _
+
+from pipeline.contracts.estimates import PairedFigure
+from studio.evaluations.links import compare_rows_url, rows_url
+from studio.evaluations.overlap_figures import Answered, shown_value
+from studio.evaluations.results import Evaluation
+from studio.measures.documents import Documents
+from studio.measures.labels import ShownMeasure, overlap_measures
+from studio.measures.numbers import difference, measured_interval
+from studio.measures.plots import Point, Series, bars, forest
+from studio.pages.charts import Chart
+
+
+def score_chart(answered: Sequence[Answered]) -> Chart:
+    """All overlaps of each checkpoint."""
+    measures = overlap_measures()
+    rows = [
+        (
+            one.label,
+            *(shown_value(one, measure) for measure in measures),
+            format_html('<a href="{}">{}</a>', rows_url(one.evaluation), one.overlap.n),
+        )
+        for one in answered
+    ]
+    return Chart(
+        key="overlap",
+        title=_("Overlap with the reference answers"),
+        figure=bars(
+            [str(measure.label) for measure in measures],
+            [
+                Series(name=one.label, points=[one.point(measure) for measure in measures])
+                for one in answered
+            ],
+            y_title=_("points, 0 to 100"),
+        ),
+        columns=(_("Checkpoint"), *(str(measure.label) for measure in measures), "n"),
+        rows=rows,
+        note=_(
+            "Higher is better. 95% intervals: bootstrap of whole documents. ROUGE: mean of the "
+            "answers' F1; BLEU-4: of the whole set. An empty answer counts as 0."
+        ),
+        empty=_("None of these runs answered domain questions."),
+    )
+
+
+def change_chart(answered: Sequence[Answered], baselines: Mapping[str, Evaluation]) -> Chart:
+    """Paired difference of each checkpoint to its baseline, from the reports."""
+    measures = overlap_measures()
+    compared = [
+        (one.evaluation, pairs)
+        for one in answered
+        if (pairs := one.evaluation.results.text_overlap_vs_baseline)
+    ]
+    return Chart(
+        key="overlap-change",
+        title=_("Change against the base on the same questions"),
+        figure=forest(
+            [one.label for one, _pairs in compared],
+            [
+                Series(
+                    name=str(measure.label),
+                    points=[_change(pairs.get(measure.key)) for _one, pairs in compared],
+                )
+                for measure in measures
+            ],
+            x_title=_("difference in points"),
+            lines=[0.0],
+        ),
+        columns=(
+            _("Checkpoint"),
+            _("Measure"),
+            _("Difference [95% CI]"),
+            _("Better / worse / same"),
+            "n",
+            _("Missing"),
+        ),
+        rows=[
+            _change_row(one, baselines.get(one.id), measure, pair)
+            for one, pairs in compared
+            for measure in measures
+            if (pair := pairs.get(measure.key)) is not None
+        ],
+        note=_("Paired: the same draws of documents for both. A missing answer is in no mean."),
+        empty=_("None of these runs was given a baseline."),
+        size="tall" if compared else "normal",
+    )
+
+
+def document_chart(answered: Sequence[Answered], measure: ShownMeasure) -> Chart:
+    """One measure apart for documents that training may have seen and those kept out."""
+    groups = {Documents.SEEN: _("Document seen"), Documents.UNSEEN: _("Document not seen")}
+    rows = [
+        (
+            one.label,
+            *(shown_value(one, measure, documents) for documents in groups),
+            *(one.num_answers(documents) for documents in groups),
+        )
+        for one in answered
+    ]
+    return Chart(
+        key="overlap-documents",
+        title=_("%(measure)s by whether training may have seen the document")
+        % {"measure": measure.label},
+        figure=bars(
+            [one.label for one in answered],
+            [
+                Series(name=name, points=[one.point(measure, documents) for one in answered])
+                for documents, name in groups.items()
+            ],
+            y_title=_("points, 0 to 100"),
+        ),
+        columns=(_("Checkpoint"), *groups.values(), _("n seen"), _("n not seen")),
+        rows=rows,
+        note=_(
+            "Two documents of each topic are kept out of all training: a gain on seen documents "
+            "alone is memory, not ability."
+        ),
+        empty=_("None of these runs answered domain questions."),
+    )
+
+
+def _change(pair: PairedFigure | None) -> Point:
+    return Point.of(None if pair is None else pair.difference)
+
+
+def _change_row(
+    one: Evaluation, baseline: Evaluation | None, measure: ShownMeasure, pair: PairedFigure
+) -> tuple[object, ...]:
+    counts: object = _("no score of a single answer")
+    if pair.improved is not None:
+        counts = f"{pair.improved} / {pair.regressed} / {pair.tied}"
+        if baseline is not None:
+            url = compare_rows_url([baseline, one], task=measure.task, metric=measure.key)
+            counts = format_html('<a href="{}">{}</a>', url, counts)
+    spread = measured_interval(measure, pair.difference)
+    return (
+        one.label,
+        measure.label,
+        f"{difference(measure, pair.difference.value)} {spread}".strip(),
+        counts,
+        pair.n,
+        pair.missing,
+    )

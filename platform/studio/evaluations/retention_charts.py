@@ -1,0 +1,168 @@
+"""The charts of general ability: what each checkpoint keeps of the base, and how sure that is."""
+
+from collections.abc import Sequence
+
+from django.utils.html import format_html
+from django.utils.translation import gettext as _
+
+from studio.evaluations.retained import VERDICTS, Retained
+from studio.measures.numbers import ARROW, NONE, interval, p_value, percent, ratio_estimate, signed
+from studio.measures.plots import Point, Series, bars, forest, size_for
+from studio.pages.charts import Chart
+
+
+def ratio_chart(kept: Sequence[Retained]) -> Chart:
+    """Retention of each checkpoint against the margin."""
+    margins = sorted({one.retention.margin for one in kept})
+    adjusted = [Point.of(one.retention.macro.adjusted_ratio) for one in kept]
+    raw = [Point.of(one.retention.micro.ratio) for one in kept]
+    rows = []
+    for one in kept:
+        macro, micro = one.retention.macro, one.retention.micro
+        rows.append(
+            (
+                one.evaluation.label,
+                ratio_estimate(macro.adjusted_ratio),
+                ratio_estimate(micro.ratio),
+                percent(micro.base) + ARROW + percent(micro.new),
+                _rows_link(one.rows_url, micro.num_items),
+                micro.num_units,
+                one.retention.num_missing,
+            )
+        )
+    return Chart(
+        key="retention-ratio",
+        title=_("General ability kept, against the base on the same questions"),
+        figure=forest(
+            [one.evaluation.label for one in kept],
+            [
+                Series(name=_("Above chance, mean of categories"), points=adjusted),
+                Series(name=_("Raw, mean of questions"), points=raw, symbol="diamond"),
+            ],
+            x_title=_("retention (1 = nothing lost)"),
+            lines=[1.0, *(1.0 - margin for margin in margins)],
+        ),
+        columns=(
+            _("Checkpoint"),
+            _("Above chance [95% CI]"),
+            _("Raw [95% CI]"),
+            _("Score, base to checkpoint"),
+            "n",
+            _("Units drawn"),
+            _("Missing"),
+        ),
+        rows=rows,
+        note=_(
+            "Above chance: (score - chance) / (base - chance), mean over categories; the verdict "
+            "judges it. Raw: score / base. Intervals: paired bootstrap of whole clusters. Dashed "
+            "lines: 1 and 1 minus the margin."
+        ),
+        empty=_("No checkpoint here was compared with a base."),
+        size=size_for(len(kept)),
+    )
+
+
+def flips_chart(kept: Sequence[Retained]) -> Chart:
+    """Right answers lost and won; only for right-or-wrong scores."""
+    flipped = [(one, flips) for one in kept if (flips := one.retention.flips) is not None]
+    rows = [
+        (
+            one.evaluation.label,
+            _rows_link(one.lost_url, flips.regressed),
+            flips.gained,
+            f"{percent(flips.regressed_rate.value)} "
+            + interval(flips.regressed_rate, scale=100, digits=1),
+            percent(flips.null_flip_rate),
+            p_value(flips.mcnemar_p),
+            one.retention.micro.num_items,
+        )
+        for one, flips in flipped
+    ]
+    return Chart(
+        key="retention-flips",
+        title=_("Right answers lost and gained"),
+        figure=bars(
+            [one.evaluation.label for one, _flips in flipped],
+            [
+                Series(
+                    name=_("Lost"),
+                    points=[Point(value=-flips.regressed) for _one, flips in flipped],
+                ),
+                Series(
+                    name=_("Gained"), points=[Point(value=flips.gained) for _one, flips in flipped]
+                ),
+            ],
+            y_title=_("questions"),
+        ),
+        columns=(
+            _("Checkpoint"),
+            _("Lost"),
+            _("Gained"),
+            _("Loss rate [95% CI]"),
+            _("Base against itself"),
+            _("McNemar p"),
+            "n",
+        ),
+        rows=rows,
+        note=_(
+            "Lost: the base was right and the checkpoint is wrong. A small net change can hide "
+            "many flips. p: exact test that losses and gains are equally likely."
+        ),
+        empty=_("Flips are counted for right-or-wrong scores only."),
+    )
+
+
+def category_chart(one: Retained) -> Chart:
+    """Retention of one checkpoint in each category, the worst one named."""
+    worst = one.retention.worst_category
+    categories = one.retention.categories
+    rows = []
+    for entry in categories:
+        group = entry.estimate
+        name = entry.category or NONE
+        rows.append(
+            (
+                format_html("{} <strong>({})</strong>", name, _("worst"))
+                if entry.category == worst
+                else name,
+                ratio_estimate(group.adjusted_ratio),
+                percent(group.base) + ARROW + percent(group.new),
+                signed(100 * group.difference.value, 1) + " pp",
+                group.num_items,
+                VERDICTS[entry.verdict][1],
+            )
+        )
+    return Chart(
+        key="retention-categories",
+        title=_("%(checkpoint)s by category") % {"checkpoint": one.evaluation.label},
+        figure=forest(
+            [entry.category or NONE for entry in categories],
+            [
+                Series(
+                    name=one.evaluation.label,
+                    points=[Point.of(entry.estimate.adjusted_ratio) for entry in categories],
+                )
+            ],
+            x_title=_("retention above chance"),
+            lines=[1.0, 1.0 - one.retention.margin],
+        ),
+        columns=(
+            _("Category"),
+            _("Above chance [CI]"),
+            _("Score, base to checkpoint"),
+            _("Difference"),
+            "n",
+            _("Verdict"),
+        ),
+        rows=rows,
+        note=_(
+            "The intervals of all categories hold together at 95% (Bonferroni), so each is wider "
+            "than it would be alone."
+        ),
+        empty=_("The report lists no category."),
+        size=size_for(len(categories)),
+    )
+
+
+def _rows_link(url: str, text: object) -> object:
+    return format_html('<a href="{}">{}</a>', url, text) if url else text

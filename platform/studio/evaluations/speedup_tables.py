@@ -1,0 +1,62 @@
+"""The tables of the decoding dashboard: absolute figures, and the counts behind the verdict."""
+
+from collections.abc import Mapping, Sequence
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from pipeline.contracts.decoding_results import LosslessnessCounts
+from studio.evaluations.arms import arm_label
+from studio.evaluations.results import Benchmark
+from studio.measures.numbers import NONE, count, decimal, percent
+
+_COUNT_LABELS: Mapping[str, Promise] = {
+    "is_lossless": gettext_lazy("Lossless"),
+    "num_prompts": gettext_lazy("Prompts"),
+    "num_identical": gettext_lazy("Identical"),
+    "num_near_ties": gettext_lazy("Near ties"),
+    "largest_gap": gettext_lazy("Largest logit gap"),
+}
+
+
+def throughput_rows(benchmark: Benchmark) -> list[Sequence[object]]:
+    """Absolute figures of every arm, plain decoding first."""
+    return [
+        (
+            arm_label(name),
+            decimal(arm.tokens_per_second, 1),
+            decimal(arm.prefill_seconds, 3),
+            decimal(arm.decode_seconds, 3),
+            decimal(arm.mean_acceptance_length),
+            decimal(arm.block_efficiency),
+            percent(arm.draft_acceptance_rate),
+            percent(arm.repeated_4gram_rate),
+            count(arm.num_output_tokens),
+            count(arm.num_parameters),
+        )
+        for name, arm in benchmark.results.arms.items()
+    ]
+
+
+def losslessness_rows(benchmark: Benchmark) -> tuple[list[str], list[Sequence[object]]]:
+    """Columns and rows of the counts behind the losslessness verdict.
+
+    A count that has no words here stands under the report's own name: nothing is lost.
+    """
+    checked = benchmark.results.losslessness
+    if checked is None:
+        return [], []
+    counted = [(arm_label(name), counts) for name, counts in checked.arms.items()]
+    counted.append((_("plain decoding, batch 1 against 8"), checked.autoregressive_batch_1_vs_8))
+    names = list(LosslessnessCounts.model_fields)
+    rows: list[Sequence[object]] = [
+        (label, *(_cell(value) for _name, value in counts)) for label, counts in counted
+    ]
+    return [str(_COUNT_LABELS.get(name, name)) for name in names], rows
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, bool):
+        return _("yes") if value else _("no")
+    return f"{value:g}" if isinstance(value, int | float) else NONE
