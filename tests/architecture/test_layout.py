@@ -1,9 +1,20 @@
 """The layout rules of docs/architecture.md, as checks of what exists on disk."""
 
 import re
+import statistics
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = tuple(
+    path
+    for root in ("pipeline", "workers", "platform")
+    for path in sorted((ROOT / root).rglob("*.py"))
+    if "migrations" not in path.parts
+)
+"""Everything that runs in production, migrations aside."""
+MAX_MODULE_LINES = 350
+MAX_MEDIAN_LINES = 100
+MAX_APP_SHARE = 1 / 5
 
 
 def test_platform_is_a_source_root_not_a_package() -> None:
@@ -36,3 +47,26 @@ def test_one_module_makes_writing_durable() -> None:
         )
     ]
     assert found == ["pipeline/durable.py", "pipeline/execution.py"]
+
+
+def num_lines(path: Path) -> int:
+    return len(path.read_text(encoding="utf-8").splitlines())
+
+
+def test_modules_are_short() -> None:
+    """One can be read in a sitting; most of them at a glance."""
+    lengths = {path.relative_to(ROOT).as_posix(): num_lines(path) for path in PROGRAM}
+    assert {name: n for name, n in lengths.items() if n > MAX_MODULE_LINES} == {}
+    assert statistics.median(n for n in lengths.values() if n) < MAX_MEDIAN_LINES
+
+
+def test_no_app_is_the_house() -> None:
+    """What grows beyond a fifth of the platform's Python is several apps by now."""
+    apps = {path.parent for path in (ROOT / "platform/studio").glob("*/apps.py")}
+    sizes = {
+        app.name: sum(num_lines(path) for path in PROGRAM if path.is_relative_to(app))
+        for app in apps
+    }
+    total = sum(sizes.values())
+    too_big = {name: f"{n / total:.1%}" for name, n in sizes.items() if n > MAX_APP_SHARE * total}
+    assert too_big == {}
