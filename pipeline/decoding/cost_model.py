@@ -1,7 +1,7 @@
 """What a round of speculation costs on this machine, and which draft length pays best.
 
 All costs are in target steps: one forward pass of the target over one new token at the same context
-length. `pipeline.metrics.decoding` has the formulas that use them.
+length. `pipeline.metrics.speculation` has the formulas that use them.
 """
 
 import statistics
@@ -15,7 +15,7 @@ from pipeline.decoding.base import Completion
 from pipeline.decoding.batching import read_clock
 from pipeline.decoding.kv_cache import CachedModel
 from pipeline.decoding.linear import fast_small_batch_linear
-from pipeline.metrics.decoding import mean_round_cost, predicted_speedup
+from pipeline.metrics.speculation import mean_round_cost, predicted_speedup
 
 NUM_TIMINGS = 25
 

@@ -9,15 +9,11 @@ same prefix are that close, and is counted beside what the target alone does at 
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 
 import torch
 from transformers import PreTrainedModel
 
 from pipeline.contracts.decoding_results import LosslessnessCounts
-from pipeline.decoding.autoregressive import AutoregressiveEngine
-from pipeline.decoding.base import SamplingParams
-from pipeline.decoding.speculative import SpeculativeEngine
 
 NEAR_TIE = 1e-4
 """Largest float64 logit gap at a first difference that rounding explains in float32."""
@@ -55,33 +51,6 @@ def check_greedy_losslessness(
         num_near_ties=num_near_ties,
         largest_gap=max((gap for gap in gaps if math.isfinite(gap)), default=None),
     )
-
-
-def check_float64_identity(
-    engine: SpeculativeEngine, prompts: Sequence[Sequence[int]], params: SamplingParams
-) -> LosslessnessCounts:
-    """In float64 the engine's greedy answers are the target's own, token for token.
-
-    Near ties do not excuse a difference here: at float64 precision rounding swaps logits only if
-    they are closer than 1e-12, which trained weights do not produce.
-
-    Args:
-        engine: Its target and the models of its proposer are used in float64 and have their dtype
-            back afterwards.
-        prompts: Token ids.
-        params: Temperature is taken as 0.
-    """
-    greedy = replace(params, temperature=0.0)
-    with in_float64(engine.target, *engine.proposer.models):
-        reference = AutoregressiveEngine(engine.target, max_batch_size=1).generate(prompts, greedy)
-        answers = engine.generate(prompts, greedy)
-        checked = check_greedy_losslessness(
-            engine.target,
-            prompts,
-            [one.token_ids for one in reference],
-            [one.token_ids for one in answers],
-        )
-    return checked.model_copy(update={"is_lossless": checked.num_identical == checked.num_prompts})
 
 
 @contextmanager

@@ -8,7 +8,6 @@ length. The rounds are the engine's: the first token comes from prefill, and nea
 answer no more is drafted than can be used.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 BoolArray = NDArray[np.bool_]
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,46 +72,3 @@ def simulate_rounds(
         accepted_per_position=tuple(accepted_per_position.tolist()),
         num_tokens=sum(len(flags) for flags in accepted),
     )
-
-
-def acceptance_probabilities(target_logprobs: FloatArray, draft_logprobs: FloatArray) -> FloatArray:
-    """min(1, q(x) / p(x)) for each token x of an answer, from log p(x) and log q(x)."""
-    return np.exp(np.minimum(0.0, draft_logprobs - target_logprobs))
-
-
-def block_efficiency_interval(
-    probabilities: Sequence[FloatArray],
-    *,
-    num_speculative_tokens: int,
-    num_answers: int | None = None,
-    level: float = 0.99,
-    num_draws: int = 1000,
-    seed: int = 0,
-) -> tuple[float, float]:
-    """Where the block efficiency of a run falls with probability `level`.
-
-    Answers are drawn with replacement and their flags afresh, so the interval has the chance of
-    both: which answers come up and which drafts are accepted.
-
-    Args:
-        probabilities: For each answer, the chance that each token after the first is accepted.
-        num_speculative_tokens: Draft length g.
-        num_answers: Answers of the run to compare with; None for as many as given.
-        level: Probability of the interval.
-        num_draws: Simulated runs.
-        seed: Decides the draws.
-    """
-    generator = np.random.default_rng(seed)
-    num_answers = num_answers or len(probabilities)
-    efficiencies = []
-    for _ in range(num_draws):
-        chosen = generator.integers(0, len(probabilities), size=num_answers)
-        flags = [
-            generator.random(len(probabilities[index])) < probabilities[index] for index in chosen
-        ]
-        rounds = simulate_rounds(flags, num_speculative_tokens=num_speculative_tokens)
-        efficiencies.append(rounds.block_efficiency)
-    tail = (1 - level) / 2
-    low, high = np.quantile(efficiencies, [tail, 1 - tail])
-    # One step outwards: interpolated quantiles of equal values may differ from them by rounding.
-    return math.nextafter(low, -math.inf), math.nextafter(high, math.inf)

@@ -1,17 +1,17 @@
 """What a decoding benchmark reports about each arm, from what the arm produced.
 
-Every figure is a formula of `pipeline.metrics.decoding` on counts and times; a figure that cannot
-be measured in an engine (vLLM's step costs) is absent, never guessed.
+Every figure is a formula of `pipeline.metrics` on counts and times; a figure that cannot be
+measured in an engine (vLLM's step costs) is absent, never guessed.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from pipeline.contracts.decoding_results import ArmResults, DecodingCosts
+from pipeline.contracts.decoding_results import ArmResults, DecodingCosts, LosslessnessResults
 from pipeline.contracts.estimates import Estimate
-from pipeline.decoding.base import Completion
-from pipeline.metrics import decoding as formulas
+from pipeline.decoding.base import Completion, SpeculationStats
+from pipeline.metrics import acceptance, speculation
+from pipeline.metrics.speedup import speedup_interval
 from pipeline.metrics.text_overlap import repeated_4gram_rate
 
 REPETITIVE = 0.2
@@ -48,15 +48,29 @@ class Measurement:
         return [repeats[0] for repeats in self.completions]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Benchmark:
+    """Every arm and what it produced, by name, the target alone first."""
+
+    arms: dict[str, Arm]
+    measured: dict[str, Measurement]
+    losslessness: LosslessnessResults | None = None
+    """None for sampled answers: two arms may draw different ones and both be right."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Predicted:
+    """What acceptance and costs say; all None where there are no costs."""
+
+    break_even_acceptance: float | None = None
+    predicted_speedup: float | None = None
+    oracle_bound: float | None = None
+
+
 def survival_of(completions: Sequence[Completion]) -> tuple[float, ...] | None:
     """Share of rounds whose draft was accepted up to position 1, 2, ...; None without a draft."""
-    stats = [one.speculation for one in completions if one.speculation is not None]
-    num_drafts = sum(one.num_drafts for one in stats)
-    accepted = [
-        sum(counts) for counts in zip(*(s.accepted_per_position for s in stats), strict=True)
-    ]
-    survival = formulas.position_acceptance(accepted, num_drafts)
-    return None if survival is None else tuple(survival)
+    counts = _summed(completions)
+    return acceptance.position_acceptance(counts.accepted_per_position, counts.num_drafts)
 
 
 def arm_figures(arm: Arm, measured: Measurement, baseline: Measurement, *, seed: int) -> ArmResults:
@@ -65,16 +79,6 @@ def arm_figures(arm: Arm, measured: Measurement, baseline: Measurement, *, seed:
     num_tokens = sum(len(one.token_ids) for one in completions)
     decode_seconds = sum(one.decode_seconds for one in completions)
     num_after_first = num_tokens - len(completions)
-    figures: dict[str, Any] = {
-        "tokens_per_second": num_after_first / decode_seconds if decode_seconds > 0 else None,
-        "prefill_seconds": sum(one.prefill_seconds for one in completions) / len(completions),
-        "decode_seconds": decode_seconds / len(completions),
-        "num_output_tokens": num_tokens,
-        "repeated_4gram_rate": sum(repeated_4gram_rate(one.token_ids) for one in measured.first())
-        / len(measured.completions),
-    }
-    if measured is baseline:
-        return ArmResults(**figures)
     # An answer of one token has no decode time.
     timed = [
         index
@@ -88,58 +92,80 @@ def arm_figures(arm: Arm, measured: Measurement, baseline: Measurement, *, seed:
         for index in timed
         if repeated_4gram_rate(baseline.completions[index][0].token_ids) < REPETITIVE
     ]
-    figures["speedup"] = _speedup(measured, baseline, timed, seed)
-    figures["speedup_without_repetitive_answers"] = _speedup(measured, baseline, varied, seed)
-    return ArmResults(**figures, **_speculation_figures(arm, completions, figures["speedup"]))
+    speedup = _speedup(measured, baseline, timed, seed)
+    counts = _summed(completions)
+    predicted = _predicted(arm, counts)
+    bound = predicted.oracle_bound
+    return ArmResults(
+        tokens_per_second=num_after_first / decode_seconds if decode_seconds > 0 else None,
+        prefill_seconds=sum(one.prefill_seconds for one in completions) / len(completions),
+        decode_seconds=decode_seconds / len(completions),
+        num_output_tokens=num_tokens,
+        repeated_4gram_rate=sum(repeated_4gram_rate(one.token_ids) for one in measured.first())
+        / len(measured.completions),
+        speedup=speedup,
+        speedup_without_repetitive_answers=_speedup(measured, baseline, varied, seed),
+        num_speculative_tokens=arm.num_speculative_tokens,
+        num_parameters=arm.num_parameters,
+        mean_acceptance_length=acceptance.mean_acceptance_length(
+            counts.num_drafts, counts.num_accepted_tokens
+        ),
+        draft_acceptance_rate=acceptance.draft_acceptance_rate(
+            counts.num_draft_tokens, counts.num_accepted_tokens
+        ),
+        acceptance_per_position=acceptance.position_acceptance(
+            counts.accepted_per_position, counts.num_drafts
+        ),
+        block_efficiency=acceptance.block_efficiency(
+            num_tokens, len(completions), counts.num_target_steps
+        ),
+        costs=arm.costs,
+        probed_survival=arm.survival or None,
+        break_even_acceptance=predicted.break_even_acceptance,
+        predicted_speedup=predicted.predicted_speedup,
+        oracle_bound=bound,
+        fraction_of_oracle_bound=speedup.value / bound if speedup and bound else None,
+    )
 
 
 def _speedup(
     measured: Measurement, baseline: Measurement, prompts: Sequence[int], seed: int
 ) -> Estimate | None:
-    if not prompts:
+    """None for the baseline itself, and where no prompt's time can be compared."""
+    if measured is baseline or not prompts:
         return None
-    return formulas.speedup_interval(
+    return speedup_interval(
         baseline.seconds_per_token(prompts), measured.seconds_per_token(prompts), seed=seed
     )
 
 
-def _speculation_figures(
-    arm: Arm, completions: Sequence[Completion], speedup: Estimate | None
-) -> dict[str, Any]:
-    stats = [one.speculation for one in completions if one.speculation is not None]
-    num_drafts = sum(one.num_drafts for one in stats)
-    num_accepted = sum(one.num_accepted_tokens for one in stats)
-    accepted = [
-        sum(counts) for counts in zip(*(s.accepted_per_position for s in stats), strict=True)
-    ]
-    num_steps = sum(one.num_target_steps for one in stats)
-    num_drafted = sum(one.num_draft_tokens for one in stats)
-    length = arm.num_speculative_tokens or 0
-    figures: dict[str, Any] = {
-        "num_speculative_tokens": length,
-        "num_parameters": arm.num_parameters,
-        "mean_acceptance_length": formulas.mean_acceptance_length(num_drafts, num_accepted),
-        "draft_acceptance_rate": formulas.draft_acceptance_rate(num_drafted, num_accepted),
-        "acceptance_per_position": formulas.position_acceptance(accepted, num_drafts),
-        "block_efficiency": formulas.block_efficiency(
-            sum(len(one.token_ids) for one in completions),
-            len(completions),
-            num_steps,
-        ),
-    }
+def _predicted(arm: Arm, counts: SpeculationStats) -> _Predicted:
     if arm.costs is None:
-        return figures
+        return _Predicted()
     c, v, h = arm.costs.c, arm.costs.v, arm.costs.h
+    num_rounds = counts.num_target_steps
     # Over all rounds, not only those with a draft: a lookup finds nothing in many.
-    survival = formulas.position_acceptance(accepted, num_steps) or [0.0] * length
-    cost = formulas.mean_round_cost(max(1, num_steps), num_drafts, num_drafted, c, v) + h
-    predicted = (1.0 + sum(survival)) / cost
-    bound = formulas.oracle_bound(survival, c, v, h)
-    return figures | {
-        "costs": arm.costs,
-        "probed_survival": arm.survival,
-        "break_even_acceptance": formulas.break_even_acceptance(c, v[1]),
-        "predicted_speedup": predicted,
-        "oracle_bound": bound,
-        "fraction_of_oracle_bound": speedup.value / bound if speedup else None,
-    }
+    survival = acceptance.position_acceptance(counts.accepted_per_position, num_rounds)
+    survival = survival or (0.0,) * (arm.num_speculative_tokens or 0)
+    cost = speculation.mean_round_cost(
+        max(1, num_rounds), counts.num_drafts, counts.num_draft_tokens, c, v
+    )
+    return _Predicted(
+        break_even_acceptance=speculation.break_even_acceptance(c, v[1]),
+        predicted_speedup=(1.0 + sum(survival)) / (cost + h),
+        oracle_bound=speculation.oracle_bound(survival, c, v, h),
+    )
+
+
+def _summed(completions: Sequence[Completion]) -> SpeculationStats:
+    """The counts of all answers together; zero where nothing was drafted."""
+    stats = [one.speculation for one in completions if one.speculation is not None]
+    return SpeculationStats(
+        num_drafts=sum(one.num_drafts for one in stats),
+        num_draft_tokens=sum(one.num_draft_tokens for one in stats),
+        num_accepted_tokens=sum(one.num_accepted_tokens for one in stats),
+        accepted_per_position=tuple(
+            sum(counts) for counts in zip(*(s.accepted_per_position for s in stats), strict=True)
+        ),
+        num_target_steps=sum(one.num_target_steps for one in stats),
+    )

@@ -9,7 +9,7 @@ from pipeline.decoding.cost_model import (
     probe_costs,
     with_overhead,
 )
-from pipeline.metrics.decoding import predicted_speedup
+from pipeline.metrics.speculation import predicted_speedup
 from pipeline.modeling.tiny import tiny_llama
 
 

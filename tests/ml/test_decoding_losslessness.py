@@ -9,7 +9,6 @@ from pipeline.decoding.autoregressive import AutoregressiveEngine
 from pipeline.decoding.base import SamplingParams
 from pipeline.decoding.losslessness import (
     NEAR_TIE,
-    check_float64_identity,
     check_greedy_losslessness,
     in_float64,
 )
@@ -104,31 +103,19 @@ def test_two_equally_bad_tokens_are_no_near_tie():
 
 
 @pytest.mark.parametrize("kind", ["draft", "ngram"])
-def test_float64_identity_holds_and_gives_the_models_back(target, prompts, kind):
+def test_float64_answers_are_identical_and_the_models_are_given_back(target, prompts, kind):
     draft = tiny_llama(seed=1)
     proposer = DraftModelProposer(draft) if kind == "draft" else NGramProposer()
     engine = SpeculativeEngine(target, proposer, num_speculative_tokens=3)
     before = [parameter.clone() for parameter in (*target.parameters(), *draft.parameters())]
-    result = check_float64_identity(
-        engine, prompts, SamplingParams(max_new_tokens=10, temperature=1.0)
-    )
-    assert result.is_lossless
-    assert result.num_identical == 20
+    params = SamplingParams(max_new_tokens=10)
+    with in_float64(target, draft):
+        alone = AutoregressiveEngine(target, max_batch_size=1).generate(prompts, params)
+        drafted = engine.generate(prompts, params)
+    assert [one.token_ids for one in drafted] == [one.token_ids for one in alone]
     after = (*target.parameters(), *draft.parameters())
     assert all(map(torch.equal, before, after))
     assert {tensor.dtype for tensor in after} == {torch.float32}
-
-
-def test_float64_identity_does_not_excuse_near_ties(target, prompts):
-    class Lossy(SpeculativeEngine):
-        def generate(self, prompts, params):
-            plain = AutoregressiveEngine(self.target).generate(prompts, params)
-            return [*plain[:-1], plain[0]]
-
-    engine = Lossy(target, NGramProposer(), num_speculative_tokens=3)
-    result = check_float64_identity(engine, prompts, SamplingParams(max_new_tokens=6))
-    assert not result.is_lossless
-    assert result.num_identical == 19
 
 
 def test_rotary_frequencies_keep_their_precision():

@@ -7,19 +7,20 @@ import numpy as np
 import pytest
 
 from pipeline.errors import DataError, DecodingError, EvaluationError
-from pipeline.metrics.decoding import (
+from pipeline.metrics.acceptance import (
     block_efficiency,
-    break_even_acceptance,
-    conditional_acceptance,
     draft_acceptance_rate,
-    expected_tokens_per_round,
     mean_acceptance_length,
+    position_acceptance,
+)
+from pipeline.metrics.speculation import (
+    break_even_acceptance,
+    expected_tokens_per_round,
     mean_round_cost,
     oracle_bound,
-    position_acceptance,
     predicted_speedup,
-    speedup_interval,
 )
+from pipeline.metrics.speedup import speedup_interval
 
 MAX_DRAFT = 400  # long enough that the tail of any acceptance below is nothing
 
@@ -38,7 +39,6 @@ def test_counts_of_ten_rounds_of_four():
     assert mean_acceptance_length(10, 20) == pytest.approx(3.0)
     assert draft_acceptance_rate(40, 20) == pytest.approx(0.5)
     assert position_acceptance(per_position, 10) == pytest.approx((0.8, 0.6, 0.3, 0.3))
-    assert conditional_acceptance(per_position, 10) == pytest.approx((0.8, 0.75, 0.5, 1.0))
     # 2 requests, 32 tokens: 30 come from 10 decode steps
     assert block_efficiency(32, 2, 10) == pytest.approx(3.0)
 
@@ -52,8 +52,6 @@ def test_without_a_draft_there_is_no_acceptance():
     assert mean_acceptance_length(0, 0) is None
     assert draft_acceptance_rate(0, 0) is None
     assert position_acceptance((0, 0), 0) is None
-    assert conditional_acceptance((0, 0), 0) == (None, None)
-    assert conditional_acceptance((5, 0, 0), 10) == (0.5, 0.0, None)
     assert block_efficiency(2, 2, 0) is None
 
 
@@ -63,7 +61,6 @@ def test_without_a_draft_there_is_no_acceptance():
         (lambda: mean_acceptance_length(-1, 0), "num_drafts is -1"),
         (lambda: draft_acceptance_rate(4, 5), "num_accepted_tokens is 5, more than num_draft"),
         (lambda: position_acceptance((3, 4), 5), r"accepted_per_position\[1\] is 4, more than"),
-        (lambda: conditional_acceptance((6,), 5), r"accepted_per_position\[0\] is 6, more than"),
         (lambda: block_efficiency(1, 2, 3), "num_requests is 2, more than num_output_tokens 1"),
     ],
 )
