@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pipeline.contracts.decoding_spec import SpeculativeArm
 from pipeline.decoding.base import (
     Completion,
     SamplingParams,
@@ -18,6 +19,7 @@ from pipeline.decoding.base import (
     TokenLogprobs,
 )
 from pipeline.decoding.batching import check_fit
+from pipeline.decoding.vllm_options import check_dtype, speculative_config
 from pipeline.decoding.vllm_process import (
     EngineProcesses,
     cpu_settings,
@@ -26,15 +28,10 @@ from pipeline.decoding.vllm_process import (
 )
 from pipeline.errors import DecodingError
 from pipeline.modeling.inspection import inspect_model_directory
-from pipeline.modeling.loading import require_same_vocabulary
 
 if TYPE_CHECKING:
     import vllm
 
-DTYPES = ("float32", "float16", "bfloat16")
-# vLLM takes a draft whose path contains one of these for another kind of draft, whatever the
-# configuration says.
-DRAFT_PATH_TRAPS = ("eagle-", "eagle3", "dflash", "dspark")
 # vLLM raises a smaller temperature to this one with nothing but a line in its log.
 MIN_TEMPERATURE = 0.01
 
@@ -46,9 +43,8 @@ class VllmEngine:
 
     Args:
         model_path: Directory of the target, in safetensors.
-        draft_path: Directory of a draft model with the target's vocabulary; None decodes the
-            target alone.
-        num_speculative_tokens: Draft length g; needed with a draft.
+        arm: How to draft; None decodes the target alone.
+        num_speculative_tokens: Draft length g; needed with an arm.
         dtype: `float32`, `float16` or `bfloat16`, of weights, activations and cache.
         seed: vLLM's own; output depends on `SamplingParams.seed`.
         max_model_len: Longest prompt and answer together; None takes the model's.
@@ -66,7 +62,7 @@ class VllmEngine:
         self,
         model_path: Path,
         *,
-        draft_path: Path | None = None,
+        arm: SpeculativeArm | None = None,
         num_speculative_tokens: int | None = None,
         dtype: str = "bfloat16",
         seed: int = 0,
@@ -74,20 +70,19 @@ class VllmEngine:
         max_logprobs: int = 20,
         enforce_eager: bool | None = None,
     ) -> None:
-        self.name = "vllm" if draft_path is None else "vllm_speculative"
+        self.name = "vllm" if arm is None else f"vllm_{arm.method}"
         facts = inspect_model_directory(model_path)
-        _check_options(facts.format, dtype, draft_path, num_speculative_tokens)
-        speculative_config: dict[str, object] | None = None
-        if draft_path is not None:
-            require_same_vocabulary(model_path, draft_path)
-            speculative_config = {
-                "method": "draft_model",
-                "model": str(draft_path),
-                "num_speculative_tokens": num_speculative_tokens,
-            }
+        if facts.format == "gguf":
+            raise DecodingError(
+                "decode.unsupported_option",
+                "The model is a GGUF file. Give vLLM the directory `dequantize_gguf` makes of it.",
+            )
+        check_dtype(dtype)
+        drafting = speculative_config(model_path, arm, num_speculative_tokens)
+        self._num_speculative_tokens = num_speculative_tokens or 0
         self.vocab_size: int = facts.vocab_size
         self.max_logprobs = max_logprobs
-        with vllm_environment(has_draft=draft_path is not None):
+        with vllm_environment(is_speculative=arm is not None):
             from vllm import LLM
             from vllm.platforms import current_platform
 
@@ -108,8 +103,8 @@ class VllmEngine:
                     max_logprobs=max_logprobs,
                     logprobs_mode="raw_logprobs",
                     enforce_eager=enforce_eager,
-                    speculative_config=speculative_config,
-                    per_request_spec_decode_metrics="detailed" if speculative_config else "none",
+                    speculative_config=drafting,
+                    per_request_spec_decode_metrics="none" if arm is None else "detailed",
                     # A cached prefix would make prefill times depend on earlier prompts.
                     enable_prefix_caching=False,
                     # The times of each request are among the statistics.
@@ -125,9 +120,10 @@ class VllmEngine:
                 ) from error
             self._processes = EngineProcesses(self._llm)
         self.max_model_len: int = self._llm.model_config.max_model_len
-        # With a draft its CPU code (up to at least 0.32) takes temperature, top-k and top-p from
-        # uninitialised memory: wrong samples, or a crash. github.com/vllm-project/vllm/issues/55005
-        self._is_greedy_only = on_cpu and draft_path is not None
+        # With speculation its CPU code (up to at least 0.32) takes temperature, top-k and top-p
+        # from uninitialised memory: wrong samples, or a crash.
+        # github.com/vllm-project/vllm/issues/55005
+        self._is_greedy_only = on_cpu and arm is not None
 
     def generate(
         self, prompts: Sequence[Sequence[int]], params: SamplingParams
@@ -188,8 +184,8 @@ class VllmEngine:
         if params.temperature > 0 and self._is_greedy_only:
             raise DecodingError(
                 "decode.unsupported_option",
-                f"temperature is {params.temperature}; with a draft vLLM samples wrongly on a CPU. "
-                "Use temperature 0, a GPU, or the engine 'torch'.",
+                f"temperature is {params.temperature}; with speculation vLLM samples wrongly on a "
+                "CPU. Use temperature 0, a GPU, or the engine 'torch'.",
             )
         if 0 < params.temperature < MIN_TEMPERATURE:
             raise DecodingError(
@@ -216,30 +212,6 @@ class VllmEngine:
             logprobs=params.num_logprobs or None,
             detokenize=False,
         )
-
-
-def _check_options(
-    model_format: str, dtype: str, draft_path: Path | None, num_speculative_tokens: int | None
-) -> None:
-    problem = None
-    if model_format == "gguf":
-        problem = "The model is a GGUF file. Give vLLM the directory `dequantize_gguf` makes of it."
-    elif dtype not in DTYPES:
-        problem = f"dtype is {dtype!r}; vLLM knows {', '.join(DTYPES)}."
-    elif (draft_path is None) != (num_speculative_tokens is None):
-        problem = (
-            f"draft_path is {draft_path} and num_speculative_tokens is {num_speculative_tokens}; "
-            "give both or neither."
-        )
-    elif num_speculative_tokens is not None and num_speculative_tokens < 1:
-        problem = f"num_speculative_tokens is {num_speculative_tokens}; it must be at least 1."
-    elif trap := next((t for t in DRAFT_PATH_TRAPS if t in str(draft_path).lower()), None):
-        problem = (
-            f"The draft's path {draft_path} contains {trap!r}, which vLLM takes for the name of "
-            "another kind of draft. Move or rename the directory."
-        )
-    if problem:
-        raise DecodingError("decode.unsupported_option", problem)
 
 
 def _completion(output: "vllm.RequestOutput", num_logprobs: int) -> Completion:
@@ -294,7 +266,9 @@ def _speculation_stats(
 
     vLLM counts what the last round accepted behind the answer's end, which is never put out; we do
     not. Every round makes one token besides those it accepts, and the prefill makes the first. So
-    rounds without a draft count as well, which leave no other trace.
+    rounds without a draft count as well, which leave no other trace. Where there are such rounds
+    (lookup that finds nothing), what was accepted behind the end cannot be told from them: up to g
+    tokens of an answer may count as accepted that were not.
     """
     accepted = list(metrics.per_step_accepted)
     surplus = sum(accepted) + len(accepted) - (num_tokens - 1)

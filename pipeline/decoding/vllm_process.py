@@ -37,7 +37,7 @@ for pid in sys.argv[2:]:
 
 
 @contextmanager
-def vllm_environment(*, has_draft: bool) -> Iterator[None]:
+def vllm_environment(*, is_speculative: bool) -> Iterator[None]:
     """vLLM is imported and starts its processes with our settings; afterwards ours are as before.
 
     What the environment sets already wins, except that no hub is ever asked. On its way vLLM sets
@@ -48,7 +48,7 @@ def vllm_environment(*, has_draft: bool) -> Iterator[None]:
     """
     before = dict(os.environ)
     os.environ.update({"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"})
-    set_defaults(_common_settings(has_draft))
+    set_defaults(_common_settings(is_speculative))
     try:
         try:
             import vllm  # noqa: F401 (its logging reads the environment at import)
@@ -71,7 +71,7 @@ def set_defaults(settings: Mapping[str, str]) -> None:
         os.environ.setdefault(name, value)
 
 
-def _common_settings(has_draft: bool) -> dict[str, str]:
+def _common_settings(is_speculative: bool) -> dict[str, str]:
     settings = {
         "VLLM_NO_USAGE_STATS": "1",
         # Its processes talk over sockets: on this machine only, never on the network's address.
@@ -81,9 +81,10 @@ def _common_settings(has_draft: bool) -> dict[str, str]:
         # A fork of a process that runs torch's threads may hang.
         "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
     }
-    if has_draft:
+    if is_speculative:
         # Runner V2 (the default on GPUs up to at least 0.32) runs draft models without CUDA
-        # graphs, which makes a draft's step slower than many a target's.
+        # graphs, which makes a draft's step slower than many a target's. V1 is also what the
+        # tests on CPUs run.
         settings["VLLM_USE_V2_MODEL_RUNNER"] = "0"
     return settings
 

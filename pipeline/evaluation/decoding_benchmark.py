@@ -47,7 +47,8 @@ def probe_arms(
         target,
         {name: proposer.step_model for name, proposer in proposers.items()},
         context_length=max(len(prompt) for prompt in prompts) + params.max_new_tokens // 2,
-        max_draft=MAX_PROBED_TOKENS,
+        # A longer draft that was asked for needs its costs too.
+        max_draft=max(MAX_PROBED_TOKENS, num_speculative_tokens or 0),
     )
     short = replace(params, max_new_tokens=min(PROBE_NEW_TOKENS, params.max_new_tokens))
     engines: dict[str, Engine] = {AUTOREGRESSIVE: AutoregressiveEngine(target)}

@@ -8,39 +8,36 @@ Results: `contracts.decoding_results.SpeculativeDecodeResults`; `docs/decoding.m
 each figure.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
-from pipeline.contracts.decoding_results import LosslessnessResults, SpeculativeDecodeResults
-from pipeline.contracts.decoding_spec import AUTOREGRESSIVE, DraftModelArm, SpeculativeDecodeSpec
+from pipeline.contracts.decoding_results import SpeculativeDecodeResults
+from pipeline.contracts.decoding_spec import AUTOREGRESSIVE, SpeculativeDecodeSpec
 from pipeline.data.datasets import read_rows
 from pipeline.data.records import DomainItem, Message
 from pipeline.data.tokenize import ChatFormat, stop_token_ids
 from pipeline.decoding.autoregressive import AutoregressiveEngine
 from pipeline.decoding.base import SamplingParams
 from pipeline.decoding.engines import choose_engine
-from pipeline.decoding.losslessness import check_greedy_losslessness
-from pipeline.decoding.vllm_engine import VllmEngine
-from pipeline.errors import DataError, DecodingError
+from pipeline.errors import DataError
 from pipeline.evaluation.decoding_benchmark import (
     STARTS_OVER,
     Prompt,
     measure_interleaved,
     probe_arms,
 )
-from pipeline.evaluation.decoding_figures import Arm, Measurement, arm_figures
+from pipeline.evaluation.decoding_figures import Benchmark, arm_figures
+from pipeline.evaluation.decoding_gate import BATCH_SIZE, judge_losslessness
+from pipeline.evaluation.vllm_benchmark import measure_on_vllm
 from pipeline.execution import RecipeResult, RunContext
 from pipeline.modeling.device import choose_device
 from pipeline.modeling.loading import load_model, load_tokenizer, require_same_vocabulary
 from pipeline.provenance import checked_model
 
 PROBE_PROMPTS = 2
-DEFAULT_VLLM_DRAFT_LENGTH = 3
-"""Where the engine's step costs cannot be probed from outside."""
 
 
 def run(spec: SpeculativeDecodeSpec, context: RunContext) -> RecipeResult:
@@ -68,40 +65,19 @@ def _run(spec: SpeculativeDecodeSpec, context: RunContext) -> RecipeResult:
         stop_token_ids=stop_token_ids(tokenizer),
     )
     if engine_name == "vllm":
-        arms, measured = _measure_vllm(spec, target_path, timed, params, context)
-        losslessness = None
-        context.warn(
-            "decode.not_gated",
-            "vLLM's arms ran one after another and their tokens were not compared with float64 "
-            "logits; use engine: torch for the losslessness gate",
-        )
+        benchmark = _on_vllm(spec, target_path, timed, params, device=device, context=context)
     else:
-        dtype = getattr(torch, spec.dtype)
-        target = load_model(target_path, dtype=dtype, device=device)
-        engines, arms = probe_arms(
-            target,
-            spec.arms,
-            probed or timed,
-            params,
-            num_speculative_tokens=spec.num_speculative_tokens,
-            context=context,
+        benchmark = _on_torch(
+            spec, target_path, timed, probed or timed, params, device=device, context=context
         )
-        measured = measure_interleaved(
-            engines, timed, params, num_repeats=spec.num_repeats, context=context
-        )
-        losslessness = _gate(spec, target, measured, timed, params)
-    if losslessness is not None and not losslessness.is_lossless:
-        context.warn(
-            "decode.not_lossless",
-            "an arm's tokens differ from the target's own beyond rounding, so its speedup buys "
-            "another answer; report.json lists the prompts under losslessness",
-        )
+    _warn(benchmark, context)
+    measured = benchmark.measured
     results = SpeculativeDecodeResults(
         arms={
-            name: arm_figures(arms[name], measured[name], measured[AUTOREGRESSIVE], seed=spec.seed)
-            for name in arms
+            name: arm_figures(arm, measured[name], measured[AUTOREGRESSIVE], seed=spec.seed)
+            for name, arm in benchmark.arms.items()
         },
-        losslessness=losslessness,
+        losslessness=benchmark.losslessness,
         num_prompts=len(timed),
         num_repeats=spec.num_repeats,
         engine=engine_name,
@@ -113,6 +89,78 @@ def _run(spec: SpeculativeDecodeSpec, context: RunContext) -> RecipeResult:
         inputs=inputs,
         definitions={"speedup": "decode seconds, median over prompts and repeats, batch 1"},
     )
+
+
+def _on_torch(
+    spec: SpeculativeDecodeSpec,
+    target_path: Path,
+    prompts: Sequence[Prompt],
+    probed: Sequence[Prompt],
+    params: SamplingParams,
+    *,
+    device: str,
+    context: RunContext,
+) -> Benchmark:
+    target = load_model(target_path, dtype=getattr(torch, spec.dtype), device=device)
+    engines, arms = probe_arms(
+        target,
+        spec.arms,
+        probed,
+        params,
+        num_speculative_tokens=spec.num_speculative_tokens,
+        context=context,
+    )
+    measured = measure_interleaved(
+        engines, prompts, params, num_repeats=spec.num_repeats, context=context
+    )
+    if spec.temperature > 0:
+        return Benchmark(arms=arms, measured=measured)
+    batched = AutoregressiveEngine(target, max_batch_size=BATCH_SIZE).generate(prompts, params)
+    losslessness = judge_losslessness(target, prompts, measured, batched)
+    return Benchmark(arms=arms, measured=measured, losslessness=losslessness)
+
+
+def _on_vllm(
+    spec: SpeculativeDecodeSpec,
+    target_path: Path,
+    prompts: Sequence[Prompt],
+    params: SamplingParams,
+    *,
+    device: str,
+    context: RunContext,
+) -> Benchmark:
+    found = measure_on_vllm(
+        target_path,
+        spec.arms,
+        prompts,
+        params,
+        dtype=spec.dtype,
+        num_speculative_tokens=spec.num_speculative_tokens,
+        num_repeats=spec.num_repeats,
+        context=context,
+    )
+    if spec.temperature > 0:
+        return Benchmark(arms=found.arms, measured=found.measured)
+    # vLLM has no float64: transformers judges, now that the engines have returned the memory.
+    target = load_model(target_path, dtype=getattr(torch, spec.dtype), device=device)
+    losslessness = judge_losslessness(target, prompts, found.measured, found.batched)
+    return Benchmark(arms=found.arms, measured=found.measured, losslessness=losslessness)
+
+
+def _warn(benchmark: Benchmark, context: RunContext) -> None:
+    """A person is told what the speedups do not say themselves."""
+    if benchmark.losslessness is None:
+        context.warn(
+            "decode.not_gated",
+            "the answers were sampled, so the arms' tokens were not compared with the target's "
+            "own; measure at temperature 0 for the losslessness gate",
+        )
+    elif not benchmark.losslessness.is_lossless:
+        context.warn(
+            "decode.not_lossless",
+            "an arm's tokens differ from the target's own beyond rounding, so its speedup buys "
+            "another answer; report.json counts such prompts under losslessness",
+        )
 
 
 def _prompts(spec: SpeculativeDecodeSpec, tokenizer: PreTrainedTokenizerBase) -> list[Prompt]:
@@ -131,77 +179,3 @@ def _prompts(spec: SpeculativeDecodeSpec, tokenizer: PreTrainedTokenizerBase) ->
         tuple(chat.prompt((Message(role="user", content=items[index].prompt),)))
         for index in [*chosen, *others]
     ]
-
-
-def _measure_vllm(
-    spec: SpeculativeDecodeSpec,
-    target_path: Path,
-    prompts: Sequence[Prompt],
-    params: SamplingParams,
-    context: RunContext,
-) -> tuple[dict[str, Arm], dict[str, Measurement]]:
-    """One engine at a time: two cannot share a GPU's memory without changing each other's batch."""
-    length = spec.num_speculative_tokens or DEFAULT_VLLM_DRAFT_LENGTH
-    arms: dict[str, Arm] = {}
-    measured: dict[str, Measurement] = {}
-    draft_paths: dict[str, Path | None] = {AUTOREGRESSIVE: None}
-    for arm in spec.arms:
-        if not isinstance(arm, DraftModelArm):
-            raise DecodingError(
-                "decode.unsupported_option",
-                f"arm {arm.name!r}: the engine 'vllm' cannot draft by {arm.method!r}; leave the "
-                "arm out, or use engine: torch",
-            )
-        draft_paths[arm.name] = Path(arm.model.resolved_path)
-    progress = context.progress("bench", total=len(draft_paths), unit="arms")
-    for name, draft_path in draft_paths.items():
-        engine = VllmEngine(
-            target_path,
-            draft_path=draft_path,
-            num_speculative_tokens=None if draft_path is None else length,
-            dtype=spec.dtype,
-            seed=spec.seed,
-        )
-        try:
-            engine.generate(prompts[:1], replace(params, max_new_tokens=8))
-            completions = [
-                [engine.generate([prompt], params)[0] for _ in range(spec.num_repeats)]
-                for prompt in prompts
-            ]
-        finally:
-            engine.close()
-        arms[name] = Arm(num_speculative_tokens=None if draft_path is None else length)
-        measured[name] = Measurement(completions=completions)
-        progress.advance()
-        context.raise_if_stopped(STARTS_OVER)
-    return arms, measured
-
-
-def _gate(
-    spec: SpeculativeDecodeSpec,
-    target: PreTrainedModel,
-    measured: Mapping[str, Measurement],
-    prompts: Sequence[Prompt],
-    params: SamplingParams,
-) -> LosslessnessResults | None:
-    """Greedy outputs of all arms against the target's own; None for sampled decoding."""
-    if spec.temperature > 0:
-        return None
-    reference = [one.token_ids for one in measured[AUTOREGRESSIVE].first()]
-    results = {
-        name: check_greedy_losslessness(
-            target,
-            prompts,
-            reference,
-            [one.token_ids for one in measurement.first()],
-        )
-        for name, measurement in measured.items()
-        if name != AUTOREGRESSIVE
-    }
-    batched = AutoregressiveEngine(target, max_batch_size=8).generate(prompts, params)
-    null = check_greedy_losslessness(target, prompts, reference, [one.token_ids for one in batched])
-    return LosslessnessResults(
-        is_lossless=all(result.is_lossless for result in results.values()),
-        arms=results,
-        autoregressive_batch_1_vs_8=null,
-    )

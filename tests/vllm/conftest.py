@@ -8,6 +8,8 @@ import pytest
 import torch
 from transformers import LlamaForCausalLM
 
+from pipeline.contracts.decoding_spec import DraftModelArm
+from pipeline.contracts.references import Reference
 from pipeline.decoding.vllm_engine import VllmEngine
 from pipeline.modeling.tiny import tiny_llama, tiny_tokenizer
 
@@ -56,7 +58,7 @@ def engine(target_path: Path) -> Iterator[VllmEngine]:
 def speculative_engine(target_path: Path, draft_path: Path) -> Iterator[VllmEngine]:
     engine = VllmEngine(
         target_path,
-        draft_path=draft_path,
+        arm=DraftModelArm(name="draft", model=Reference(path=str(draft_path))),
         num_speculative_tokens=NUM_SPECULATIVE_TOKENS,
         dtype="float32",
         max_logprobs=MAX_LOGPROBS,

@@ -15,6 +15,8 @@ import torch
 from transformers import LlamaForCausalLM
 from vllm.v1.metrics.reader import get_metrics_snapshot
 
+from pipeline.contracts.decoding_spec import DraftModelArm, NGramArm
+from pipeline.contracts.references import Reference
 from pipeline.decoding.base import Completion, SamplingParams
 from pipeline.decoding.vllm_engine import VllmEngine
 from pipeline.errors import DecodingError, ModelError
@@ -25,6 +27,10 @@ GREEDY = SamplingParams(max_new_tokens=32)
 NEAR_TIE = 1e-4  # of logits in float64; below it two correct fp32 programs may choose differently
 NUM_SPECULATIVE_TOKENS = 3  # of conftest's engine
 CHI_SQUARE_15_DEGREES = 44.3  # exceeded by chance once in 10,000 trials
+
+
+def draft_arm(path: Path | str) -> DraftModelArm:
+    return DraftModelArm(name="draft", model=Reference(path=str(path)))
 
 
 def next_logits(model: LlamaForCausalLM, token_ids: Sequence[int]) -> torch.Tensor:
@@ -228,8 +234,9 @@ def test_what_vllm_would_change_or_die_of_is_refused(
     [
         ({"dtype": "float64"}, "dtype is 'float64'"),
         ({"num_speculative_tokens": 3}, "give both or neither"),
-        ({"draft_path": Path("eagle3/draft"), "num_speculative_tokens": 3}, "contains 'eagle3'"),
-        ({"draft_path": Path("draft"), "num_speculative_tokens": 0}, "at least 1"),
+        ({"arm": NGramArm()}, "give both or neither"),
+        ({"arm": draft_arm("eagle3/draft"), "num_speculative_tokens": 3}, "contains 'eagle3'"),
+        ({"arm": draft_arm("draft"), "num_speculative_tokens": 0}, "at least 1"),
     ],
 )
 def test_options_are_checked_before_the_start(
@@ -243,7 +250,7 @@ def test_options_are_checked_before_the_start(
 def test_a_draft_of_another_vocabulary_is_refused(target_path: Path, tmp_path: Path) -> None:
     tiny_llama(vocab_size=300).save_pretrained(tmp_path)
     with pytest.raises(ModelError, match="259 tokens") as caught:
-        VllmEngine(target_path, draft_path=tmp_path, num_speculative_tokens=2, dtype="float32")
+        VllmEngine(target_path, arm=draft_arm(tmp_path), num_speculative_tokens=2, dtype="float32")
     assert caught.value.code == "model.vocabulary_mismatch"
 
 
@@ -264,7 +271,7 @@ def test_a_failed_start_is_said_so(target_path: Path) -> None:
 def perfect_engine(target_path: Path) -> Iterator[VllmEngine]:
     """An engine whose draft is its target; the last test that uses it ends it."""
     engine = VllmEngine(
-        target_path, draft_path=target_path, num_speculative_tokens=2, dtype="float32"
+        target_path, arm=draft_arm(target_path), num_speculative_tokens=2, dtype="float32"
     )
     yield engine
     engine.close()

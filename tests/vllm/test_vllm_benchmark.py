@@ -1,0 +1,92 @@
+"""The whole decoding benchmark through vLLM, and the demonstration's gate on what it reports."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pipeline.__main__ import main
+from pipeline.contracts.decoding_results import SpeculativeDecodeResults
+from pipeline.contracts.events import RunWarning, parse_event
+from pipeline.contracts.plans import check_gates
+from pipeline.contracts.reports import Report
+from pipeline.demo.plan import LOSSLESS
+
+NUM_PROMPTS = 3
+DRAFT_LENGTH = 2
+
+
+@pytest.fixture(scope="module")
+def run_dir(target_path: Path, draft_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run: a draft and lookup, on questions that repeat themselves."""
+    folder = tmp_path_factory.mktemp("benchmark")
+    rows = [
+        {"id": f"q{i}", "lang": "en", "instruction": text * 4, "input": "", "output": "because"}
+        for i, text in enumerate(("why is it so? ", "what is it? ", "how? ", "when was it? "))
+    ]
+    questions = folder / "questions.jsonl"
+    questions.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    spec = {
+        "kind": "speculative_decode",
+        "target": {"path": str(target_path)},
+        "arms": [
+            {"method": "draft_model", "name": "draft", "model": {"path": str(draft_path)}},
+            {"method": "ngram", "max_ngram": 4, "min_ngram": 2},
+        ],
+        "prompts": {"kind": "domain_test", "path": str(questions)},
+        "num_prompts": NUM_PROMPTS,
+        "max_new_tokens": 24,
+        "num_speculative_tokens": DRAFT_LENGTH,
+        "num_repeats": 2,
+        "engine": "vllm",
+        "device": "cpu",
+    }
+    document = folder / "spec.json"
+    document.write_text(json.dumps(spec), encoding="utf-8")
+    assert main(["run", str(document), "--run-dir", str(folder / "run")]) == 0
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def report(run_dir: Path) -> Report:
+    return Report.parse((run_dir / "report.json").read_bytes())
+
+
+@pytest.fixture(scope="module")
+def results(report: Report) -> SpeculativeDecodeResults:
+    assert isinstance(report.results, SpeculativeDecodeResults)
+    return report.results
+
+
+def test_every_arm_is_lossless(results: SpeculativeDecodeResults, run_dir: Path) -> None:
+    checked = results.losslessness
+    assert checked is not None
+    assert checked.is_lossless
+    assert set(checked.arms) == {"draft", "ngram"}
+    for counts in (*checked.arms.values(), checked.autoregressive_batch_1_vs_8):
+        assert counts.num_prompts == NUM_PROMPTS
+        assert counts.num_identical + counts.num_near_ties == NUM_PROMPTS
+    events = [parse_event(line) for line in (run_dir / "events.jsonl").read_bytes().splitlines()]
+    assert not [event for event in events if isinstance(event.payload, RunWarning)]
+
+
+def test_the_demonstrations_gate_holds(report: Report) -> None:
+    check_gates("speculative_decode", (LOSSLESS,), report)
+
+
+def test_arms_are_measured_and_costs_are_not_guessed(results: SpeculativeDecodeResults) -> None:
+    assert list(results.arms) == ["autoregressive", "draft", "ngram"]
+    assert (results.engine, results.interleaved, results.headline_arm) == ("vllm", False, "draft")
+    for arm in results.arms.values():
+        assert arm.num_output_tokens == results.arms["autoregressive"].num_output_tokens
+        assert arm.costs is None
+        assert arm.predicted_speedup is None
+    for name in ("draft", "ngram"):
+        arm = results.arms[name]
+        assert arm.speedup is not None
+        assert (arm.speedup.n, arm.speedup.resampled) == (NUM_PROMPTS, "prompt")
+        assert arm.num_speculative_tokens == DRAFT_LENGTH
+        assert arm.draft_acceptance_rate is not None
+        assert 0 < arm.draft_acceptance_rate <= 1
+        assert arm.block_efficiency is not None
+        assert 1 < arm.block_efficiency <= 1 + DRAFT_LENGTH
