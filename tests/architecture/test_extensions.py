@@ -100,10 +100,15 @@ KIND = Extension(
             """\
         RunKind(
             name="count_rows",
-            label=_("Count of rows"),
+            label=_("Evaluation"),
             queue=Queue.INTERACTIVE,
         ),
 """,
+        ),
+        (
+            "tests/contract/test_specs.py",
+            '    "import_checkpoint",\n',
+            '    "count_rows",\n',
         ),
     ),
     files={
@@ -143,6 +148,19 @@ def run(spec: CountRowsSpec, context: RunContext) -> RecipeResult:
     documents = read_rows(spec.dataset, Document)
     return RecipeResult(results=CountRowsResults(num_rows=len(documents)))
 ''',
+        "tests/contract/golden/count_rows.json": """\
+{
+ "written": {"kind": "count_rows", "dataset": {"kind": "corpus", "path": "corpus.jsonl"}},
+ "canonical": {
+  "dataset": {
+   "digest": null, "encoding": "utf-8", "from_step": null, "kind": "corpus", "limit": null,
+   "output": "dataset", "path": "corpus.jsonl", "where": []
+  },
+  "kind": "count_rows", "name": "", "schema_version": 1, "seed": 0
+ },
+ "digest": "0ff6f40edfaa7a18bb0ac9970bdb8d17c16c2105bf146f7ef94c65666ce3d447"
+}
+""",
         "examples/specs/count_rows.json": '{"kind": "count_rows", "dataset": '
         '{"kind": "corpus", "path": "corpus.jsonl"}}\n',
     },
