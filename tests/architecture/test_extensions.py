@@ -370,7 +370,12 @@ def test_the_touched_files_have_types(extended: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_toys_and_the_named_tests_pass(extended: Path) -> None:
+def test_the_toys_work(extended: Path) -> None:
+    in_copy(extended, "python", "-m", "pytest", "-q", "-x", "-n", "0", "tests/test_toys.py")
+
+
+@pytest.mark.extensions
+def test_the_tests_that_are_named_pass_with_the_toys(extended: Path) -> None:
     page = in_copy(extended, "python", "-m", "pipeline", "schema", "--markdown")
     (extended / "docs/specs.md").write_text(page, encoding="utf-8")
     named = [
@@ -381,5 +386,4 @@ def test_the_toys_and_the_named_tests_pass(extended: Path) -> None:
     ]
     # Of the hundreds that open every page, those of the new one.
     few = ["-k", "runs:count or not test_pages or says_who_may_open_it"]
-    tests = ["tests/test_toys.py", *dict.fromkeys(named)]
-    in_copy(extended, "python", "-m", "pytest", "-q", "-x", "-n", "0", *few, *tests)
+    in_copy(extended, "python", "-m", "pytest", "-q", "-x", "-n", "2", *few, *dict.fromkeys(named))
