@@ -12,7 +12,7 @@ export TQDM_DISABLE := 1
 
 # Two processes for two cores; each imports torch, which takes 1 GB of memory.
 TEST_WORKERS ?= 2
-PARALLEL := -n $(TEST_WORKERS) --dist loadgroup --no-loadscope-reorder
+PARALLEL := -n $(TEST_WORKERS) --no-loadscope-reorder
 # Read by requirements/install.sh, which says what they are for.
 export TORCH TORCH_INDEX
 

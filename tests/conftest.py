@@ -6,12 +6,13 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler.loadscope import LoadScopeScheduling
 
 # Before torch is imported, by this process, the workers of a parallel run and every child of a
 # test: tiny models gain nothing from a second thread, and the second core has a worker of its own.
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[variable] = "1"
-TESTS = Path(__file__).parent
 # Whole platforms of real processes, and servers with a browser. Their tests wait more than they
 # compute, and measure time: beside model tests they finish, beside each other they starve.
 ONE_AT_A_TIME = {"supervision", "browser"}
@@ -19,16 +20,30 @@ ONE_AT_A_TIME = {"supervision", "browser"}
 ORDER = ("supervision", "browser", "ml", "web", "contract", "architecture")
 
 
-@pytest.hookimpl(tryfirst=True)
+def folder_of(nodeid: str) -> str:
+    """The folder of tests/ that a test is in."""
+    return Path(nodeid.partition("::")[0]).parts[1]
+
+
+class ModuleScheduling(LoadScopeScheduling):
+    """A module stays on one worker, and the platforms are one after the other.
+
+    Groups by marks (`--dist loadgroup`) are silently ignored by pytest-xdist 3.8 with pytest 9.2.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        is_platform = folder_of(nodeid) in ONE_AT_A_TIME
+        return "platforms" if is_platform else nodeid.partition("::")[0]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ModuleScheduling:
+    return ModuleScheduling(config, log)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """In a parallel run a module stays on one worker, and the platforms are one after the other."""
-    if not hasattr(config, "workerinput"):
-        return
-    for item in items:
-        folder = item.path.relative_to(TESTS).parts[0]
-        group = "platforms" if folder in ONE_AT_A_TIME else f"{folder}/{item.path.stem}"
-        item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=lambda item: ORDER.index(item.path.relative_to(TESTS).parts[0]))
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: ORDER.index(folder_of(item.nodeid)))
 
 
 @pytest.fixture(scope="session")

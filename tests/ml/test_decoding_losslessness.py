@@ -40,6 +40,7 @@ def reference(target, prompts):
     return [completion.token_ids for completion in completions]
 
 
+@pytest.mark.slow
 def test_speculation_in_float32_passes_beside_batched_decoding(target, prompts, reference):
     params = SamplingParams(max_new_tokens=16)
     speculative = SpeculativeEngine(
@@ -102,6 +103,7 @@ def test_two_equally_bad_tokens_are_no_near_tie():
     assert not result.is_lossless
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["draft", "ngram"])
 def test_float64_answers_are_identical_and_the_models_are_given_back(target, prompts, kind):
     draft = tiny_llama(seed=1)

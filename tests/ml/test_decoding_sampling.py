@@ -160,6 +160,7 @@ def triple_probabilities(model, prompt, options):
     return probs.gather(-1, answers[..., None]).squeeze(-1).prod(-1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "options"),
     [

@@ -74,7 +74,10 @@ def test_block_efficiency_of_independent_acceptance_is_the_formula():
         assert simulated == pytest.approx(expected_tokens_per_round(survival, g), rel=0.01)
 
 
-@pytest.mark.parametrize("num_speculative_tokens", [1, 2, 3, 4, 5, 6])
+@pytest.mark.parametrize(
+    "num_speculative_tokens",
+    [3, *(pytest.param(length, marks=pytest.mark.slow) for length in (1, 2, 4, 5, 6))],
+)
 def test_greedy_engine_takes_exactly_the_simulated_rounds(target, draft, num_speculative_tokens):
     prompts, params = random_prompts(12), SamplingParams(max_new_tokens=NEW_TOKENS)
     engine = SpeculativeEngine(
@@ -126,6 +129,7 @@ def sampled(target):
     return prompts, answers, params
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("is_greedy", "num_speculative_tokens"), [(False, 1), (False, 4), (True, 4)]
 )

@@ -95,7 +95,10 @@ def test_autoregressive_reference_is_that_of_transformers(target, prompts, expec
         assert tuple(output[0, len(prompt) :].tolist()) == tokens
 
 
-@pytest.mark.parametrize("num_speculative_tokens", [1, 2, 3, 4, 5, 6])
+@pytest.mark.parametrize(
+    "num_speculative_tokens",
+    [3, *(pytest.param(length, marks=pytest.mark.slow) for length in (1, 2, 4, 5, 6))],
+)
 @pytest.mark.parametrize(
     ("kind", "max_batch_size"),
     [("similar", 1), ("similar", 8), ("itself", 8), ("other", 8), ("ngram", 1), ("ngram", 8)],

@@ -19,6 +19,7 @@ from pipeline.distillation.cache import open_teacher_cache, read_manifest
 from pipeline.modeling.loading import require_same_vocabulary
 from pipeline.modeling.tiny import save_tiny_model
 
+pytestmark = pytest.mark.slow
 # One server imports torch once; every interrupted run is forked from it.
 PROCESSES = multiprocessing.get_context("forkserver")
 SIGKILL_STATUS = -9

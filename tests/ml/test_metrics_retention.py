@@ -188,7 +188,7 @@ def _planted(n: int, loss: float, seed: int) -> list[RetentionItem]:
     ("n", "loss", "verdict", "at_least"),
     [
         (2_000, 0.03, Verdict.FAIL, 9),
-        (20_000, 0.0, Verdict.PASS, 9),
+        pytest.param(20_000, 0.0, Verdict.PASS, 9, marks=pytest.mark.slow),
         (200, 0.0, Verdict.INCONCLUSIVE, 9),
     ],
 )

@@ -27,6 +27,7 @@ from pipeline.modeling.tiny import save_tiny_model, tiny_tokenizer
 from pipeline.training.checkpoint import TRAINER_STATE_NAME
 from pipeline.training.loop import _Loop
 
+pytestmark = pytest.mark.slow
 # One server imports torch once; every interrupted run is forked from it.
 PROCESSES = multiprocessing.get_context("forkserver")
 SIGKILL_STATUS = -9

@@ -230,6 +230,7 @@ def test_model_output_is_never_markup(project, engineer, show) -> None:
     assert "&lt;script&gt;alert(&quot;x&quot;)" in show("sample", *runs, item=items[0]["id"])
 
 
+@pytest.mark.slow
 def test_twenty_thousand_samples_open_quickly(project, engineer, show) -> None:
     """Time of the server alone; the limit is several times what two free cores need."""
     few = results.domain_items("zh", 8)
