@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from pipeline.__main__ import main
 from pipeline.contracts.decoding_results import SpeculativeDecodeResults
@@ -11,15 +12,35 @@ from pipeline.contracts.events import RunWarning, parse_event
 from pipeline.contracts.plans import check_gates
 from pipeline.contracts.reports import Report
 from pipeline.demo.plan import LOSSLESS
+from pipeline.modeling.tiny import tiny_llama, tiny_tokenizer
 
-NUM_PROMPTS = 3
+NUM_PROMPTS = 4
 DRAFT_LENGTH = 2
+ECHO = 0.08
+"""With layers scaled so far down the next token follows from the last few: answers run in cycles,
+so that lookup is right about as often as it is wrong."""
+
+
+def repetitive_model(directory: Path, *, noise: float = 0.0) -> Path:
+    model = tiny_llama(hidden_size=128)
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for layer in model.model.layers:
+            layer.self_attn.o_proj.weight *= ECHO
+            layer.mlp.down_proj.weight *= ECHO
+        for parameter in model.parameters():
+            parameter += noise * torch.randn(parameter.shape, generator=generator)
+    model.save_pretrained(directory)
+    tiny_tokenizer().save_pretrained(directory)
+    return directory
 
 
 @pytest.fixture(scope="module")
-def run_dir(target_path: Path, draft_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run: a draft and lookup, on questions that repeat themselves."""
+def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run: a draft and lookup against a target that repeats itself."""
     folder = tmp_path_factory.mktemp("benchmark")
+    target_path = repetitive_model(folder / "target")
+    draft_path = repetitive_model(folder / "draft", noise=0.006)
     rows = [
         {"id": f"q{i}", "lang": "en", "instruction": text * 4, "input": "", "output": "because"}
         for i, text in enumerate(("why is it so? ", "what is it? ", "how? ", "when was it? "))
@@ -31,7 +52,7 @@ def run_dir(target_path: Path, draft_path: Path, tmp_path_factory: pytest.TempPa
         "target": {"path": str(target_path)},
         "arms": [
             {"method": "draft_model", "name": "draft", "model": {"path": str(draft_path)}},
-            {"method": "ngram", "max_ngram": 4, "min_ngram": 2},
+            {"method": "ngram", "max_ngram": 3, "min_ngram": 1},
         ],
         "prompts": {"kind": "domain_test", "path": str(questions)},
         "num_prompts": NUM_PROMPTS,
@@ -87,6 +108,6 @@ def test_arms_are_measured_and_costs_are_not_guessed(results: SpeculativeDecodeR
         assert (arm.speedup.n, arm.speedup.resampled) == (NUM_PROMPTS, "prompt")
         assert arm.num_speculative_tokens == DRAFT_LENGTH
         assert arm.draft_acceptance_rate is not None
-        assert 0 < arm.draft_acceptance_rate <= 1
+        assert 0 < arm.draft_acceptance_rate < 1, "both acceptance and rejection must occur"
         assert arm.block_efficiency is not None
         assert 1 < arm.block_efficiency <= 1 + DRAFT_LENGTH
