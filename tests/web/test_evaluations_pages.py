@@ -155,6 +155,7 @@ def test_an_engine_without_costs_or_logits_is_shown(show, project, engineer) -> 
 
 def test_published_ratios_stand_beside_ours(show, recipe) -> None:
     html = show("published")
+    assert '<a href="/p/alpha/evaluations/" aria-current="page">' in html  # below Dashboards
     text = text_of(html)
     assert text.count("definition not published") == 6
     compared = results.results_of(recipe["evaluate_cpt"]).text_overlap_vs_baseline

@@ -63,7 +63,7 @@ def run_checks(comparison: Comparison, stored: StoredPairs) -> list[Check]:
     """Every check, those of each measured task first."""
     checks = []
     for task in TASKS:
-        if any(_is_measured(one, task) for one in comparison.evaluations):
+        if any(one.measured(task) is not None for one in comparison.evaluations):
             checks += _task_checks(comparison, stored, task)
     return [*checks, *_environment_checks(comparison.evaluations)]
 
@@ -78,7 +78,7 @@ def undecidable_tasks(checks: Sequence[Check]) -> set[Task]:
 def _task_checks(comparison: Comparison, stored: StoredPairs, task: Task) -> list[Check]:
     name = TASK_LABELS[task]
     evaluations = comparison.evaluations
-    absent = [one.label for one in evaluations if not _is_measured(one, task)]
+    absent = [one.label for one in evaluations if one.measured(task) is None]
     if absent:
         detail = _("not measured for %(names)s") % {"names": ", ".join(absent)}
         return [Check(level=Level.DIFFERENT, label=name, detail=detail, task=task)]
@@ -192,12 +192,6 @@ def _definition(one: Evaluation, task: Task) -> str:
     if overlap is None:
         return ""
     return f"{overlap.rouge_signature} \N{MIDDLE DOT} {overlap.bleu_signature}"
-
-
-def _is_measured(one: Evaluation, task: Task) -> bool:
-    results = one.results
-    found = results.text_overlap if task == "text_overlap" else results.general_ability
-    return found is not None
 
 
 def _rows_asked(one: Evaluation, task: Task) -> RowsAsked:

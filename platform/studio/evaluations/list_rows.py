@@ -86,8 +86,7 @@ def _kept(retention: RetentionResults) -> str:
 
 
 def _figure(evaluation: Evaluation, measure: ShownMeasure) -> HeadlineFigure:
-    results = evaluation.results
-    found = results.text_overlap if measure.task == "text_overlap" else results.general_ability
+    found = evaluation.measured(measure.task)
     if found is None:
         return HeadlineFigure(text=NONE, n=None)
     return HeadlineFigure(text=measured(measure, found.figures.get(measure.key)), n=found.n)

@@ -13,9 +13,14 @@ from django.db.models import QuerySet
 
 from pipeline.contracts.claims import Role
 from pipeline.contracts.decoding_results import SpeculativeDecodeResults
-from pipeline.contracts.evaluation_results import EvaluateResults
+from pipeline.contracts.evaluation_results import (
+    EvaluateResults,
+    GeneralAbilityResults,
+    TextOverlapResults,
+)
 from pipeline.contracts.evaluation_spec import EvaluateSpec
 from pipeline.contracts.reports import Environment, Report
+from pipeline.contracts.samples import Task
 from pipeline.contracts.specs import parse_run_spec
 from pipeline.errors import SpecError
 from studio.accounts.models import Project
@@ -94,6 +99,11 @@ class Evaluation(Result):
     def baseline_digest(self) -> str | None:
         """Names the rows that this run was compared with."""
         return None if self.spec.baseline is None else self.spec.baseline.digest
+
+    def measured(self, task: Task) -> TextOverlapResults | GeneralAbilityResults | None:
+        """The report's figures of a task; None where the run did not measure it."""
+        is_overlap = task == "text_overlap"
+        return self.results.text_overlap if is_overlap else self.results.general_ability
 
     @property
     def samples(self) -> SamplesFile | None:

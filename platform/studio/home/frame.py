@@ -22,7 +22,7 @@ _ENTRIES = (
     ("accounts", "audit", _("Audit"), "list-details", (Role.ADMIN,)),
 )
 # Pages without an entry of their own, and the entry they are reached from.
-_SECTIONS = {"launch": "runs"}
+_SECTIONS = {"launch": "runs", "published": "evaluations"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
