@@ -51,7 +51,7 @@ def readme_table(summary: Summary) -> str:
     lines += [
         "",
         f"{sum(summary.seconds.values()) / 60:.0f} minutes of work at {summary.code_version[:12]}, "
-        f"{summary.environment.processor}, {summary.environment.num_threads} threads.",
+        f"{summary.environment.processor}, threads: {summary.environment.num_threads}.",
         "",
         END,
     ]
