@@ -61,7 +61,7 @@ class Claim:
 CLAIMS: tuple[Claim, ...] = (
     Claim(
         key="retention",
-        title=Words(en="General ability kept by CPT", zh="继续预训练后通用能力保持"),
+        title=Words(en="General ability kept by CPT", zh="持续预训练后通用能力保持"),
         short=Words(en="General ability", zh="通用能力"),
         published="99.8%",
         low=0.998,
@@ -72,8 +72,8 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Claim(
         key="cpt_rouge1",
-        title=Words(en="CPT over base, ROUGE-1", zh="继续预训练 / 基座，ROUGE-1"),
-        short=Words(en="CPT, ROUGE-1", zh="继续预训练，ROUGE-1"),
+        title=Words(en="CPT over base, ROUGE-1", zh="持续预训练 / 基座，ROUGE-1"),
+        short=Words(en="CPT, ROUGE-1", zh="持续预训练，ROUGE-1"),
         published="1.08x",
         low=1.08,
         high=1.08,
@@ -84,8 +84,8 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Claim(
         key="cpt_bleu4",
-        title=Words(en="CPT over base, BLEU-4", zh="继续预训练 / 基座，BLEU-4"),
-        short=Words(en="CPT, BLEU-4", zh="继续预训练，BLEU-4"),
+        title=Words(en="CPT over base, BLEU-4", zh="持续预训练 / 基座，BLEU-4"),
+        short=Words(en="CPT, BLEU-4", zh="持续预训练，BLEU-4"),
         published="1.17x",
         low=1.17,
         high=1.17,

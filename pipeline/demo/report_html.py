@@ -28,7 +28,7 @@ TEMPLATE = Path(__file__).with_name("report.html.jinja")
 COLORS = ("#0054a6", "#d9822b", "#2e7d5b", "#7a4fa3", "#8a8a8a")
 CHECKPOINTS = {
     "evaluate_base": Words(en="base", zh="基座"),
-    "evaluate_cpt": Words(en="CPT", zh="继续预训练"),
+    "evaluate_cpt": Words(en="CPT", zh="持续预训练"),
     "evaluate_sft_single_stage": Words(en="single-stage SFT", zh="单阶段微调"),
     "evaluate_sft_progressive": Words(en="progressive SFT", zh="渐进式微调"),
 }
