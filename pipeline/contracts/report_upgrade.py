@@ -8,6 +8,8 @@ was resampled) follows from its counts.
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from pipeline.contracts.estimates import resampled_unit
+
 Document = dict[str, Any]
 
 _OVERLAP_NAMES = {
@@ -117,7 +119,7 @@ def _estimate(owner: Document, name: str, n: int, num_units: int) -> Document | 
     if owner[name] is None:
         return None
     interval = owner[f"{name}_interval"] or {"low": None, "high": None, "level": None}
-    resampled = "item" if num_units == n else "cluster"
+    resampled = resampled_unit(n, num_units)
     return {"value": owner[name], "n": n, "num_units": num_units, "resampled": resampled} | {
         bound: interval[bound] for bound in ("low", "high", "level")
     }

@@ -162,7 +162,10 @@ def _resampled(
     blocks: Sequence[FloatArray], clusters: Sequence[str] | None, num_resamples: int, seed: int
 ) -> tuple[list[FloatArray], Sequence[FloatArray | None]]:
     """What is drawn of each block, and its sums over the draws; None with a single unit."""
-    units = [cluster_sums(block, clusters) for block in blocks]
+    # Grouped once for all measures: naming the clusters of 20,000 rows costs more than adding.
+    sums = cluster_sums(np.hstack(blocks), clusters)
+    bounds = np.cumsum([block.shape[1] for block in blocks])[:-1]
+    units = [np.ascontiguousarray(part) for part in np.split(sums, bounds, axis=1)]
     if len(units[0]) < 2:
         return units, [None] * len(blocks)
     rng = np.random.default_rng(seed)
