@@ -13,27 +13,33 @@ from xdist.scheduler.loadscope import LoadScopeScheduling
 # test: tiny models gain nothing from a second thread, and the second core has a worker of its own.
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[variable] = "1"
-# Whole platforms of real processes, and servers with a browser. Their tests wait more than they
+# Platforms whose runs are real trainings. They compute, and wait patiently for what they started.
+TRAININGS = {"test_demo.py", "test_journey.py", "test_real_training.py"}
+# Other platforms of real processes, and servers with a browser. Their tests wait more than they
 # compute, and measure time: beside model tests they finish, beside each other they starve.
-ONE_AT_A_TIME = {"supervision", "browser"}
+PLATFORMS = {"supervision", "browser"}
 # The long ones first, so that no worker is left alone with one at the end.
-ORDER = ("supervision", "browser", "ml", "web", "contract", "architecture")
+ORDER = ("trainings", "platforms", "ml", "web", "contract", "architecture")
 
 
-def folder_of(nodeid: str) -> str:
-    """The folder of tests/ that a test is in."""
-    return Path(nodeid.partition("::")[0]).parts[1]
+def group_of(nodeid: str) -> str:
+    """What is done in a row: trainings, platforms, or the folder of tests/ that the test is in."""
+    path = Path(nodeid.partition("::")[0])
+    folder = path.parts[1]
+    if path.name in TRAININGS:
+        return "trainings"
+    return "platforms" if folder in PLATFORMS else folder
 
 
 class ModuleScheduling(LoadScopeScheduling):
-    """A module stays on one worker, and the platforms are one after the other.
+    """A module stays on one worker, trainings are one after the other, and so are platforms.
 
     Groups by marks (`--dist loadgroup`) are silently ignored by pytest-xdist 3.8 with pytest 9.2.
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        is_platform = folder_of(nodeid) in ONE_AT_A_TIME
-        return "platforms" if is_platform else nodeid.partition("::")[0]
+        group = group_of(nodeid)
+        return group if group in {"trainings", "platforms"} else nodeid.partition("::")[0]
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -43,7 +49,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ModuleS
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: ORDER.index(folder_of(item.nodeid)))
+        items.sort(key=lambda item: ORDER.index(group_of(item.nodeid)))
 
 
 @pytest.fixture(scope="session")

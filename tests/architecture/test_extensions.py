@@ -1,8 +1,8 @@
 """CONTRIBUTING.md is true: a toy of each extension touches only the files it names, and works.
 
 One temporary copy of the repository gets a toy metric, kind of run, drafting method and page. In it
-the import contracts hold, mypy passes on the touched files, and so do the tests that
-CONTRIBUTING.md names beside the toys' own (`extensions/try_toys.py`).
+the import contracts hold (`make test`), mypy passes on the touched files, and so do the toys' own
+tests (`extensions/try_toys.py`) and those that CONTRIBUTING.md names (`make test-extensions`).
 """
 
 import fnmatch
@@ -363,13 +363,13 @@ def test_the_import_contracts_hold_with_the_toys(extended: Path) -> None:
     in_copy(extended, "lint-imports", "--no-cache")
 
 
-@pytest.mark.slow
+@pytest.mark.extensions
 def test_the_touched_files_have_types(extended: Path) -> None:
     touched = [path for one in EXTENSIONS for path in one.sources if path.endswith(".py")]
     in_copy(extended, "mypy", *touched)
 
 
-@pytest.mark.slow
+@pytest.mark.extensions
 def test_the_toys_work(extended: Path) -> None:
     in_copy(extended, "python", "-m", "pytest", "-q", "-x", "-n", "0", "tests/test_toys.py")
 

@@ -130,7 +130,7 @@ def _launch_after_an_error(page: Page) -> None:
     page.get_by_role("button", name="Start the run").click()
     expect(page.locator("[name=num_tokens]")).to_have_attribute("aria-invalid", "true")
     expect(page.locator("[name='sources.0.name']")).to_have_value("reports")
-    page.locator("[name=num_tokens]").fill("400000")
+    page.locator("[name=num_tokens]").fill("200000")
     page.get_by_role("button", name="Start the run").click()
 
 

@@ -7,24 +7,9 @@ import pytest
 from django.urls import reverse
 
 from pipeline.contracts.estimates import Estimate, PairedFigure
-from studio.accounts.models import Role
 from studio.comparisons.statuses import Status, judge_difference
 from studio.measures.labels import MEASURES
 from tests.web import result_factory as results
-
-
-@pytest.fixture
-def project(factories, settings, tmp_path):
-    settings.STUDIO_DATA_DIR = tmp_path
-    return factories.make_project()
-
-
-@pytest.fixture
-def engineer(factories, project, client):
-    user = factories.make_user("engineer", project=project, role=Role.ENGINEER)
-    client.force_login(user)
-    client.cookies["django_language"] = "en"
-    return user
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from django.urls import reverse
 
-from studio.accounts.models import Role
 from studio.comparisons.sample_pairs import sample_pairs
 from studio.evaluations.results import evaluation_of
 from studio.measures.labels import MEASURES
@@ -16,20 +15,6 @@ from studio.measures.score_tables import load_scores
 from tests.web import result_factory as results
 
 CHIPS = ("All", "A wins", "B wins", "Tie", "Answers differ", "Missing")
-
-
-@pytest.fixture
-def project(factories, settings, tmp_path):
-    settings.STUDIO_DATA_DIR = tmp_path
-    return factories.make_project()
-
-
-@pytest.fixture
-def engineer(factories, project, client):
-    user = factories.make_user("engineer", project=project, role=Role.ENGINEER)
-    client.force_login(user)
-    client.cookies["django_language"] = "en"
-    return user
 
 
 @pytest.fixture

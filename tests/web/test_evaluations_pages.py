@@ -7,7 +7,6 @@ from html import unescape
 import pytest
 from django.urls import reverse
 
-from studio.accounts.models import Role
 from studio.evaluations import stored_figures
 from studio.measures.plots import plot_text
 from studio.runs.models import Plan
@@ -16,20 +15,6 @@ from tests.web import result_factory as results
 
 ADDRESSES = {"published": "published:index"}
 PAGES = ("index", "retention", "text_overlap", "speedup", "published")
-
-
-@pytest.fixture
-def project(factories, settings, tmp_path):
-    settings.STUDIO_DATA_DIR = tmp_path
-    return factories.make_project()
-
-
-@pytest.fixture
-def engineer(factories, project, client):
-    user = factories.make_user("engineer", project=project, role=Role.ENGINEER)
-    client.force_login(user)
-    client.cookies["django_language"] = "en"
-    return user
 
 
 @pytest.fixture

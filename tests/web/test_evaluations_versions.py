@@ -11,7 +11,6 @@ import pytest
 from django.urls import reverse
 
 from pipeline.contracts.manifest import file_sha256
-from studio.accounts.models import Role
 from studio.evaluations.results import evaluation_of
 from studio.measures.documents import Documents
 from studio.measures.resampling import compare_results, summarize_result
@@ -20,20 +19,6 @@ from tests.web import result_factory as results
 
 REPORTS = Path(__file__).resolve().parents[1] / "contract" / "golden" / "v1" / "reports"
 UNREADABLE = "its report cannot be read"
-
-
-@pytest.fixture
-def project(factories, settings, tmp_path):
-    settings.STUDIO_DATA_DIR = tmp_path
-    return factories.make_project()
-
-
-@pytest.fixture
-def engineer(factories, project, client):
-    user = factories.make_user("engineer", project=project, role=Role.ENGINEER)
-    client.force_login(user)
-    client.cookies["django_language"] = "en"
-    return user
 
 
 @pytest.fixture

@@ -29,16 +29,13 @@ class DraftModelProposer:
     """Drafts with a smaller model of the same vocabulary.
 
     Args:
-        draft: The model; greedy decoding drafts its argmax.
-        is_greedy: Draft the argmax also when sampling. A greedy draft wins where the target is
-            more peaked than the draft, a sampled one where the two distributions are alike.
+        draft: The model; it drafts its argmax in greedy decoding, and samples otherwise.
     """
 
     name = "draft_model"
 
-    def __init__(self, draft: PreTrainedModel, *, is_greedy: bool = False) -> None:
+    def __init__(self, draft: PreTrainedModel) -> None:
         self.draft = draft
-        self.is_greedy = is_greedy
         self.models = (draft,)
         self.step_model = draft
 
@@ -76,22 +73,16 @@ class DraftModelProposer:
         """A session whose cache holds the prompts."""
         runner = CachedModel(self.draft, batch_size=len(prompts), capacity=capacity)
         runner.prefill(prompts)
-        is_greedy = self.is_greedy or params.temperature == 0
-        return _DraftModelSession(runner, params, generator, is_greedy)
+        return _DraftModelSession(runner, params, generator)
 
 
 class _DraftModelSession:
     def __init__(
-        self,
-        runner: CachedModel,
-        params: SamplingParams,
-        generator: torch.Generator,
-        is_greedy: bool,
+        self, runner: CachedModel, params: SamplingParams, generator: torch.Generator
     ) -> None:
         self.runner = runner
         self.params = params
         self.generator = generator
-        self.is_greedy = is_greedy
 
     def propose(self, sequences: Sequence[Sequence[int]], num_tokens: int) -> Draft:
         # After a round whose whole draft was accepted the cache lacks the last drafted token as
@@ -103,7 +94,7 @@ class _DraftModelSession:
         tokens, distributions = [], []
         for _ in range(num_tokens):
             logits = self.runner.forward(inputs, num_logits=1)[:, -1]
-            if self.is_greedy:
+            if self.params.temperature == 0:
                 token = logits.argmax(-1)
             else:
                 distributions.append(probabilities(logits, self.params))
