@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pipeline.contracts.events import (
+    MAX_LINE_BYTES,
     ArtifactWritten,
     CheckpointSaved,
     Event,
@@ -51,17 +52,28 @@ class JsonlEventSink:
         self._file = path.open("ab", buffering=0)
 
     def emit(self, payload: Payload) -> None:
+        """The event is in the file.
+
+        Raises:
+            ValueError: its line would be longer than readers take.
+        """
         with self._lock:
-            self._seq += 1
             event = Event(
                 run_id=self._run_id,
                 attempt=self._attempt,
-                seq=self._seq,
+                seq=self._seq + 1,
                 at=datetime.now(UTC).isoformat(timespec="milliseconds"),
                 kind=payload.kind,
                 payload=payload,
             )
-            self._file.write(event.model_dump_json().encode() + b"\n")
+            line = event.model_dump_json().encode()
+            if len(line) > MAX_LINE_BYTES:
+                raise ValueError(
+                    f"a {payload.kind} event of {len(line)} bytes; readers take at most "
+                    f"{MAX_LINE_BYTES}: say less, or write a file and name it"
+                )
+            self._file.write(line + b"\n")
+            self._seq += 1
 
     def close(self) -> None:
         """The file is flushed to disk and closed."""

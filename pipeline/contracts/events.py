@@ -6,9 +6,29 @@ with exactly one terminal event. Consumers identify an event by (run_id, attempt
 
 from typing import Annotated, Literal
 
-from pydantic import Field, TypeAdapter
+from pydantic import BeforeValidator, Field, TypeAdapter
 
 from pipeline.contracts.base import Contract
+from pipeline.contracts.storable import storable_text
+
+MAX_LINE_BYTES = 1 << 17
+"""Longest line of `events.jsonl`. Writers refuse a longer one, readers skip it."""
+MAX_WORD_CHARS = 200
+MAX_SEQ = 2**31 - 1
+
+
+def _word(value: object) -> object:
+    return storable_text(value, max_chars=MAX_WORD_CHARS) if isinstance(value, str) else value
+
+
+def _text(value: object) -> object:
+    return storable_text(value) if isinstance(value, str) else value
+
+
+Word = Annotated[str, BeforeValidator(_word)]
+"""A code, a unit, a name: cut where it is too long."""
+Text = Annotated[str, BeforeValidator(_text)]
+"""What an exception or a library said; whatever it holds can be stored."""
 
 
 class RunStarted(Contract):
@@ -17,17 +37,17 @@ class RunStarted(Contract):
     kind: Literal["RunStarted"] = "RunStarted"
     spec_kind: str
     spec_digest: str
-    resumed_from: str | None = None
+    resumed_from: Text | None = None
 
 
 class Progress(Contract):
     """How far a stage is. `eta_seconds` is for the stage and None until a rate is known."""
 
     kind: Literal["Progress"] = "Progress"
-    stage: str
+    stage: Word
     done: float
     total: float
-    unit: str
+    unit: Word
     eta_seconds: float | None = None
 
 
@@ -36,7 +56,7 @@ class MetricsLogged(Contract):
 
     kind: Literal["MetricsLogged"] = "MetricsLogged"
     step: int | None
-    metrics: dict[str, float]
+    metrics: dict[Word, float]
 
 
 class CheckpointSaved(Contract):
@@ -44,7 +64,7 @@ class CheckpointSaved(Contract):
 
     kind: Literal["CheckpointSaved"] = "CheckpointSaved"
     step: int
-    path: str
+    path: Text
     manifest_sha256: str
 
 
@@ -52,16 +72,16 @@ class ArtifactWritten(Contract):
     """An output that later steps may name; `path` is relative to the run directory."""
 
     kind: Literal["ArtifactWritten"] = "ArtifactWritten"
-    output: str
-    path: str
+    output: Word
+    path: Text
 
 
 class RunWarning(Contract):
     """Something a person should know that does not stop the run."""
 
     kind: Literal["Warning"] = "Warning"
-    code: str
-    message: str
+    code: Word
+    message: Text
 
 
 class RunSucceeded(Contract):
@@ -75,15 +95,15 @@ class RunStopped(Contract):
     """Terminal: stopped on request at a checkpoint; the run can be resumed (exit status 75)."""
 
     kind: Literal["RunStopped"] = "RunStopped"
-    message: str
+    message: Text
 
 
 class RunFailed(Contract):
     """Terminal: the run cannot go on."""
 
     kind: Literal["RunFailed"] = "RunFailed"
-    code: str
-    message: str
+    code: Word
+    message: Text
     retryable: bool
 
 
@@ -107,7 +127,7 @@ class Event(Contract):
     v: Literal[1] = 1
     run_id: str
     attempt: int = Field(ge=1)
-    seq: int = Field(ge=1)
+    seq: int = Field(ge=1, le=MAX_SEQ)
     at: str
     """UTC, ISO 8601 with milliseconds."""
     kind: str

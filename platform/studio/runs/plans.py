@@ -24,6 +24,16 @@ def step_gates(run: Run) -> tuple[Gate, ...]:
     return next(step.gates for step in plan_document(run.plan).spec.steps if step.id == run.step_id)
 
 
+def lock_plan(run_id: UUID) -> None:
+    """Until the transaction ends, no other step of the run's plan ends or is cancelled.
+
+    Called before the first of the plan's runs is changed. Plan first, then runs: two transactions
+    that took them in different orders would wait for each other.
+    """
+    plan_id = Run.objects.filter(pk=run_id).values("plan_id")
+    list(Plan.objects.select_for_update().filter(pk__in=plan_id).values_list("pk"))
+
+
 def advance(plan_id: UUID) -> None:
     """Every waiting step that can be decided is queued, cancelled or failed.
 

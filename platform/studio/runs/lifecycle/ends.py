@@ -7,6 +7,7 @@ from django.db.models.functions import Now
 
 from studio.runs import plans
 from studio.runs.lifecycle.fence import held
+from studio.runs.lifecycle.stored_text import fitting
 from studio.runs.models import Attempt, Run
 from studio.runs.states import LIVE_ATTEMPT_STATES, AttemptState, RunState
 from studio.runs.transitions import enqueue, move
@@ -40,7 +41,11 @@ def end(
 ) -> bool:
     """The run has ended in `state` and its plan knows; False when the state has no way there."""
     runs = held(run_id, attempt)
-    if not move(runs, state, error_code=code, error_message=message, **changes):
+    changes |= {
+        "error_code": fitting(Run, "error_code", code),
+        "error_message": fitting(Run, "error_message", message),
+    }
+    if not move(runs, state, **changes):
         return False
     settle(Run.objects.get(pk=run_id))
     return True
@@ -62,5 +67,8 @@ def end_attempt(
 ) -> None:
     """The attempt has ended, unless it had before."""
     Attempt.objects.filter(run_id=run_id, number=attempt, state__in=LIVE_ATTEMPT_STATES).update(
-        state=state, ended_at=Now(), exit_status=exit_status, message=message
+        state=state,
+        ended_at=Now(),
+        exit_status=exit_status,
+        message=fitting(Attempt, "message", message),
     )

@@ -1,6 +1,5 @@
 """An attempt ends by its own word: succeeded, failed or stopped."""
 
-import json
 from collections.abc import Callable
 from uuid import UUID
 
@@ -10,11 +9,12 @@ from django.utils.module_loading import import_string
 
 from pipeline.contracts.plans import check_gates
 from pipeline.contracts.reports import Report
+from pipeline.contracts.storable import storable_value
 from pipeline.errors import GateError
 from studio.runs import plans
 from studio.runs.lifecycle.ends import end, end_attempt, give_up, settle
 from studio.runs.lifecycle.fence import held
-from studio.runs.lifecycle.stored_text import without_nul
+from studio.runs.lifecycle.stored_text import fitting
 from studio.runs.models import Run
 from studio.runs.states import AttemptState, RunState
 from studio.runs.transitions import enqueue, move
@@ -28,8 +28,9 @@ def finish_succeeded(run_id: UUID, attempt: int, report: Report) -> bool:
     A plan's gates are checked here: a run whose report does not pass ends as failed, with its
     report. The publishers of `settings.STUDIO_RUN_PUBLISHERS` run in this transaction.
     """
-    document = json.loads(without_nul(report.model_dump_json()))
+    document = storable_value(report.model_dump(mode="json"))
     with transaction.atomic():
+        plans.lock_plan(run_id)
         runs = held(run_id, attempt)
         run = runs.select_related("plan").first()
         if run is None:
@@ -37,8 +38,9 @@ def finish_succeeded(run_id: UUID, attempt: int, report: Report) -> bool:
         try:
             check_gates(run.step_id, plans.step_gates(run), report)
         except GateError as exc:
+            message = fitting(Run, "error_message", str(exc))
             moved = move(
-                runs, RunState.FAILED, report=document, error_code=exc.code, error_message=str(exc)
+                runs, RunState.FAILED, report=document, error_code=exc.code, error_message=message
             )
         else:
             moved = move(runs, RunState.SUCCEEDED, report=document)
@@ -64,10 +66,10 @@ def finish_failed(
 ) -> bool:
     """The attempt failed; the run is queued again where that can help; False when fenced."""
     with transaction.atomic():
+        plans.lock_plan(run_id)
         if not held(run_id, attempt).exists():
             return False
         end_attempt(run_id, attempt, AttemptState.FAILED, exit_status=exit_status, message=message)
-        message = without_nul(message)
         if is_retryable:
             return give_up(run_id, attempt, code=code, message=message)
         return end(run_id, attempt, RunState.FAILED, code=code, message=message)
@@ -80,6 +82,7 @@ def finish_stopped(run_id: UUID, attempt: int, *, exit_status: int) -> bool:
     again, and the attempt is not held against it.
     """
     with transaction.atomic():
+        plans.lock_plan(run_id)
         if not held(run_id, attempt).exists():
             return False
         end_attempt(run_id, attempt, AttemptState.STOPPED, exit_status=exit_status)

@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Now
 
+from studio.runs import plans
 from studio.runs.lifecycle.ends import end_attempt, give_up
 from studio.runs.lifecycle.fence import held
 from studio.runs.models import Run
@@ -22,6 +23,7 @@ def attempt_lost(
     False when fenced.
     """
     with transaction.atomic():
+        plans.lock_plan(run_id)
         if not held(run_id, attempt).exists():
             return False
         end_attempt(run_id, attempt, AttemptState.LOST, exit_status=exit_status, message=message)
