@@ -16,6 +16,7 @@ from pipeline.contracts.documents import read_run_spec
 from studio.accounts.audit import audit_record
 from studio.accounts.models import Project, User
 from studio.datasets.models import Dataset, DatasetVersion, Import, Upload
+from studio.runs.input_lock import lock_inputs
 from studio.runs.inputs import unfinished_runs_reading
 from studio.runs.services import run_create
 
@@ -92,6 +93,7 @@ def import_start(
         SpecError: the settings do not make a valid spec.
     """
     with transaction.atomic():
+        lock_inputs(upload.project_id)
         dataset, _is_new = Dataset.objects.get_or_create(
             project=upload.project,
             name=dataset_name,
@@ -160,6 +162,7 @@ def upload_discard(*, upload: Upload, actor: User) -> None:
         ValidationError: a run is still reading it.
     """
     with transaction.atomic():
+        lock_inputs(upload.project_id)
         upload = Upload.objects.select_for_update().get(pk=upload.pk)
         if upload.discarded_at is not None:
             return
@@ -182,6 +185,7 @@ def version_delete(*, version: DatasetVersion, actor: User) -> None:
         ValidationError: a run that has not ended reads it.
     """
     with transaction.atomic():
+        lock_inputs(version.dataset.project_id)
         version = (
             DatasetVersion.objects.select_for_update(of=("self",))
             .select_related("dataset__project")

@@ -102,13 +102,17 @@ def _known_checkpoint(run: Run, parent: Parent) -> Checkpoint | None:
 
 
 def _register_base(run: Run, parent: Parent) -> Checkpoint:
-    checkpoint = Checkpoint.objects.create(
+    # Two runs on the same base may succeed at once; the second must not fail for that.
+    checkpoint, is_new = Checkpoint.objects.get_or_create(
         project_id=run.project_id,
-        name=parent.path.name,
-        kind=BASE.name,
         path=stored_path(parent.path),
-        digest=parent.digest,
-        created_by_id=run.created_by_id,
+        defaults={
+            "name": parent.path.name,
+            "kind": BASE.name,
+            "digest": parent.digest,
+            "created_by_id": run.created_by_id,
+        },
     )
-    audit_record(actor=run.created_by, action="checkpoint.register", target=checkpoint)
+    if is_new:
+        audit_record(actor=run.created_by, action="checkpoint.register", target=checkpoint)
     return checkpoint

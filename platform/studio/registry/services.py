@@ -13,6 +13,7 @@ from studio.accounts.audit import audit_record
 from studio.accounts.models import Project, User
 from studio.registry.candidates import Candidate
 from studio.registry.models import Checkpoint
+from studio.runs.input_lock import lock_inputs
 from studio.runs.inputs import unfinished_runs_reading
 from studio.runs.models import Run
 from studio.runs.services import run_create
@@ -47,6 +48,7 @@ def checkpoint_delete(*, checkpoint: Checkpoint, actor: User) -> None:
         ValidationError: a run that has not ended reads it, or the files belong to the installation.
     """
     with transaction.atomic():
+        lock_inputs(checkpoint.project_id)
         checkpoint = (
             Checkpoint.objects.select_for_update(of=("self",))
             .select_related("project")

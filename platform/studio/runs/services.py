@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models.functions import Now
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
@@ -19,6 +19,7 @@ from studio.accounts.audit import audit_record
 from studio.accounts.models import Project, User
 from studio.runs import plans
 from studio.runs.documents import plan_document, run_document, stored_columns
+from studio.runs.input_lock import lock_inputs
 from studio.runs.inputs import refuse_foreign_runs, spec_paths
 from studio.runs.kinds import KINDS
 from studio.runs.models import Plan, Run
@@ -51,34 +52,29 @@ def run_create(
         SpecError: the spec names a path outside the platform's folders, something deleted or of
             another project, or the key was used for another spec.
     """
-    _check(spec, project)
-    existing = _keyed(Run, project, idempotency_key, spec.digest)
-    if existing is not None:
-        return existing
-    try:
-        with transaction.atomic():
-            run = _insert_run(
-                project=project,
-                actor=actor,
-                document=spec,
-                name=name or spec.spec.name or spec.spec.kind,
-                idempotency_key=idempotency_key,
-                cloned_from=cloned_from,
-            )
-            outbox_add(run)
-            audit_record(actor=actor, action="run.create", target=run, details={"kind": run.kind})
-    except IntegrityError:
-        # The same form arrived twice at once and the other request won.
+    with transaction.atomic():
+        lock_inputs(project.pk)
+        _check(spec, project)
         existing = _keyed(Run, project, idempotency_key, spec.digest)
-        if existing is None:
-            raise
-        return existing
+        if existing is not None:
+            return existing
+        run = _insert_run(
+            project=project,
+            actor=actor,
+            document=spec,
+            name=name or spec.spec.name or spec.spec.kind,
+            idempotency_key=idempotency_key,
+            cloned_from=cloned_from,
+        )
+        outbox_add(run)
+        audit_record(actor=actor, action="run.create", target=run, details={"kind": run.kind})
     return run
 
 
 def run_cancel(*, run: Run, actor: User) -> Run:
     """The run is cancelled, or will be once its child has saved; an ended run stays as it is."""
     with transaction.atomic():
+        plans.lock_plan(run.pk)
         this = Run.objects.filter(pk=run.pk)
         request = {"cancel_requested_at": Now(), "cancel_requested_by": actor}
         not_started = this.filter(state__in=(RunState.WAITING, RunState.QUEUED))
@@ -118,6 +114,7 @@ def run_resume(*, run: Run, actor: User) -> Run:
         SpecError: something the run reads was deleted since.
     """
     with transaction.atomic():
+        lock_inputs(run.project_id)
         run = Run.objects.select_for_update(of=("self",)).get(pk=run.pk)
         if not run.is_resumable:
             raise RunStateError(
@@ -154,12 +151,13 @@ def plan_create(
             folders, or the key was used for another plan.
     """
     steps = [(step, spec_document(step.spec)) for step in execution_order(spec.spec)]
-    for _step, document in steps:
-        _check(document, project)
-    existing = _keyed(Plan, project, idempotency_key, spec.digest)
-    if existing is not None:
-        return existing
     with transaction.atomic():
+        lock_inputs(project.pk)
+        for _step, document in steps:
+            _check(document, project)
+        existing = _keyed(Plan, project, idempotency_key, spec.digest)
+        if existing is not None:
+            return existing
         plan = Plan.objects.create(
             project=project,
             name=name or spec.spec.name or "plan",
@@ -194,8 +192,13 @@ def plan_cancel(*, plan: Plan, actor: User) -> None:
 
 
 def plan_restart(*, plan: Plan, actor: User) -> None:
-    """Every step that failed or was cancelled has a new run that continues it; results are kept."""
+    """Every step that failed or was cancelled has a new run that continues it; results are kept.
+
+    Raises:
+        SpecError: something that one of these steps reads was deleted since.
+    """
     with transaction.atomic():
+        lock_inputs(plan.project_id)
         Plan.objects.select_for_update().get(pk=plan.pk)
         # The plan's own specs: references are resolved anew, because an earlier step that runs
         # again writes to another directory.
@@ -203,6 +206,7 @@ def plan_restart(*, plan: Plan, actor: User) -> None:
         ended_badly = [run for run in plan.runs.current_steps() if run.is_resumable]
         for run in ended_badly:
             document = spec_document(specs[run.step_id])
+            _check(document, run.project)
             _continue(run, document, actor=actor, state=RunState.WAITING)
         if ended_badly:
             audit_record(
