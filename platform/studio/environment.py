@@ -14,6 +14,24 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from django.core.exceptions import ImproperlyConfigured
 
 MAX_SOCKET_PATH_BYTES = 100
+# A peer that says nothing is given up: libpq alone would wait for ever. All of these end long
+# before a lease does. The address may overrule each: `?connect_timeout=10`.
+POSTGRES_TIMEOUTS: dict[str, str | int] = {
+    "connect_timeout": 5,
+    # Milliseconds until data that nobody acknowledges counts as lost; without it, 15 minutes.
+    "tcp_user_timeout": 15_000,
+    # A connection that waits for an answer has nothing unacknowledged: only these notice.
+    "keepalives": 1,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 2,
+    # Milliseconds, kept by the server: of one statement, of waiting for a lock, and of a
+    # transaction whose client has gone quiet and holds its locks.
+    "options": (
+        "-c statement_timeout=30000 -c lock_timeout=10000"
+        " -c idle_in_transaction_session_timeout=60000"
+    ),
+}
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 
 
@@ -113,7 +131,7 @@ def database_settings(url: str, data_dir: Path) -> dict[str, Any]:
         "PASSWORD": unquote(parts.password or ""),
         "HOST": parts.hostname or "",
         "PORT": str(parts.port or ""),
-        "OPTIONS": dict(parse_qsl(parts.query)),
+        "OPTIONS": POSTGRES_TIMEOUTS | dict(parse_qsl(parts.query, keep_blank_values=True)),
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
     }

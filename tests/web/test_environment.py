@@ -39,7 +39,25 @@ def test_database_address_is_taken_apart(tmp_path) -> None:
     assert settings["NAME"] == "studio"
     assert settings["PASSWORD"] == "p@ss"
     assert settings["PORT"] == "5433"
-    assert settings["OPTIONS"] == {"sslmode": "require"}
+    assert settings["OPTIONS"]["sslmode"] == "require"
+
+
+def test_a_database_that_says_nothing_is_given_up(tmp_path) -> None:
+    """Every wait has an end, before a lease has; the address may set others, for a pooler none."""
+    options = database_settings("postgresql://db/studio", tmp_path)["OPTIONS"]
+    lease = read_environment(tmp_path).lease_seconds
+    noticed = (
+        options["connect_timeout"],
+        options["tcp_user_timeout"] / 1000,
+        options["keepalives_idle"] + options["keepalives_interval"] * options["keepalives_count"],
+    )
+    assert options["keepalives"] == 1
+    assert all(0 < seconds <= lease / 3 for seconds in noticed)
+    assert {"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"} == {
+        setting.partition("=")[0] for setting in options["options"].split() if "=" in setting
+    }
+    changed = database_settings("postgresql://db/studio?connect_timeout=9&options=", tmp_path)
+    assert changed["OPTIONS"] == options | {"connect_timeout": "9", "options": ""}
 
 
 @pytest.mark.parametrize("url", ["mysql://db/studio", "postgresql://db/", "studio"])
