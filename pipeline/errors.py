@@ -46,6 +46,7 @@ WARNING_CODES = frozenset(
         "data.rows_truncated",
         "decode.not_gated",
         "decode.not_lossless",
+        "train.checkpoint_skipped",
         "train.environment_differs",
         "train.too_few_prompts",
     }

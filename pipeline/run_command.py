@@ -50,15 +50,18 @@ def execute_run(
     if (run_dir / "report.json").exists():
         logger.info("already finished: %s", run_dir / "report.json")
         return 0
+    damaged: list[PipelineError] = []
     sink = JsonlEventSink(run_dir / "events.jsonl", run_id=run_id or run_dir.name, attempt=attempt)
     context = RunContext(
         run_dir=run_dir,
         spec_digest=document.digest,
         events=sink,
-        resume_from=resume_from or newest_verified_checkpoint(run_dir),
+        resume_from=resume_from or newest_verified_checkpoint(run_dir, damaged.append),
     )
     context.stop.install()
     try:
+        for error in damaged:
+            context.warn("train.checkpoint_skipped", str(error))
         return _execute(document.spec, context)
     finally:
         sink.close()

@@ -8,10 +8,11 @@ each setting.
 import mmap
 import os
 import signal
+import socket
 from urllib.parse import quote
 
 from celery import Celery
-from celery.signals import worker_process_init, worker_shutting_down
+from celery.signals import setup_logging, worker_process_init, worker_shutting_down
 
 from workers.bootstrap import setup_django
 from workers.devices import DeviceSlot
@@ -23,6 +24,15 @@ setup_django()
 
 from django.conf import settings  # noqa: E402 (needs the set-up above)
 
+# As for the database (`studio.environment`): a broker on another machine may vanish. Not every
+# system has all of them.
+BROKER_TIMEOUTS = {
+    "TCP_KEEPIDLE": 10,
+    "TCP_KEEPINTVL": 5,
+    "TCP_KEEPCNT": 2,
+    "TCP_USER_TIMEOUT": 15_000,
+}
+
 app = Celery("studio", include=["workers.tasks"], set_as_current=True)
 app.conf.update(
     broker_url=settings.STUDIO_REDIS_URL
@@ -33,6 +43,12 @@ app.conf.update(
         # Without these a half-open connection hangs for ever.
         "socket_timeout": 30,
         "socket_connect_timeout": 5,
+        "socket_keepalive": True,
+        "socket_keepalive_options": {
+            getattr(socket, name): value
+            for name, value in BROKER_TIMEOUTS.items()
+            if hasattr(socket, name)
+        },
         "health_check_interval": 25,
         "global_keyprefix": "studio:",
     },
@@ -75,6 +91,11 @@ def used_slot() -> DeviceSlot:
     return DeviceSlot(
         name=name, queue=name.rpartition("-")[0], lock_dir=settings.STUDIO_DATA_DIR / "slots"
     )
+
+
+@setup_logging.connect  # type: ignore[untyped-decorator]  # Celery is untyped
+def _keep_our_logging(**_kwargs: object) -> None:
+    """Celery sets the root logger to WARNING unless somebody listens here: ours is set up."""
 
 
 # One byte shared by the worker's main process and its pool process across fork. A lock-based event

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -53,6 +54,7 @@ class Child:
         )
         guard = [sys.executable, "-S", "-E", str(EXEC_CHILD), str(os.getpid())]
         self._stop_requested_at: float | None = None
+        self._reaping = threading.Lock()
         with (directory / STDERR_NAME).open("ab") as log:
             limits = (str(signal.SIGKILL.value), str(niceness), str(max_data_bytes))
             self._process = subprocess.Popen(  # noqa: S603 (our own program, no shell)
@@ -73,7 +75,8 @@ class Child:
 
     def poll(self) -> int | None:
         """The exit status, negative for a signal; None while the child lives."""
-        return self._process.poll()
+        with self._reaping:
+            return self._process.poll()
 
     @property
     def is_stopping(self) -> bool:
@@ -91,13 +94,22 @@ class Child:
 
     def kill(self) -> None:
         """The child has ended, with all that it started in its group."""
+        self.kill_group()
+        if self._process.returncode is None:
+            # Waits without reaping: meanwhile the process id stays the child's.
+            os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
+        self.poll()
+
+    def kill_group(self) -> None:
+        """SIGKILL went to the process group, if the child was not reaped; from any thread."""
         self._signal_group(signal.SIGKILL)
-        self._process.wait()
 
     def _signal_group(self, number: int) -> None:
-        if self._process.poll() is None:  # not reaped, so the id is still the child's
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, number)
+        # A reaped child's id may be another process's. Under the lock it is not reaped meanwhile.
+        with self._reaping:
+            if self._process.poll() is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self._process.pid, number)
 
 
 def _environment(claim: Claim, slot: DeviceSlot) -> dict[str, str]:

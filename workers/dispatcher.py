@@ -13,13 +13,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connection
+from django.db import connection
 from kombu.exceptions import OperationalError as BrokerError
 
 from studio.runs import lifecycle
 from studio.runs.outbox import outbox_due, outbox_sent
 from workers.app import app
 from workers.devices import slot_of_owner
+from workers.lease import DATABASE_AWAY
 
 logger = logging.getLogger(__name__)
 
@@ -111,7 +112,7 @@ class Loop:
         """Seconds to wait at least before the next call."""
         try:
             job()
-        except (OperationalError, InterfaceError) as exc:
+        except DATABASE_AWAY as exc:
             logger.warning("the database does not answer: %s", exc)
             connection.close()
         except (BrokerError, OSError) as exc:

@@ -1,4 +1,4 @@
-"""The one task: look whether a run is there to be claimed, and supervise it to its end."""
+"""The one task: look whether a run waits to be claimed, and supervise it to its end."""
 
 from uuid import UUID
 
@@ -8,5 +8,5 @@ from workers.supervisor import supervise
 
 @app.task(name="workers.tasks.wake")  # type: ignore[untyped-decorator]  # Celery is untyped
 def wake(run_id: str) -> None:
-    """One attempt of the run was executed here, if this worker could claim it."""
+    """One attempt of the run that waits longest was executed here, if it could be claimed."""
     supervise(UUID(run_id), slot=used_slot(), is_draining=is_draining)

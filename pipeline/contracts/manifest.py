@@ -5,6 +5,7 @@ importing torch.
 """
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 from pydantic import Field, ValidationError
@@ -60,12 +61,18 @@ def verify_checkpoint(directory: Path) -> Manifest:
         ) from exc
     for entry in manifest.files:
         file = directory / entry.name
-        if not file.is_file() or file.stat().st_size != entry.num_bytes:
-            problem = "is missing or has another size"
-        elif file_sha256(file) != entry.sha256:
-            problem = "has another SHA-256"
-        else:
-            continue
+        try:
+            if not file.is_file() or file.stat().st_size != entry.num_bytes:
+                problem = "is missing or has another size"
+            elif file_sha256(file) != entry.sha256:
+                problem = "has another SHA-256"
+            else:
+                continue
+        except OSError as exc:  # a disk that reads no more, for one
+            raise TrainingError(
+                "train.checkpoint_corrupt",
+                f"{file} cannot be read ({exc.strerror}); use an older checkpoint",
+            ) from exc
         raise TrainingError(
             "train.checkpoint_corrupt",
             f"{file} {problem} than its manifest says; use an older checkpoint",
@@ -73,8 +80,15 @@ def verify_checkpoint(directory: Path) -> Manifest:
     return manifest
 
 
-def newest_verified_checkpoint(run_dir: Path) -> Path | None:
-    """The resumable checkpoint with the most steps that is whole, or None."""
+def newest_verified_checkpoint(
+    run_dir: Path, on_damaged: Callable[[TrainingError], None] | None = None
+) -> Path | None:
+    """The resumable checkpoint with the most steps that is whole, or None.
+
+    Args:
+        run_dir: its folder `checkpoints` is looked through.
+        on_damaged: told of each newer one that is not whole.
+    """
     candidates = sorted(
         run_dir.glob("checkpoints/step-*"), key=lambda path: _step(path), reverse=True
     )
@@ -82,8 +96,9 @@ def newest_verified_checkpoint(run_dir: Path) -> Path | None:
         try:
             if verify_checkpoint(candidate).resumable:
                 return candidate
-        except TrainingError:
-            continue
+        except TrainingError as exc:
+            if on_damaged is not None:
+                on_damaged(exc)
     return None
 
 

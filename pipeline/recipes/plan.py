@@ -8,7 +8,7 @@ resolved spec, in whatever version it was written, and resumes the interrupted o
 verified checkpoint.
 """
 
-import json
+import contextlib
 import logging
 import os
 import signal
@@ -17,8 +17,11 @@ import sys
 import time
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from pipeline.contracts.codec import canonical_json
 from pipeline.contracts.documents import read_run_spec
+from pipeline.contracts.events import RunFailed, parse_event
 from pipeline.contracts.kinds import RunSpec
 from pipeline.contracts.plans import check_gates, execution_order, resolve_references
 from pipeline.contracts.reports import Report, parse_report
@@ -114,10 +117,11 @@ def _run_step(step: PlanStep, spec: RunSpec, step_dir: Path, context: RunContext
 def _terminal_error(step_dir: Path, status: int) -> tuple[str, str]:
     """The code and message of the failed step, from its last event."""
     events = step_dir / "events.jsonl"
-    if events.exists():
-        last = events.read_bytes().rstrip().rsplit(b"\n", 1)[-1]
-        payload = json.loads(last)["payload"] if last else {}
-        if payload.get("kind") == "RunFailed":
-            return payload["code"], payload["message"]
+    last = events.read_bytes().rstrip().rsplit(b"\n", 1)[-1] if events.exists() else b""
+    # A killed step may leave none, or half a line.
+    with contextlib.suppress(ValidationError):
+        payload = parse_event(last).payload
+        if isinstance(payload, RunFailed):
+            return payload.code, payload.message
     cause = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
     return "run.crashed", f"{cause} without saying why; see {step_dir / 'stderr.log'}"

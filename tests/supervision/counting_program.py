@@ -64,6 +64,15 @@ def main() -> int:
         sleeper = subprocess.Popen(["sleep", "600"], start_new_session=True)
         (run_dir / "left_behind.pid").write_text(str(sleeper.pid))
     sink.emit(RunStarted(spec_kind=spec.kind, spec_digest=document.digest))
+    if orders.get("nul"):
+        sys.stderr.write("half a \x00 byte\n")
+        sys.stderr.flush()
+        os.kill(os.getpid(), signal.SIGKILL)
+    for number in range(int(orders.get("events", "0"))):
+        context.log_metrics(number, loss=1.0)
+    if orders.get("long_line"):
+        with (run_dir / "events.jsonl").open("ab") as file:
+            file.write(b"x" * (32 << 20) + b"\n")
     if orders.get("fail"):
         sink.emit(
             RunFailed(
@@ -89,6 +98,8 @@ def main() -> int:
             return 75
     if not orders.get("no_report"):
         _report(document.digest, run_dir, state)
+    if orders.get("die_reported"):
+        os.kill(os.getpid(), signal.SIGKILL)
     sink.emit(RunSucceeded())
     return 0
 

@@ -81,6 +81,22 @@ def test_messages_that_the_broker_lost_are_sent_again(platform: Any) -> None:
         assert platform.run(run_id)["attempt"] == 1
 
 
+def test_a_run_whose_message_was_lost_is_not_overtaken(platform: Any) -> None:
+    """Messages of newer runs keep the queue from being empty, so its own is not sent again."""
+    busy = platform.start_run("steps=400 pause=0.05")
+    platform.wait_for_step(busy, 1)
+    oldest = platform.start_run("steps=1")
+    platform.wait(lambda: not platform.rows("SELECT 1 FROM runs_outbox WHERE sent_at IS NULL"))
+    platform.flush_broker()
+    newer = [platform.start_run("steps=5 pause=0.05") for _ in range(3)]
+    platform.wait(lambda: not platform.rows("SELECT 1 FROM runs_outbox WHERE sent_at IS NULL"))
+    platform.act("run_cancel", busy)
+    for run_id in (oldest, *newer):
+        platform.wait_for_state(run_id, "succeeded")
+    started = [platform.run(run_id)["started_at"] for run_id in (oldest, *newer)]
+    assert started == sorted(started)
+
+
 def test_a_message_that_waits_behind_a_busy_worker_is_not_repeated(platform: Any) -> None:
     """Or the queue of a worker that trains for a day would hold thousands of them."""
     busy, waiting = platform.start_run("steps=400 pause=0.05"), platform.start_run("steps=1")

@@ -60,6 +60,8 @@ def test_the_child_holds_the_lock_of_its_slot(platform: Any) -> None:
         ("fail=1 retryable=1", "train.diverged", "no attempt is left", 3),
         ("crash=3", "worker.child_crashed", "about to crash", 1),
         ("steps=1 no_report=1", "worker.report_invalid", "report.json", 1),
+        ("fail=1 long_line=1", "train.diverged", "loss is 80", 1),
+        ("nul=1", "worker.lost", "half a \ufffd byte", 3),
     ],
 )
 def test_a_failed_run_says_why(
@@ -71,6 +73,63 @@ def test_a_failed_run_says_why(
     assert (run["state"], run["error_code"]) == ("failed", code)
     assert message in run["error_message"]
     assert run["attempt"] == num_attempts
+
+
+def test_a_child_that_was_killed_after_its_report_has_finished(platform: Any) -> None:
+    """The report is written last: only the terminal event is missing, and no step is repeated."""
+    run_id = platform.start_run("steps=6 die_reported=1")
+    platform.wait_for_state(run_id, "succeeded", "failed")
+    assert (platform.run(run_id)["state"], platform.run(run_id)["attempt"]) == ("succeeded", 1)
+    assert platform.state(run_id) == platform.expected_state(6)
+    assert "but its report is whole" in platform.log_text()
+
+
+def test_a_damaged_checkpoint_is_passed_over_and_named(platform: Any) -> None:
+    """On the run's page as the attempt's first event, and in the worker's log."""
+    run_id = platform.start_run("steps=60 pause=0.05")
+    platform.wait_for_step(run_id, 12)
+    platform.act("run_cancel", run_id)
+    platform.wait_for_state(run_id, "cancelled")
+    checkpoints = attempt_dir(platform, run_id, 1) / "checkpoints"
+    newest, older = sorted(
+        checkpoints.glob("step-*"), key=lambda path: -int(path.name.removeprefix("step-"))
+    )[:2]
+    (newest / "state.json").write_text("{}")
+
+    resumed = platform.act("run_resume", run_id)
+    platform.wait_for_state(resumed, "succeeded", "failed")
+    assert platform.state(resumed) == platform.expected_state(60)
+    assert platform.attempts(resumed)[0]["resumed_from"].endswith(older.name)
+    (warning,) = platform.rows(
+        "SELECT seq, payload FROM runs_runevent WHERE run_id = ? AND kind = 'Warning'", resumed.hex
+    )
+    payload = json.loads(warning["payload"])
+    assert (warning["seq"], payload["code"]) == (0, "train.checkpoint_skipped")
+    assert f"{newest.name}/state.json is missing or has another size" in payload["message"]
+    assert str(platform.data_dir) not in payload["message"]
+    assert newest.name in platform.log_text()
+
+
+def test_workers_say_what_they_do(platform: Any) -> None:
+    run_id = platform.start_run("steps=1")
+    platform.wait_for_state(run_id, "succeeded")
+    log = "".join(path.read_text() for path in (platform.data_dir / "log").glob("compute-0*"))
+    assert f"run {run_id} attempt 1: claimed by" in log
+
+
+@pytest.mark.slow
+def test_many_unread_events_cost_no_attempt(new_platform: Any) -> None:
+    """They take longer to store than the lease is, so the supervisor goes on renewing it."""
+    new_platform.environment["STUDIO_LEASE_SECONDS"] = "1"
+    new_platform.start()
+    run_id = new_platform.start_run("steps=1 events=20000")
+    new_platform.wait_for_state(run_id, "succeeded", "failed")
+    assert (new_platform.run(run_id)["state"], new_platform.run(run_id)["attempt"]) == (
+        "succeeded",
+        1,
+    )
+    sql = "SELECT count(*) AS n FROM runs_runevent WHERE run_id = ? AND kind = 'MetricsLogged'"
+    assert new_platform.rows(sql, run_id.hex) == [{"n": 20_001}]
 
 
 def test_a_cancelled_run_saves_and_a_resumed_one_goes_on(platform: Any) -> None:

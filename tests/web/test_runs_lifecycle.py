@@ -219,6 +219,43 @@ def test_every_write_of_a_stale_attempt_is_rejected(run: Run) -> None:
     assert not RunEvent.objects.exists()
 
 
+def test_a_start_whose_answer_was_lost_may_be_said_again(run: Run) -> None:
+    """The commit arrived, its confirmation did not: the attempt is not fenced for that."""
+    attempt = claimed(run).attempt
+    for _ in range(2):
+        assert lifecycle.attempt_started(run.pk, attempt, pid=7, resumed_from="")
+    assert run.attempts.get().state == "running"
+
+
+def test_a_wake_up_takes_the_run_that_waits_longest(
+    project: Project, engineer: User, spec: str
+) -> None:
+    first, second, third = (
+        services.run_create(project=project, actor=engineer, spec=read_run_spec(spec))
+        for _ in range(3)
+    )
+    Outbox.objects.update(sent_at=timezone.now())
+    services.run_cancel(run=first, actor=engineer)
+    for run, slot in ((second, SLOT), (third, OTHER_SLOT)):
+        claim = lifecycle.claim_oldest(third.pk, slot=slot, queue="compute")
+        assert claim is not None
+        assert claim.run_id == run.pk
+    assert lifecycle.claim_oldest(third.pk, slot=SLOT, queue="interactive") is None
+
+
+def test_a_message_that_was_spent_on_an_older_run_is_sent_again(
+    project: Project, engineer: User, spec: str
+) -> None:
+    _older, named = (
+        services.run_create(project=project, actor=engineer, spec=read_run_spec(spec))
+        for _ in range(2)
+    )
+    Outbox.objects.update(sent_at=timezone.now())
+    assert lifecycle.claim_oldest(named.pk, slot=SLOT, queue="compute")
+    assert Outbox.objects.get().run == named
+    assert Outbox.objects.get().sent_at is None
+
+
 # --- events ---------------------------------------------------------------------------------
 
 

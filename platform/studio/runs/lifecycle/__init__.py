@@ -5,9 +5,16 @@ attempt no longer holds the run: the caller is fenced and must stop its child. A
 database's. `docs/run_lifecycle.md` tells the whole story.
 """
 
-from studio.runs.lifecycle.claims import Claim, attempt_started, claim, is_cancel_requested, renew
+from studio.runs.lifecycle.claims import (
+    Claim,
+    attempt_started,
+    claim,
+    claim_oldest,
+    is_cancel_requested,
+    renew,
+)
 from studio.runs.lifecycle.finish import finish_failed, finish_stopped, finish_succeeded
-from studio.runs.lifecycle.ingest import ingest_events
+from studio.runs.lifecycle.ingest import attempt_warned, ingest_events
 from studio.runs.lifecycle.losses import (
     active_owners,
     attempt_expired,
@@ -22,7 +29,9 @@ __all__ = [
     "attempt_expired",
     "attempt_lost",
     "attempt_started",
+    "attempt_warned",
     "claim",
+    "claim_oldest",
     "finish_failed",
     "finish_stopped",
     "finish_succeeded",

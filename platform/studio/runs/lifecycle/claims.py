@@ -11,8 +11,11 @@ from django.db.models.functions import Coalesce, Now
 from studio.runs.lifecycle.fence import held
 from studio.runs.lifecycle.losses import slot_abandon
 from studio.runs.models import Attempt, Outbox, Run
-from studio.runs.states import AttemptState, RunState
+from studio.runs.states import LIVE_ATTEMPT_STATES, AttemptState, RunState
 from studio.runs.transitions import db_time_after, move
+
+MAX_CANDIDATES = 100
+"""Others may be claiming the same runs, from the oldest on."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,10 +69,30 @@ def claim(run_id: UUID, *, slot: str, queue: str) -> Claim | None:
         )
 
 
+def claim_oldest(run_id: UUID, *, slot: str, queue: str) -> Claim | None:
+    """The run of the queue that waits longest is running on `slot`; None if none can be claimed.
+
+    A message names `run_id`, and means only that something waits. Were it taken at its word, a run
+    whose own message was lost would wait for as long as others keep coming. When an older run is
+    taken, the message of `run_id` is spent, so another one will be sent.
+    """
+    waiting = Run.objects.filter(queue=queue, state=RunState.QUEUED, cancel_requested_at=None)
+    oldest = waiting.order_by("created_at", "pk").values_list("pk", flat=True)
+    slot_abandon(slot)  # what was running here waits again, and perhaps longest
+    for candidate in list(oldest[:MAX_CANDIDATES]):
+        with transaction.atomic():
+            claimed = claim(candidate, slot=slot, queue=queue)
+            if claimed is not None and candidate != run_id:
+                Outbox.objects.filter(run_id=run_id).update(sent_at=None)
+        if claimed is not None:
+            return claimed
+    return None
+
+
 def attempt_started(run_id: UUID, attempt: int, *, pid: int, resumed_from: str) -> bool:
-    """The attempt's child process exists; False when fenced."""
+    """The attempt's child process exists; False when fenced. Said twice, it is true once more."""
     updated = Attempt.objects.filter(
-        run_id=run_id, number=attempt, state=AttemptState.STARTING
+        run_id=run_id, number=attempt, state__in=LIVE_ATTEMPT_STATES
     ).update(state=AttemptState.RUNNING, pid=pid, resumed_from=resumed_from)
     return updated == 1
 
