@@ -396,6 +396,7 @@ def test_a_failure_is_retried_only_where_that_can_help(
 
 def test_a_queued_run_is_cancelled_at_once(run: Run, engineer: User) -> None:
     assert services.run_cancel(run=run, actor=engineer).state == RunState.CANCELLED
+    assert not Outbox.objects.exists(), "nobody will ever take its message"
     assert lifecycle.claim(run.pk, slot=SLOT, queue="compute") is None
 
 

@@ -22,7 +22,7 @@ from studio.runs.documents import plan_document, run_document, stored_columns
 from studio.runs.input_lock import lock_inputs
 from studio.runs.inputs import refuse_foreign_runs, spec_paths
 from studio.runs.kinds import KINDS
-from studio.runs.models import Plan, Run
+from studio.runs.models import Outbox, Plan, Run
 from studio.runs.states import RunState
 from studio.runs.transitions import move, outbox_add
 
@@ -85,6 +85,7 @@ def run_cancel(*, run: Run, actor: User) -> Run:
             or move(this, RunState.CANCELLING, **request)
         )
         if asked:
+            Outbox.objects.filter(run=run).delete()
             audit_record(actor=actor, action="run.cancel", target=run)
             if run.plan_id is not None:
                 plans.advance(run.plan_id)
