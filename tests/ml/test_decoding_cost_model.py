@@ -71,6 +71,7 @@ def test_overhead_is_what_the_rounds_took_beyond_the_model():
     assert with_overhead(costs(h=0.3), [plain]).h == 0.3
 
 
+@pytest.mark.slow
 def test_probe_measures_a_small_draft_as_cheaper_than_its_target():
     target = tiny_llama(hidden_size=256, num_layers=8)
     draft = tiny_llama(hidden_size=32, num_layers=1)

@@ -82,6 +82,7 @@ def expected(target, prompts):
     return [completion.token_ids for completion in completions]
 
 
+@pytest.mark.slow
 def test_autoregressive_reference_is_that_of_transformers(target, prompts, expected):
     for prompt, tokens in zip(prompts, expected, strict=True):
         ids = torch.tensor([prompt])
@@ -137,6 +138,7 @@ def test_draft_that_always_disagrees_costs_speed_and_nothing_else(target, prompt
         assert completion.speculation.num_target_steps == NEW_TOKENS - 1
 
 
+@pytest.mark.slow
 def test_statistics_add_up_to_the_output(target, similar, prompts):
     params = SamplingParams(max_new_tokens=NEW_TOKENS)
     engine = SpeculativeEngine(target, DraftModelProposer(similar), num_speculative_tokens=4)
@@ -161,6 +163,7 @@ def test_full_acceptance_leaves_no_gap_in_the_drafts_cache(target):
     assert completion.speculation.num_target_steps == 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("max_batch_size", [1, 6])
 def test_stop_tokens_end_an_answer_where_the_target_would(target, similar, prompts, max_batch_size):
     params = SamplingParams(max_new_tokens=30)

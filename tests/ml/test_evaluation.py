@@ -27,6 +27,8 @@ from pipeline.evaluation.samples import read_samples, write_samples
 from pipeline.execution import RunContext
 from pipeline.modeling.tiny import tiny_llama, tiny_tokenizer
 
+pytestmark = pytest.mark.slow
+
 TOPICS = {"topic_group": 2, "subject": "optics"}
 ITEMS = (
     MultipleChoiceItem(

@@ -126,6 +126,7 @@ def test_pairing_makes_the_interval_of_a_constant_gain_a_point():
     assert (interval.low, interval.high) == pytest.approx((0.1, 0.1))
 
 
+@pytest.mark.slow
 def test_interval_covers_the_true_difference_and_ratio_as_often_as_it_says():
     """n = 200, 300 simulated sets: 95% coverage has a standard error of 1.3 points."""
     rng = np.random.default_rng(11)
@@ -304,6 +305,7 @@ def test_mcnemar_equals_scipy(num_regressed: int, num_improved: int):
     assert mcnemar_exact(num_regressed, num_improved) == pytest.approx(expected, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_ten_thousand_resamples_of_twelve_thousand_items_take_about_a_second():
     """Measured 0.6 s on one core; the limit leaves room for a busy machine."""
     rng = np.random.default_rng(0)

@@ -11,6 +11,8 @@ from pipeline.contracts.documents import read_spec
 from pipeline.contracts.events import RunStarted, parse_event
 from pipeline.modeling.tiny import save_tiny_model
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def benchmark(tmp_path_factory) -> dict:

@@ -263,6 +263,7 @@ def test_paths_do_not_show_where_the_data_directory_is(evaluate, compare, settin
 NUM_QUERIES = {"index": 7, "samples": 6, "sample": 6, "parameters": 6}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", NUM_QUERIES)
 def test_number_of_queries_does_not_grow_with_the_evaluations(
     evaluate, compare, django_assert_num_queries, page: str

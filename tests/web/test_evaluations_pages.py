@@ -281,6 +281,7 @@ def test_a_lost_file_leaves_the_reports_figures(show, recipe) -> None:
     )
 
 
+@pytest.mark.slow
 def test_large_results_are_prepared_apart(show, client, recipe, monkeypatch) -> None:
     monkeypatch.setattr(stored_figures, "MAX_INLINE_ITEMS", 10)
     for _attempt in range(4):
@@ -295,6 +296,7 @@ def test_large_results_are_prepared_apart(show, client, recipe, monkeypatch) -> 
 NUM_QUERIES = {"index": 7, "retention": 9, "text_overlap": 10, "speedup": 7, "published": 11}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NUM_QUERIES)
 def test_number_of_queries_does_not_grow_with_the_results(
     show, recipe, project, engineer, django_assert_num_queries, name: str
