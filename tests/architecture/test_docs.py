@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import get_args
 
 import pipeline.errors
+from bench.protocol import names as benchmark_names
 from pipeline.contracts.base import Contract
 from pipeline.contracts.estimates import Estimate, PairedFigure
 from pipeline.contracts.evaluation_results import Verdict
@@ -128,6 +129,7 @@ def test_every_command_has_one_heading_and_every_heading_a_command() -> None:
         "manage.py": [path.stem for path in management],
         "python -m pipeline": subcommands("pipeline"),
         "python -m pipeline.demo": subcommands("pipeline.demo"),
+        "python -m bench": benchmark_names(),
     }
     for program, commands in expected.items():
         documented = [f"{program} {command}" for command in commands]

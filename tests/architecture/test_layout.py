@@ -7,11 +7,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = tuple(
     path
-    for root in ("pipeline", "workers", "platform")
+    for root in ("pipeline", "workers", "platform", "bench")
     for path in sorted((ROOT / root).rglob("*.py"))
     if "migrations" not in path.parts
 )
-"""Everything that runs in production, migrations aside."""
+"""Everything that runs in production, migrations aside, and what measures it."""
 MAX_MODULE_LINES = 350
 MAX_MEDIAN_LINES = 100
 MAX_APP_SHARE = 1 / 5

@@ -1,0 +1,90 @@
+"""The frame of the benchmarks: rivals take turns, and the last line is one JSON object."""
+
+import inspect
+import json
+from pathlib import Path
+
+import pytest
+
+from bench.__main__ import main
+from bench.document import PAGE, json_line, put_section, section, terminal_table
+from bench.protocol import (
+    FRAME,
+    Result,
+    Table,
+    interleaved,
+    load,
+    names,
+    paired_ratios,
+    percentile,
+    quartiles,
+)
+
+RESULT = Result(
+    table=Table(columns=["arm", "seconds"], rows=[["ours", 0.123456], ["a | b", 10]]),
+    figures={"ours_seconds": 0.5},
+    ratios={"ours_vs_rival": 0.5},
+    spread={"ours_vs_rival": (0.4, 0.6)},
+    failures=["two of three were lost"],
+)
+
+
+def test_every_round_begins_with_another_arm() -> None:
+    calls: list[str] = []
+
+    def arm(name: str) -> float:
+        calls.append(name)
+        return float(len(calls))
+
+    measured = interleaved({name: lambda name=name: arm(name) for name in "abc"}, repeats=3)
+    assert "".join(calls) == "abcbcacab"
+    assert measured == {"a": [1, 6, 8], "b": [2, 4, 9], "c": [3, 5, 7]}
+    assert paired_ratios([1, 6], [2, 3]) == [0.5, 2]
+
+
+def test_quantiles_by_hand() -> None:
+    assert quartiles([7]) == (7, 7)
+    assert quartiles([1, 2, 3, 4, 5]) == (2, 4)
+    hundred = list(range(1, 101))
+    assert [percentile(hundred, share) for share in (0.5, 0.95, 1.0)] == [50, 95, 100]
+    assert percentile([3.0], 0.95) == 3
+
+
+def test_the_last_line_is_one_json_object() -> None:
+    document = json.loads(json_line("toy", RESULT))
+    assert list(document) == ["bench", "figures", "ratios", "spread", "environment"]
+    assert (document["bench"], document["ratios"]) == ("toy", {"ours_vs_rival": 0.5})
+    assert {"processor", "num_cores", "code_version", "packages"} <= set(document["environment"])
+    assert terminal_table(RESULT.table).splitlines() == [
+        "arm    seconds",
+        "ours    0.1235",
+        "a | b       10",
+    ]
+
+
+def test_a_section_replaces_its_own_and_no_other() -> None:
+    first = section("toy", "What it is.", ["--seed", "1"], RESULT, "{}")
+    assert "`python -m bench toy --seed 1`" in first
+    assert "| a \\| b | 10 |" in first
+    assert "**Did not hold:** two of three" in first
+    page = put_section(put_section("", "toy", first), "other", "## other\n\ntext\n")
+    again = put_section(page, "toy", "## toy\n\nnew\n")
+    assert again.index("## other\n\ntext\n") < again.index("## toy\n\nnew\n")
+    assert "What it is." not in again
+    assert put_section(again, "toy", "## toy\n\nnew\n") == again
+
+
+def test_an_unknown_name_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["no_such"]) == 2
+    assert "no benchmark 'no_such'" in capsys.readouterr().err
+    for name in FRAME:
+        with pytest.raises(ValueError, match=name):
+            load(name)
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_benchmark_says_what_it_measures_and_is_documented(name: str) -> None:
+    benchmark = load(name)
+    assert benchmark.__doc__
+    assert list(inspect.signature(benchmark.run).parameters) == ["arguments"]
+    assert f"\n## {name}\n" in Path(PAGE).read_text(encoding="utf-8")
