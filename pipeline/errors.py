@@ -12,7 +12,7 @@
     |-- ModelError                checkpoints and tokenizers
     |     model.not_found  model.unsafe_file  model.unsupported  model.vocabulary_mismatch
     |     model.digest_mismatch  model.no_chat_template  model.corrupt_file
-    |     model.no_space
+    |     model.no_space  model.template_limit
     |-- TrainingError
     |     train.non_finite_loss  train.diverged  train.checkpoint_corrupt
     |     train.resume_mismatch  train.teacher_cache_mismatch  train.teacher_cache_corrupt
@@ -46,6 +46,7 @@ WARNING_CODES = frozenset(
         "data.rows_truncated",
         "decode.not_gated",
         "decode.not_lossless",
+        "model.files_left_behind",
         "train.checkpoint_skipped",
         "train.environment_differs",
         "train.too_few_prompts",
@@ -123,6 +124,7 @@ class ModelError(PipelineError):
             "model.no_chat_template",
             "model.corrupt_file",
             "model.no_space",
+            "model.template_limit",
         }
     )
     exit_status = 4

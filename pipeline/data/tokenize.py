@@ -14,6 +14,7 @@ from transformers import PreTrainedTokenizerBase
 
 from pipeline.data.records import Conversation, Document, DomainItem, Message
 from pipeline.errors import DataError, ModelError
+from pipeline.modeling.chat_template import render
 
 IGNORED_LABEL = -100
 """Positions with this label carry no loss (PyTorch's convention)."""
@@ -64,8 +65,8 @@ def tokenize_conversations(
     answer are those the template's generation prompt gives at inference.
 
     Raises:
-        ModelError: `model.no_chat_template`, or `model.unsupported` for a template that drops or
-            repeats messages or does not end turns with a special token.
+        ModelError: `model.no_chat_template`; `model.unsupported` for a template that drops or
+            repeats messages or does not end turns with a special token; `model.template_limit`.
         DataError: `data.mask_empty` for a row without an answer, `data.row_invalid` for roles the
             template refuses; both name the row.
     """
@@ -120,6 +121,8 @@ class ChatFormat:
                 "choose an instruction-tuned model or add chat_template.jinja to its directory",
             )
         self._tokenizer = tokenizer
+        self._template = tokenizer.get_chat_template()
+        self._rendered: dict[tuple[bool, tuple[str, ...]], str] = {}
         self._special_ids = {
             token.content: token_id
             for token_id, token in tokenizer.added_tokens_decoder.items()
@@ -130,7 +133,10 @@ class ChatFormat:
             f"({_MARKER.pattern}|" + "|".join(map(re.escape, longest_first)) + ")"
         )
         probe = f"  {_marker(0)}  "
-        rendered = self._render([{"role": "user", "content": probe}], for_generation=False)
+        try:
+            rendered = self._render([{"role": "user", "content": probe}], for_generation=False)
+        except TemplateError as exc:
+            raise _unusable(exc) from exc
         self._strips_contents = probe not in rendered
 
     def conversation(self, messages: Sequence[Message]) -> tuple[list[int], list[bool]]:
@@ -156,10 +162,15 @@ class ChatFormat:
         self, messages: Sequence[Message], *, for_generation: bool
     ) -> Iterator[tuple[list[int], bool]]:
         """(token ids, part of an answer) of the stretches between special tokens and answers."""
-        rendered = self._render(
-            [{"role": m.role, "content": _marker(i)} for i, m in enumerate(messages)],
-            for_generation=for_generation,
-        )
+        # Rows of a data set share few sequences of roles, and nothing else goes into the template.
+        key = (for_generation, tuple(message.role for message in messages))
+        if (rendered := self._rendered.get(key)) is None:
+            rendered = self._render(
+                [{"role": m.role, "content": _marker(i)} for i, m in enumerate(messages)],
+                for_generation=for_generation,
+            )
+            if len(self._rendered) < _MAX_REMEMBERED:
+                self._rendered[key] = rendered
         if _MARKER.findall(rendered) != [str(i) for i in range(len(messages))]:
             raise ModelError(
                 "model.unsupported",
@@ -191,12 +202,26 @@ class ChatFormat:
         yield plain_token_ids(self._tokenizer, text + rendered[end:]), False
 
     def _render(self, messages: list[dict[str, str]], *, for_generation: bool) -> str:
-        rendered: str = self._tokenizer.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=for_generation
-        )
-        return rendered
+        # The names that `tokenizer.apply_chat_template` defines.
+        variables = {
+            "messages": messages,
+            "tools": None,
+            "documents": None,
+            "add_generation_prompt": for_generation,
+            **self._tokenizer.special_tokens_map,
+        }
+        return render(self._template, variables)
 
 
+def _unusable(exc: TemplateError) -> ModelError:
+    return ModelError(
+        "model.unsupported",
+        f"the chat template refuses a question and its answer: {exc}; use the chat_template.jinja "
+        "of the model it was trained from",
+    )
+
+
+_MAX_REMEMBERED = 1_000
 # Private-use characters, and no data: they mark where a content goes in the rendered template.
 _MARKER = re.compile("\ue000(?P<message>[0-9]+)\ue001")
 
@@ -235,7 +260,10 @@ def stop_token_ids(tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
         ModelError: as `tokenize_conversations`.
     """
     exchange = (Message(role="user", content="?"), Message(role="assistant", content="."))
-    token_ids, trained = ChatFormat(tokenizer).conversation(exchange)
+    try:
+        token_ids, trained = ChatFormat(tokenizer).conversation(exchange)
+    except TemplateError as exc:
+        raise _unusable(exc) from exc
     end_of_turn = [
         token_id for token_id, is_trained in zip(token_ids, trained, strict=True) if is_trained
     ][-1]

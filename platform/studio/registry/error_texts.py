@@ -30,9 +30,9 @@ ERROR_TEXTS: Mapping[str, ErrorText] = {
     "model.unsafe_file": ErrorText(
         _("The model contains something that could run code"),
         _(
-            "Program files, pickles (.bin, .pt, .pth, .ckpt), links that lead out of the folder "
-            "and settings that import code are refused. Save the model again as safetensors and "
-            "leave these files out."
+            "Program files, pickles (.bin, .pt, .pth, .ckpt), archives, links that lead out of the "
+            "folder and settings that import code or other weights are refused. Save the model "
+            "again as safetensors and leave these files out."
         ),
     ),
     "model.unsupported": ErrorText(
@@ -50,6 +50,10 @@ ERROR_TEXTS: Mapping[str, ErrorText] = {
     "model.no_space": ErrorText(
         _("There is not enough free space for a copy of the model"),
         _("Free some space in the data directory and import again."),
+    ),
+    "model.template_limit": ErrorText(
+        _("The model's chat template takes too much time or memory"),
+        _("Use the chat_template.jinja of the model it was trained from and import again."),
     ),
     "worker.lost": ErrorText(
         _("The process that imported the model died several times"),
