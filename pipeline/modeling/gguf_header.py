@@ -21,6 +21,7 @@ MAX_STRING_BYTES = 4 * 2**20
 MAX_ARRAY_ITEMS = 2_000_000
 MAX_HEADER_BYTES = 128 * 2**20
 MAX_ALIGNMENT = 65_536
+READ_BYTES = 4 * 2**20
 
 SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q",
            11: "<q", 12: "<d"}  # fmt: skip
@@ -51,23 +52,37 @@ class _Reader:
 
     def __init__(self, path: Path, file: BinaryIO) -> None:
         self.path = path
-        self.file = file
         self.size = path.stat().st_size
+        self.position = 0
+        self._file = file
+        self._held = bytearray()
+        self._items_left = MAX_ARRAY_ITEMS
 
     def corrupt(self, what: str) -> ModelError:
         return ModelError(
             "model.corrupt_file",
-            f"{self.path}: {what} (byte {self.file.tell()}). The file is damaged or was made to "
+            f"{self.path}: {what} (byte {self.position}). The file is damaged or was made to "
             "mislead; copy it again from its source and compare checksums.",
         )
 
-    def take(self, count: int) -> bytes:
-        if self.file.tell() + count > min(self.size, MAX_HEADER_BYTES):
+    def skip(self, count: int) -> None:
+        """The next `count` bytes are held, and passed."""
+        end = self.position + count
+        if end > min(self.size, MAX_HEADER_BYTES):
             raise self.corrupt(f"{count} bytes are declared past the end of the header")
-        return self.file.read(count)
+        if end > len(self._held):
+            self._held += self._file.read(max(end - len(self._held), READ_BYTES))
+            if end > len(self._held):
+                raise self.corrupt(f"the file ended while {count} bytes were read")
+        self.position = end
+
+    def take(self, count: int) -> bytes:
+        self.skip(count)
+        return bytes(self._held[self.position - count : self.position])
 
     def number(self, layout: str) -> int | float | bool:
-        return struct.unpack(layout, self.take(struct.calcsize(layout)))[0]
+        self.skip(struct.calcsize(layout))
+        return struct.unpack_from(layout, self._held, self.position - struct.calcsize(layout))[0]
 
     def count(self, limit: int, what: str) -> int:
         value = int(self.number("<Q"))
@@ -86,10 +101,14 @@ class _Reader:
         kind = int(self.number("<I"))
         length = self.count(MAX_ARRAY_ITEMS, "the length of an array")
         if kind in SCALARS:
-            self.take(length * struct.calcsize(SCALARS[kind]))
+            self.skip(length * struct.calcsize(SCALARS[kind]))
         elif kind == STRING:
+            # All arrays together: a second per million is what a person waits for.
+            self._items_left -= length
+            if self._items_left < 0:
+                raise self.corrupt(f"the arrays hold more than {MAX_ARRAY_ITEMS} texts")
             for _ in range(length):
-                self.take(self.count(MAX_STRING_BYTES, "the length of a string"))
+                self.skip(self.count(MAX_STRING_BYTES, "the length of a string"))
         else:
             raise self.corrupt(f"an array holds values of type {kind}")
         return length
@@ -101,7 +120,7 @@ def _read_metadata(reader: _Reader, num_keys: int) -> tuple[dict[str, Scalar], d
     for _ in range(num_keys):
         key = reader.string(MAX_NAME_BYTES)
         if key in metadata or key in array_lengths:
-            raise reader.corrupt(f"the key {key!r} occurs twice")
+            raise reader.corrupt(f"the key {key!r:.200} occurs twice")
         kind = int(reader.number("<I"))
         if kind == ARRAY:
             array_lengths[key] = reader.skip_array()
@@ -110,7 +129,7 @@ def _read_metadata(reader: _Reader, num_keys: int) -> tuple[dict[str, Scalar], d
         elif kind in SCALARS:
             metadata[key] = reader.number(SCALARS[kind])
         else:
-            raise reader.corrupt(f"the key {key!r} has the unknown type {kind}")
+            raise reader.corrupt(f"the key {key!r:.200} has the unknown type {kind}")
     return metadata, array_lengths
 
 
@@ -118,21 +137,23 @@ def _read_tensor(reader: _Reader) -> tuple[str, TensorFacts, int, int]:
     name = reader.string(MAX_NAME_BYTES)
     num_dims = int(reader.number("<I"))
     if not 1 <= num_dims <= 4:
-        raise reader.corrupt(f"tensor {name!r} has {num_dims} dimensions")
+        raise reader.corrupt(f"tensor {name!r:.200} has {num_dims} dimensions")
     shape = tuple(int(reader.number("<Q")) for _ in range(num_dims))
     elements = math.prod(shape)
     if not 0 < elements <= MAX_ELEMENTS:
-        raise reader.corrupt(f"tensor {name!r} has the shape {shape}")
+        raise reader.corrupt(f"tensor {name!r:.200} has the shape {shape}")
     kind, offset = int(reader.number("<I")), int(reader.number("<Q"))
     if kind not in TENSOR_TYPES:
         raise ModelError(
             "model.unsupported",
-            f"{reader.path}: tensor {name!r} has the ggml type {kind}, which is not dequantised "
-            "here; use a file in F16, BF16, Q8_0, Q4_0 to Q5_1 or Q2_K to Q6_K.",
+            f"{reader.path}: tensor {name!r:.200} has the ggml type {kind}, which is not "
+            "dequantised here; use a file in F16, BF16, Q8_0, Q4_0 to Q5_1 or Q2_K to Q6_K.",
         )
     dtype, block, block_bytes = TENSOR_TYPES[kind]
     if shape[0] % block:
-        raise reader.corrupt(f"tensor {name!r}: rows of {shape[0]} do not fill blocks of {block}")
+        raise reader.corrupt(
+            f"tensor {name!r:.200}: rows of {shape[0]} do not fill blocks of {block}"
+        )
     return (
         name,
         TensorFacts(dtype=dtype, shape=shape[::-1]),
@@ -150,7 +171,7 @@ def read_gguf_header(path: Path) -> GGUFHeader:
     """
     with path.open("rb") as file:
         reader = _Reader(path, file)
-        if file.read(4) != MAGIC:
+        if reader.size < len(MAGIC) or reader.take(len(MAGIC)) != MAGIC:
             raise reader.corrupt("does not begin with the bytes GGUF")
         version = int(reader.number("<I"))
         if version not in VERSIONS:
@@ -174,14 +195,14 @@ def read_gguf_header(path: Path) -> GGUFHeader:
         for _ in range(num_tensors):
             name, facts, offset, num_bytes = _read_tensor(reader)
             if name in tensors:
-                raise reader.corrupt(f"tensor {name!r} occurs twice")
+                raise reader.corrupt(f"tensor {name!r:.200} occurs twice")
             tensors[name] = facts
             extents.append((offset, offset + num_bytes, name))
-        data_start = -(-file.tell() // alignment) * alignment
+        data_start = -(-reader.position // alignment) * alignment
         end_before = 0
         for begin, end, name in sorted(extents):
             if begin % alignment or begin < end_before or data_start + end > reader.size:
-                raise reader.corrupt(f"tensor {name!r} has the offset {begin}")
+                raise reader.corrupt(f"tensor {name!r:.200} has the offset {begin}")
             end_before = end
     return GGUFHeader(
         version=version, metadata=metadata, array_lengths=array_lengths, tensors=tensors

@@ -1,95 +1,69 @@
 """A model directory is judged here before any loader touches it (no torch, no transformers).
 
-Uploaded checkpoints are hostile until shown otherwise: a directory may hold only weights in
-safetensors, JSON, tokenizer and text files, inside itself, that agree with each other. A `.gguf`
-file is judged by its header.
+Uploaded checkpoints are hostile until shown otherwise. Judging one yields the *clean directory*
+that stands for it: `config.json` and the other settings rebuilt from allow-lists, the weights that
+were inspected, the tokenizer and the chat template, under names we choose. `clean_directory` writes
+it; nothing else of the directory is ever seen by a loader. A `.gguf` file is judged by its header.
 """
 
-from collections import Counter
+import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
-
-from pydantic import JsonValue
 
 from pipeline.errors import ModelError
-from pipeline.modeling.gguf_header import read_gguf_header
-from pipeline.modeling.safetensors_header import TensorFacts, read_safetensors_header
+from pipeline.modeling.gguf_model import read_gguf
+from pipeline.modeling.model_config import (
+    ARCHITECTURES,
+    MAX_LAYERS,
+    clean_config,
+    clean_generation_config,
+)
+from pipeline.modeling.model_facts import CleanModel, ModelFacts, count, dominant_dtype
+from pipeline.modeling.safetensors_header import TensorFacts
+from pipeline.modeling.strict_json import MAX_JSON_BYTES, read_strict_json, write_json
+from pipeline.modeling.tokenizer_files import (
+    MAX_TEMPLATE_BYTES,
+    check_template,
+    clean_tokenizer,
+    clean_tokenizer_config,
+    template_in_config,
+)
 from pipeline.modeling.unsafe_files import (
-    SAFE_REMEDY,
     FileFacts,
-    read_json,
     refuse_code_settings,
     refuse_unsafe_content,
     walk_files,
 )
+from pipeline.modeling.weight_files import INDEX_NAME, read_weights
 
-# model_type -> the only class that is loaded for it. All are decoder-only and live in transformers.
-ARCHITECTURES = {
-    "gemma2": "Gemma2ForCausalLM",
-    "gemma3_text": "Gemma3ForCausalLM",
-    "granite": "GraniteForCausalLM",
-    "llama": "LlamaForCausalLM",
-    "mistral": "MistralForCausalLM",
-    "olmo2": "Olmo2ForCausalLM",
-    "phi3": "Phi3ForCausalLM",
-    "qwen2": "Qwen2ForCausalLM",
-    "qwen3": "Qwen3ForCausalLM",
-    "smollm3": "SmolLM3ForCausalLM",
-}
-GGUF_MODEL_TYPES = {
-    "llama": "llama", "qwen2": "qwen2", "qwen3": "qwen3", "gemma2": "gemma2",
-    "gemma3": "gemma3_text", "phi3": "phi3",
-}  # fmt: skip
-
-MAX_LAYERS = 1_000
-INDEX_NAME = "model.safetensors.index.json"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ModelFacts:
-    """What a checkpoint is, read without loading it."""
-
-    path: Path
-    format: Literal["safetensors", "gguf"]
-    model_type: str
-    architecture: str
-    vocab_size: int
-    num_parameters: int
-    """Stored parameters; tied embeddings are stored, and counted, once."""
-    num_layers: int
-    hidden_size: int
-    max_position_embeddings: int
-    dtype: str
-    """The storage type that holds most parameters, e.g. F32, BF16, Q4_1."""
-    has_tied_embeddings: bool
-    has_tokenizer: bool
-    has_chat_template: bool
-    files: tuple[FileFacts, ...]
-
-    @property
-    def size_bytes(self) -> int:
-        return sum(file.size_bytes for file in self.files)
-
-    def describe(self) -> dict[str, JsonValue]:
-        """The facts as JSON values, without the path, which is nobody's but this machine's."""
-        facts = asdict(self)
-        del facts["path"]
-        return {**facts, "files": list(facts["files"])}
+CONFIG_NAME = "config.json"
+GENERATION_NAME = "generation_config.json"
+TOKENIZER_NAME = "tokenizer.json"
+TOKENIZER_CONFIG_NAME = "tokenizer_config.json"
+SPECIAL_TOKENS_NAME = "special_tokens_map.json"
+TEMPLATE_NAME = "chat_template.jinja"
+# Written beside a model by the pipeline itself; loaders do not look at them.
+OWN_NAMES = {"MANIFEST.json", "optimizer.safetensors", "trainer_state.json", "source.json"}
+_LIMITS = {TEMPLATE_NAME: MAX_TEMPLATE_BYTES}
 
 
 def inspect_model_directory(path: Path) -> ModelFacts:
-    """The facts of a model that is safe to hand to a loader.
+    """The facts of a model that is safe to hand to a loader; as `read_model`."""
+    return read_model(path).facts
+
+
+def read_model(path: Path) -> CleanModel:
+    """What of a model directory or `.gguf` file travels, after all of it was judged.
 
     Args:
         path: A directory in Hugging Face layout, or a `.gguf` file.
 
     Raises:
         ModelError: `model.not_found` when there is no model; `model.unsafe_file` for code, pickles,
-            links out of the directory and settings that import code; `model.corrupt_file` for
-            damaged or inconsistent files; `model.unsupported` for architectures and storage we do
-            not load. The message names the file and the remedy.
+            archives, links out of the directory and settings that import code;
+            `model.corrupt_file` for damaged or inconsistent files; `model.unsupported` for
+            architectures, storage and values we do not load. The message names the file, the
+            setting and the remedy.
     """
     path = Path(path)
     if not path.exists():
@@ -99,135 +73,149 @@ def inspect_model_directory(path: Path) -> ModelFacts:
             "downloaded.",
         )
     if path.is_file():
-        return _inspect_gguf(path)
+        return read_gguf(path)
     files = tuple(sorted(walk_files(path), key=lambda file: file.name))
     for file in files:
         refuse_unsafe_content(path / file.name)
-    documents = {
-        file.name: read_json(path / file.name) for file in files if file.name.endswith(".json")
-    }
-    for name, document in documents.items():
-        refuse_code_settings(path / name, document)
-    return _inspect_checkpoint(path, files, documents)
+    return _read_checkpoint(path, files)
 
 
-def _inspect_checkpoint(
-    root: Path, files: tuple[FileFacts, ...], documents: dict[str, object]
-) -> ModelFacts:
+class _Documents:
+    """The small files of a directory: each is read once, and what was read is what travels."""
+
+    def __init__(self, root: Path, names: set[str]) -> None:
+        self.root = root
+        self._names = names
+        self.clean: dict[str, bytes] = {}
+        self.read: dict[str, bytes] = {}
+
+    def content(self, name: str) -> bytes | None:
+        if name not in self._names:
+            return None
+        limit = _LIMITS.get(name, MAX_JSON_BYTES)
+        # Not blocking: what was a file when the directory was walked might be a pipe by now.
+        descriptor = os.open(self.root / name, os.O_RDONLY | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as file:
+            # One byte more than is accepted, so that the check of the length can see it.
+            self.read[name] = file.read(limit + 1)
+        return self.read[name]
+
+    def json(self, name: str) -> dict[str, object] | None:
+        """The object a JSON file holds, free of settings that import code."""
+        content = self.content(name)
+        if content is None:
+            return None
+        document = read_strict_json(self.root / name, content)
+        if not isinstance(document, dict):
+            raise ModelError(
+                "model.corrupt_file",
+                f"{self.root / name} is no JSON object. Copy it again from its source.",
+            )
+        refuse_code_settings(self.root / name, document)
+        return document
+
+    def keep(self, name: str, found: object, cleaned: object) -> None:
+        """The file travels: as it was read where all of it does, else written anew."""
+        self.clean[name] = self.read[name] if found == cleaned else write_json(cleaned)
+
+
+def _read_checkpoint(root: Path, files: tuple[FileFacts, ...]) -> CleanModel:
     names = {file.name for file in files}
-    config = documents.get("config.json")
-    if not isinstance(config, dict):
+    documents = _Documents(root, names)
+    config = documents.json(CONFIG_NAME)
+    if config is None:
         remedy = (
             "This is an adapter: merge it into its base model first"
             if "adapter_config.json" in names
             else "Give the directory that holds config.json beside the weights"
         )
         raise ModelError("model.not_found", f"{root} has no config.json. {remedy}.")
-    config_path = root / "config.json"
-    model_type = config.get("model_type")
-    if not isinstance(model_type, str) or model_type not in ARCHITECTURES:
-        raise ModelError(
-            "model.unsupported",
-            f"{config_path}: model_type {model_type!r} is not supported; supported are "
-            f"{', '.join(sorted(ARCHITECTURES))}.",
+    config_path = root / CONFIG_NAME
+    cleaned = clean_config(config_path, config)
+    documents.keep(CONFIG_NAME, config, cleaned)
+    weights = read_weights(root, names, documents.json(INDEX_NAME))
+    _check_agreement(config_path, cleaned, weights.tensors)
+    if weights.index is not None:
+        documents.keep(INDEX_NAME, weights.read_index, weights.index)
+    generation = documents.json(GENERATION_NAME)
+    if generation is not None:
+        generation_path = root / GENERATION_NAME
+        documents.keep(
+            GENERATION_NAME, generation, clean_generation_config(generation_path, generation)
         )
-    architecture = ARCHITECTURES[model_type]
-    if config.get("architectures") not in (None, [architecture]):
-        raise ModelError(
-            "model.unsupported",
-            f"{config_path}: architectures {config['architectures']!r}; only {architecture} is "
-            f"loaded for {model_type}.",
-        )
-    if "quantization_config" in config:
-        raise ModelError(
-            "model.unsupported",
-            f"{config_path} describes quantised weights. Give the unquantised checkpoint or a "
-            ".gguf file.",
-        )
-    tensors = _read_weights(root, names, documents)
-    vocab_size = _positive(config_path, config, "vocab_size")
-    num_layers = _positive(config_path, config, "num_hidden_layers")
-    hidden_size = _positive(config_path, config, "hidden_size")
-    _check_agreement(config_path, tensors, vocab_size, num_layers, hidden_size)
-    tokenizer_config = documents.get("tokenizer_config.json")
-    return ModelFacts(
+    _keep_tokenizer(root, names, documents)
+    model_type = str(cleaned["model_type"])
+    sizes = {name: len(content) for name, content in documents.clean.items()}
+    by_name = {file.name: file.size_bytes for file in files}
+    sizes |= {name: by_name[source] for name, source in weights.files.items()}
+    facts = ModelFacts(
         path=root,
         format="safetensors",
         model_type=model_type,
-        architecture=architecture,
-        vocab_size=vocab_size,
-        num_parameters=sum(tensor.num_elements for tensor in tensors.values()),
-        num_layers=num_layers,
-        hidden_size=hidden_size,
-        max_position_embeddings=_positive(config_path, config, "max_position_embeddings"),
-        dtype=_dominant_dtype(tensors),
+        architecture=ARCHITECTURES[model_type],
+        vocab_size=count(config_path, cleaned, "vocab_size"),
+        num_parameters=sum(tensor.num_elements for tensor in weights.tensors.values()),
+        num_layers=count(config_path, cleaned, "num_hidden_layers"),
+        hidden_size=count(config_path, cleaned, "hidden_size"),
+        max_position_embeddings=count(config_path, cleaned, "max_position_embeddings"),
+        dtype=dominant_dtype(weights.tensors),
         has_tied_embeddings=bool(
-            config.get("tie_word_embeddings", "lm_head.weight" not in tensors)
+            cleaned.get("tie_word_embeddings", "lm_head.weight" not in weights.tensors)
         ),
-        has_tokenizer="tokenizer.json" in names or "tokenizer.model" in names,
-        has_chat_template="chat_template.jinja" in names
-        or (isinstance(tokenizer_config, dict) and bool(tokenizer_config.get("chat_template"))),
-        files=files,
+        has_tokenizer=TOKENIZER_NAME in documents.clean,
+        has_chat_template=TEMPLATE_NAME in documents.clean,
+        files=tuple(FileFacts(name=name, size_bytes=sizes[name]) for name in sorted(sizes)),
+    )
+    travelling = {*weights.files.values(), *documents.clean}
+    template = documents.clean.get(TEMPLATE_NAME)
+    is_clean = (
+        names - OWN_NAMES == sizes.keys()
+        and all(name == source for name, source in weights.files.items())
+        and all(documents.read.get(name) == content for name, content in documents.clean.items())
+        and not any((root / name).is_symlink() for name in sizes)
+    )
+    return CleanModel(
+        facts=facts,
+        documents=documents.clean,
+        weights={name: root / source for name, source in weights.files.items()},
+        tensors=weights.tensors,
+        chat_template=template.decode() if template is not None else None,
+        left_behind=tuple(sorted(names - travelling - OWN_NAMES)),
+        is_clean=is_clean,
     )
 
 
-def _read_weights(
-    root: Path, names: set[str], documents: dict[str, object]
-) -> dict[str, TensorFacts]:
-    """Headers of every safetensors file are checked; the tensors of the model are returned."""
-    headers = {
-        name: read_safetensors_header(root / name)
-        for name in sorted(names)
-        if name.endswith(".safetensors")
-    }
-    if "model.safetensors" in headers:
-        return headers["model.safetensors"]
-    if INDEX_NAME not in documents:
+def _keep_tokenizer(root: Path, names: set[str], documents: _Documents) -> None:
+    tokenizer = documents.json(TOKENIZER_NAME)
+    if tokenizer is not None:
+        cleaned = clean_tokenizer(root / TOKENIZER_NAME, tokenizer)
+        documents.keep(TOKENIZER_NAME, tokenizer, cleaned)
+    elif "tokenizer.model" in names:
         raise ModelError(
-            "model.not_found",
-            f"{root} has neither model.safetensors nor {INDEX_NAME}. {SAFE_REMEDY}.",
+            "model.unsupported",
+            f"{root} holds tokenizer.model and no tokenizer.json. Save the tokenizer with "
+            "AutoTokenizer.from_pretrained(...).save_pretrained(...), which writes it.",
         )
-    index = documents[INDEX_NAME]
-    weight_map = index.get("weight_map") if isinstance(index, dict) else None
-    if not isinstance(weight_map, dict) or not weight_map:
-        raise ModelError("model.corrupt_file", f"{root / INDEX_NAME} has no weight_map.")
-    for tensor, shard in weight_map.items():
-        # Membership in the walked names also refuses "../other.safetensors" and absolute paths.
-        if shard not in headers or tensor not in headers[shard]:
-            raise ModelError(
-                "model.corrupt_file",
-                f"{root / INDEX_NAME} places {tensor!r} in {shard!r}, where it is not. Copy all "
-                "shards of the model, and its index, into one directory.",
-            )
-    tensors: dict[str, TensorFacts] = {}
-    for shard in sorted(set(weight_map.values())):
-        repeated = sorted(tensors.keys() & headers[shard].keys())
-        unlisted = sorted(headers[shard].keys() - weight_map.keys())
-        if repeated or unlisted:
-            raise ModelError(
-                "model.corrupt_file",
-                f"{root / shard} holds {(repeated or unlisted)[0]!r}, which another shard holds or "
-                "the index does not list. Copy the shards of one model only.",
-            )
-        tensors.update(headers[shard])
-    return tensors
-
-
-def _positive(path: Path, config: Mapping[str, object], key: str) -> int:
-    value = config.get(key)
-    if type(value) is not int or not 0 < value < 2**31:
-        raise ModelError("model.unsupported", f"{path}: {key} is {value!r}, not a positive number.")
-    return value
+    config = documents.json(TOKENIZER_CONFIG_NAME)
+    special_tokens = documents.json(SPECIAL_TOKENS_NAME) or {}
+    if config is not None or special_tokens:
+        cleaned = clean_tokenizer_config(root / TOKENIZER_CONFIG_NAME, config or {}, special_tokens)
+        documents.keep(TOKENIZER_CONFIG_NAME, config, cleaned)
+    template = documents.content(TEMPLATE_NAME)
+    if template is None and config is not None:
+        text = template_in_config(root / TOKENIZER_CONFIG_NAME, config)
+        template = None if text is None else text.encode()
+    if template:
+        documents.clean[TEMPLATE_NAME] = check_template(root / TEMPLATE_NAME, template)
 
 
 def _check_agreement(
-    config_path: Path,
-    tensors: dict[str, TensorFacts],
-    vocab_size: int,
-    num_layers: int,
-    hidden_size: int,
+    config_path: Path, config: Mapping[str, object], tensors: Mapping[str, TensorFacts]
 ) -> None:
     """Loaders only warn when weights are missing and then invent them; this is an error here."""
+    vocab_size = count(config_path, config, "vocab_size")
+    num_layers = count(config_path, config, "num_hidden_layers")
+    hidden_size = count(config_path, config, "hidden_size")
     embedding = tensors.get("model.embed_tokens.weight")
     shape = embedding.shape if embedding else None
     if shape != (vocab_size, hidden_size):
@@ -238,64 +226,10 @@ def _check_agreement(
             "was saved with these weights.",
         )
     parts = (name.split(".") for name in tensors if name.startswith("model.layers."))
-    stored = {int(part[2]) for part in parts if len(part) > 2 and part[2].isdecimal()}
-    if num_layers > MAX_LAYERS or stored != set(range(num_layers)):
+    stored = {part[2] for part in parts if len(part) > 2}
+    if num_layers > MAX_LAYERS or stored != {str(layer) for layer in range(num_layers)}:
         raise ModelError(
             "model.corrupt_file",
             f"{config_path} says num_hidden_layers {num_layers}, but the weights hold "
             f"{len(stored)} layers. Use the config.json that was saved with these weights.",
         )
-
-
-def _dominant_dtype(tensors: dict[str, TensorFacts]) -> str:
-    elements: Counter[str] = Counter()
-    for tensor in tensors.values():
-        elements[tensor.dtype] += tensor.num_elements
-    return elements.most_common(1)[0][0]
-
-
-def _inspect_gguf(path: Path) -> ModelFacts:
-    if path.suffix.lower() != ".gguf":
-        raise ModelError(
-            "model.unsupported",
-            f"{path} is a single file but not .gguf. Give a model directory or a .gguf file.",
-        )
-    header = read_gguf_header(path)
-    metadata = header.metadata
-    name = metadata.get("general.architecture")
-    if not isinstance(name, str) or name not in GGUF_MODEL_TYPES:
-        raise ModelError(
-            "model.unsupported",
-            f"{path}: general.architecture {name!r} is not supported; supported are "
-            f"{', '.join(sorted(GGUF_MODEL_TYPES))}.",
-        )
-    model_type = GGUF_MODEL_TYPES[name]
-    embedding = header.tensors.get("token_embd.weight")
-    if embedding is None or len(embedding.shape) != 2:
-        raise ModelError("model.corrupt_file", f"{path} holds no token_embd.weight matrix.")
-    vocab_size, hidden_size = embedding.shape
-    num_layers = _positive(path, metadata, f"{name}.block_count")
-    stored = {key.split(".")[1] for key in header.tensors if key.startswith("blk.")}
-    if len(stored) != num_layers or hidden_size != metadata.get(f"{name}.embedding_length"):
-        raise ModelError(
-            "model.corrupt_file",
-            f"{path} declares {num_layers} layers of width "
-            f"{metadata.get(f'{name}.embedding_length')!r} but holds {len(stored)} of width "
-            f"{hidden_size}. Convert the model again.",
-        )
-    return ModelFacts(
-        path=path,
-        format="gguf",
-        model_type=model_type,
-        architecture=ARCHITECTURES[model_type],
-        vocab_size=vocab_size,
-        num_parameters=sum(tensor.num_elements for tensor in header.tensors.values()),
-        num_layers=num_layers,
-        hidden_size=hidden_size,
-        max_position_embeddings=_positive(path, metadata, f"{name}.context_length"),
-        dtype=_dominant_dtype(header.tensors),
-        has_tied_embeddings="output.weight" not in header.tensors,
-        has_tokenizer=header.array_lengths.get("tokenizer.ggml.tokens") == vocab_size,
-        has_chat_template=bool(metadata.get("tokenizer.chat_template")),
-        files=(FileFacts(name=path.name, size_bytes=path.stat().st_size),),
-    )

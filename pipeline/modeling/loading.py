@@ -15,8 +15,13 @@ from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from pipeline.contracts.manifest import file_sha256
 from pipeline.durable import publish
 from pipeline.errors import ModelError
+from pipeline.modeling.clean_directory import clean_directory
 from pipeline.modeling.gguf_header import read_gguf_header
-from pipeline.modeling.inspection import ModelFacts, inspect_model_directory
+from pipeline.modeling.gguf_model import GGUF_NAME
+from pipeline.modeling.inspection import inspect_model_directory, read_model
+from pipeline.modeling.library_errors import as_model_error
+from pipeline.modeling.model_facts import CleanModel, ModelFacts
+from pipeline.modeling.trial import try_out
 
 SOURCE_FILE = "source.json"
 
@@ -32,11 +37,18 @@ def load_model(
         ModelError: as `inspect_model_directory`, and `model.corrupt_file` when the file lacks some
             of the model's weights (the library would fill them with random numbers).
     """
-    facts = inspect_model_directory(path)
+    clean = read_model(path)
+    facts = clean.facts
     model_class = getattr(transformers, facts.architecture)
-    with without_progress_bars():
+    with (
+        clean_directory(clean) as directory,
+        without_progress_bars(),
+        as_model_error(path, facts.architecture),
+    ):
+        if facts.format == "safetensors":
+            _check_shapes(model_class, directory, clean)
         model, info = model_class.from_pretrained(
-            **_location(facts),
+            **_location(facts, directory),
             dtype=dtype,
             attn_implementation="sdpa",
             local_files_only=True,
@@ -58,15 +70,24 @@ def load_tokenizer(path: Path) -> PreTrainedTokenizerBase:
     Raises:
         ModelError: as `inspect_model_directory`, and `model.not_found` when there is none.
     """
-    facts = inspect_model_directory(path)
+    clean = read_model(path)
+    if not clean.is_clean:
+        try_out(clean)
+    facts = clean.facts
     if not facts.has_tokenizer:
         raise ModelError(
             "model.not_found",
             f"{path} has no tokenizer. Copy tokenizer.json and tokenizer_config.json of the model "
             "it was trained from into the directory.",
         )
-    with without_progress_bars():
-        tokenizer = AutoTokenizer.from_pretrained(**_location(facts), local_files_only=True)
+    with (
+        clean_directory(clean) as directory,
+        without_progress_bars(),
+        as_model_error(path, "tokenizer"),
+    ):
+        tokenizer = AutoTokenizer.from_pretrained(
+            **_location(facts, directory), local_files_only=True
+        )
     # The tokenizer writes its loading arguments into the next tokenizer_config.json; they would
     # differ between a model and its copy and change the digest.
     for argument in ("local_files_only", "is_local", "gguf_file"):
@@ -149,13 +170,33 @@ def dequantize_gguf(gguf_path: Path, out_dir: Path, *, expected_sha256: str | No
     return out_dir
 
 
-def _location(facts: ModelFacts) -> dict[str, Path | str]:
+def _location(facts: ModelFacts, directory: Path) -> dict[str, Path | str]:
     if facts.format == "gguf":
-        return {
-            "pretrained_model_name_or_path": facts.path.parent,
-            "gguf_file": facts.path.name,
-        }
-    return {"pretrained_model_name_or_path": facts.path}
+        return {"pretrained_model_name_or_path": directory, "gguf_file": GGUF_NAME}
+    return {"pretrained_model_name_or_path": directory}
+
+
+def _check_shapes(model_class: type[PreTrainedModel], directory: Path, clean: CleanModel) -> None:
+    """The weights are those of the configuration, before memory is taken for what it asks for.
+
+    The library makes what is missing first and tells afterwards; a width of two milliards is made
+    too.
+    """
+    config = model_class.config_class.from_pretrained(directory, local_files_only=True)
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        expected = model_class(config).state_dict()
+    tied = set(getattr(model_class, "_tied_weights_keys", None) or ())
+    for name, tensor in expected.items():
+        found = clean.tensors.get(name)
+        if found is None and name in tied and config.tie_word_embeddings:
+            continue
+        if found is None or found.shape != tuple(tensor.shape):
+            raise ModelError(
+                "model.corrupt_file",
+                f"{clean.facts.path}: config.json asks for {name} of shape {tuple(tensor.shape)}, "
+                f"the weights hold {found.shape if found else 'none of that name'}. Use the "
+                "config.json that was saved with these weights.",
+            )
 
 
 def _as_dense(model: PreTrainedModel) -> PreTrainedModel:

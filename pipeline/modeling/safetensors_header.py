@@ -4,16 +4,17 @@ Format: 8 bytes little-endian header length, JSON header, tensor bytes without h
 Source: https://github.com/huggingface/safetensors#format
 """
 
-import json
 import math
 import struct
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import ModelError
+from pipeline.modeling.strict_json import read_strict_json
 
 MAX_HEADER_BYTES = 32 * 2**20
 MAX_TENSORS = 20_000
+MAX_HEADER_VALUES = 400_000
 MAX_ELEMENTS = 2**48
 DTYPE_BYTES = {
     "F64": 8, "F32": 4, "F16": 2, "BF16": 2, "F8_E4M3": 1, "F8_E5M2": 1,
@@ -41,23 +42,20 @@ def _corrupt(path: Path, what: str) -> ModelError:
     )
 
 
-def _no_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    # Two parsers may keep different ones of two equal names, so what was checked might not be what
-    # is loaded.
-    names = dict(pairs)
-    if len(names) != len(pairs):
-        raise ValueError("a name occurs twice in the header")
-    return names
-
-
 def _parse_header(path: Path, header: bytes) -> dict[str, object]:
     if not header.startswith(b"{"):
         raise _corrupt(path, "the header is not a JSON object")
     try:
-        parsed = json.loads(header, object_pairs_hook=_no_duplicates)
-    except (ValueError, RecursionError) as exc:
-        raise _corrupt(path, f"the header cannot be read ({exc})") from exc
-    parsed.pop("__metadata__", None)
+        parsed = read_strict_json(path, header, max_values=MAX_HEADER_VALUES)
+    except ModelError as exc:
+        raise _corrupt(path, f"the header cannot be read: {exc}") from exc
+    if not isinstance(parsed, dict):
+        raise _corrupt(path, "the header is not a JSON object")
+    metadata = parsed.pop("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
+        raise _corrupt(path, "__metadata__ is not an object of texts")
+    if metadata.get("format", "pt") != "pt":
+        raise _corrupt(path, f"__metadata__.format is {metadata['format']!r:.80}, not 'pt'")
     if len(parsed) > MAX_TENSORS:
         raise _corrupt(path, f"{len(parsed)} tensors are declared; at most {MAX_TENSORS} are read")
     return parsed
@@ -65,20 +63,23 @@ def _parse_header(path: Path, header: bytes) -> dict[str, object]:
 
 def _check_entry(path: Path, name: str, entry: object) -> tuple[TensorFacts, int, int]:
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
-        raise _corrupt(path, f"tensor {name!r} lacks dtype, shape and data_offsets")
+        raise _corrupt(path, f"tensor {name!r:.200} lacks dtype, shape and data_offsets")
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
-    if dtype not in DTYPE_BYTES:
-        raise _corrupt(path, f"tensor {name!r} has the unknown dtype {dtype!r}")
+    if not isinstance(dtype, str) or dtype not in DTYPE_BYTES:
+        raise _corrupt(path, f"tensor {name!r:.200} has the unknown dtype {dtype!r:.80}")
     for label, numbers in (("shape", shape), ("data_offsets", offsets)):
         if not isinstance(numbers, list) or any(type(n) is not int or n < 0 for n in numbers):
-            raise _corrupt(path, f"tensor {name!r} has the {label} {numbers!r}")
+            raise _corrupt(path, f"tensor {name!r} has the {label} {numbers!r:.80}")
+    if len(shape) > 8 or max(shape, default=0) > MAX_ELEMENTS:
+        raise _corrupt(path, f"tensor {name!r:.200} has the shape {shape!r:.80}")
     facts = TensorFacts(dtype=dtype, shape=tuple(shape))
-    if len(shape) > 8 or facts.num_elements > MAX_ELEMENTS:
-        raise _corrupt(path, f"tensor {name!r} has the shape {shape}")
+    if facts.num_elements > MAX_ELEMENTS:
+        raise _corrupt(path, f"tensor {name!r:.200} has the shape {shape!r:.80}")
     num_bytes = facts.num_elements * DTYPE_BYTES[dtype]
     if len(offsets) != 2 or offsets[1] - offsets[0] != num_bytes:
         raise _corrupt(
-            path, f"tensor {name!r} needs {num_bytes} bytes but has the data_offsets {offsets}"
+            path,
+            f"tensor {name!r} needs {num_bytes} bytes but has the data_offsets {offsets!r:.80}",
         )
     return facts, offsets[0], offsets[1]
 

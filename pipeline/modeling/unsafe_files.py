@@ -1,24 +1,43 @@
-"""Refusals that need no knowledge of models: links, code, pickles, settings that import code."""
+"""Refusals that need no knowledge of models: links, programs, pickles, settings that import code.
 
-import json
+Nothing unknown reaches a loader (`clean_directory`); what is refused here could run code in some
+program, so a person should know that the folder holds it.
+"""
+
 import os
+import re
 import stat
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import ModelError
 
-CODE_SUFFIXES = {".py", ".pyc", ".pyd", ".so", ".dll", ".dylib", ".exe", ".sh", ".ipynb"}
+CODE_NAME = re.compile(
+    r"\.(py|pyc|pyd|pyz|dll|dylib|exe|sh|bat|cmd|ps1|js|ipynb|class|jar|wasm|so(\.[0-9]+)*)$", re.I
+)
+CODE_DIRECTORIES = {"custom_generate", "__pycache__"}
 PICKLE_SUFFIXES = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib", ".npy", ".npz"}
-# Settings that make a loader import code.
-CODE_KEYS = {"auto_map", "trust_remote_code", "custom_pipelines", "custom_generate"}
-# Here the keys are tokens, which may spell anything.
-VOCABULARY_FILES = {"vocab.json", "added_tokens.json"}
+KERAS_SUFFIXES = {".h5", ".hdf5", ".keras"}
+ARCHIVE_SUFFIXES = {
+    ".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".lz4", ".7z", ".rar", ".whl", ".egg",
+}  # fmt: skip
+# What a file begins with, whatever it is called.
+PROGRAM_STARTS = (
+    b"\x7fELF", b"MZ", b"#!", b"\0asm", b"\xca\xfe\xba\xbe", b"\xfe\xed\xfa\xce",
+    b"\xfe\xed\xfa\xcf", b"\xce\xfa\xed\xfe", b"\xcf\xfa\xed\xfe",
+)  # fmt: skip
+KERAS_START = b"\x89HDF\r\n\x1a\n"
+ARCHIVE_STARTS = (
+    b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd",
+    b"\x04\x22\x4d\x18", b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07",
+)  # fmt: skip
+TAR_MARK, TAR_MARK_AT = b"ustar", 257
+# Settings that make a loader import code, or read weights that were not inspected.
+CODE_KEYS = {
+    "auto_map", "trust_remote_code", "custom_pipelines", "custom_generate", "transformers_weights"
+}  # fmt: skip
 MAX_ENTRIES = 2_000
-MAX_JSON_BYTES = 64 * 2**20
-MAX_JSON_DEPTH = 32
 SAFE_REMEDY = "Save the model again with save_pretrained(..., safe_serialization=True)"
 
 
@@ -55,6 +74,8 @@ def walk_files(root: Path) -> Iterator[FileFacts]:
                     )
             mode = entry.stat().st_mode
             if stat.S_ISDIR(mode):
+                if entry.name in CODE_DIRECTORIES:
+                    raise _code_refused(entry)
                 pending.append(entry)
             elif stat.S_ISREG(mode):
                 yield FileFacts(
@@ -68,74 +89,67 @@ def walk_files(root: Path) -> Iterator[FileFacts]:
 
 
 def refuse_unsafe_content(path: Path) -> None:
-    """`path` is neither code nor a pickle, judged by its name and by its content."""
+    """`path` is no program, pickle, Keras file or archive, judged by its name and its content."""
     suffix = path.suffix.lower()
-    if suffix in CODE_SUFFIXES:
-        raise ModelError(
-            "model.unsafe_file",
-            f"{path} is program code, which a model does not need here: only architectures that "
-            "ship with transformers are loaded. Remove the file.",
-        )
+    if CODE_NAME.search(path.name):
+        raise _code_refused(path)
     with path.open("rb") as file:
-        start = file.read(128)
-    # Protocol 2-5 pickles begin with 0x80 and the protocol; torch.save writes a zip of pickles.
+        start = file.read(TAR_MARK_AT + len(TAR_MARK))
+    if suffix == ".safetensors" and start[8:9] == b"{":
+        # The length of an honest header may look like anything; this file is only ever read as
+        # what it says it is.
+        return
+    if start.startswith(PROGRAM_STARTS):
+        raise _code_refused(path)
+    # Protocol 2-5 pickles begin with 0x80 and the protocol.
     is_pickle = len(start) > 1 and start[0] == 0x80 and 2 <= start[1] <= 5
     is_object_array = start.startswith(b"\x93NUMPY") and b"O'" in start
-    is_pickle_archive = start.startswith(b"PK\x03\x04") and _holds_pickle(path)
-    if is_pickle or is_object_array or is_pickle_archive or suffix in PICKLE_SUFFIXES:
+    if is_pickle or is_object_array or suffix in PICKLE_SUFFIXES:
         raise ModelError(
             "model.unsafe_file",
             f"{path} is (or may hold) a pickle, which runs code when it is opened. {SAFE_REMEDY} "
             "on the machine that made it and leave this file out.",
         )
-
-
-def _holds_pickle(path: Path) -> bool:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return any(name.endswith((".pkl", ".pickle", ".npy")) for name in archive.namelist())
-    except zipfile.BadZipFile:
-        return True  # damaged on purpose or not: other readers may still find the members
-
-
-def read_json(path: Path) -> object:
-    """The parsed content of a JSON file of bounded size and depth."""
-    size = path.stat().st_size
-    if size > MAX_JSON_BYTES:
+    if suffix in KERAS_SUFFIXES or start.startswith(KERAS_START):
         raise ModelError(
-            "model.unsupported",
-            f"{path} is {size} bytes of JSON; at most {MAX_JSON_BYTES} are read.",
+            "model.unsafe_file",
+            f"{path} is a Keras or HDF5 file, which may hold code. {SAFE_REMEDY} and leave this "
+            "file out.",
         )
-    try:
-        return json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as exc:
+    is_archive = start.startswith(ARCHIVE_STARTS) or start[TAR_MARK_AT:] == TAR_MARK
+    if is_archive or suffix in ARCHIVE_SUFFIXES:
         raise ModelError(
-            "model.corrupt_file", f"{path} is not JSON ({exc}). Copy it again from its source."
-        ) from exc
+            "model.unsafe_file",
+            f"{path} is an archive, which may hold pickles (torch.save writes one) or programs. "
+            f"{SAFE_REMEDY} and leave this file out.",
+        )
+
+
+def _code_refused(path: Path) -> ModelError:
+    return ModelError(
+        "model.unsafe_file",
+        f"{path} is program code, which a model does not need here: only architectures that "
+        "ship with transformers are loaded. Remove it.",
+    )
 
 
 def refuse_code_settings(path: Path, document: object) -> None:
     """`document`, read from `path`, holds no setting that makes a loader import code."""
-    if path.name in VOCABULARY_FILES:
-        return
     pending: list[tuple[object, tuple[str, ...]]] = [(document, ())]
     while pending:
         value, keys = pending.pop()
-        if len(keys) > MAX_JSON_DEPTH:
-            raise ModelError(
-                "model.unsafe_file",
-                f"{path} nests deeper than {MAX_JSON_DEPTH} levels. Use the original file.",
-            )
         if isinstance(value, list):
             pending.extend((item, (*keys, "[]")) for item in value if isinstance(item, dict | list))
         elif isinstance(value, dict) and keys != ("model", "vocab"):
+            # In the vocabulary the keys are tokens, which may spell anything.
             for key, item in value.items():
                 # `false` is what everybody gets anyway, and some libraries write it out.
                 if key in CODE_KEYS and item is not False:
                     raise ModelError(
                         "model.unsafe_file",
                         f"{path} sets {'.'.join((*keys, key))!r}, which makes a loader import "
-                        "code. Remove the setting if the architecture ships with transformers.",
+                        "code or read other weights. Remove the setting if the architecture ships "
+                        "with transformers.",
                     )
                 if isinstance(item, dict | list):
                     pending.append((item, (*keys, key)))

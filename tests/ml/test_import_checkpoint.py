@@ -14,6 +14,7 @@ from pipeline.contracts.events import Payload, Progress
 from pipeline.contracts.specs import parse_run_spec
 from pipeline.errors import ModelError, StoppedAtCheckpoint
 from pipeline.execution import RunContext
+from pipeline.modeling.inspection import read_model
 from pipeline.modeling.tiny import save_tiny_model
 from pipeline.provenance import path_digest
 from pipeline.recipes import import_checkpoint
@@ -81,8 +82,10 @@ def test_a_gguf_file_arrives_as_one(tmp_path: Path, context: RunContext) -> None
     writer.close()
     result = import_checkpoint.run(spec_for(path), context)
     copy = result.outputs["model"]
-    assert copy == context.run_dir / "model" / "tiny.gguf"
+    assert copy == context.run_dir / "model" / "model.gguf"
     assert copy.read_bytes() == path.read_bytes()
+    assert read_model(copy).is_clean
+    assert not read_model(path).is_clean  # a loader is given the folder, which may hold anything
 
 
 @pytest.mark.parametrize(
@@ -108,19 +111,24 @@ def test_a_refused_model_leaves_nothing(
 def test_what_appears_while_copying_is_inspected(
     model: Path, context: RunContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The second inspection is of the copy: a config swapped in between is refused."""
+    """Settings are written from what was read; weights swapped in between are inspected again."""
     copy_content = import_checkpoint._copy_content
+    settings = (model / "config.json").read_bytes()
+    other = save_tiny_model(model.parent / "other", num_layers=1) / "model.safetensors"
 
     def swap_then_copy(origin: Path, *arguments: Any) -> None:
-        if origin.name == "config.json":
-            document = json.loads(origin.read_text())
-            origin.write_text(json.dumps(document | {"auto_map": {"AutoModel": "evil.Model"}}))
-        copy_content(origin, *arguments)
+        (model / "config.json").write_text('{"auto_map": {"AutoModel": "evil.Model"}}')
+        copy_content(other if swaps_weights else origin, *arguments)
 
     monkeypatch.setattr(import_checkpoint, "_copy_content", swap_then_copy)
+    swaps_weights = False
+    copy = import_checkpoint.run(spec_for(model), context).outputs["model"]
+    assert (copy / "config.json").read_bytes() == settings
+    (model / "config.json").write_bytes(settings)
+    swaps_weights = True
     with pytest.raises(ModelError) as caught:
         import_checkpoint.run(spec_for(model), context)
-    assert caught.value.code == "model.unsafe_file"
+    assert caught.value.code == "model.corrupt_file"
     assert names(context.run_dir) == set()
 
 

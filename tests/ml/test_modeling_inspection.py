@@ -165,7 +165,6 @@ def test_tokens_may_spell_the_names_of_settings(model):
     document = json.loads((model / "tokenizer.json").read_text())
     document["model"]["vocab"]["auto_map"] = 259
     (model / "tokenizer.json").write_text(json.dumps(document))
-    (model / "vocab.json").write_text('{"trust_remote_code": 7}')
     edit_json(model / "tokenizer_config.json", trust_remote_code=False)
     inspect_model_directory(model)
 
@@ -222,7 +221,7 @@ def test_broken_json_is_an_error_with_the_file_name(model, text):
 
 
 def test_deeply_nested_json_is_refused(model):
-    (model / "extra.json").write_text('{"a":' * 200 + "1" + "}" * 200)
+    (model / "tokenizer_config.json").write_text('{"a":' * 200 + "1" + "}" * 200)
     assert refusal(model).code == "model.unsafe_file"
 
 
