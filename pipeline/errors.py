@@ -27,7 +27,7 @@
     |-- RunStateError             run.not_resumable
     |-- WorkerError               the execution of a run, seen by its supervisor
     |     worker.lost  worker.child_crashed  worker.report_invalid  worker.deadline_exceeded
-    |     worker.internal_error  plan.step_not_reached
+    |     worker.internal_error  plan.step_not_reached  run.right_ended
     |-- StackError                the processes of one machine
     |     stack.already_running  stack.port_taken  stack.not_ready
     `-- StoppedAtCheckpoint       run.stopped: not a failure, resumable (exit status 75)
@@ -202,6 +202,7 @@ class WorkerError(PipelineError):
             "worker.deadline_exceeded",
             "worker.internal_error",
             "plan.step_not_reached",
+            "run.right_ended",
         }
     )
     exit_status = 9

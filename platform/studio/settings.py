@@ -56,6 +56,8 @@ STUDIO_RUN_CHECKS = [
     "studio.datasets.run_checks.refuse_missing_data",
     "studio.registry.run_checks.refuse_deleted_checkpoints",
 ]
+# Called with (user) when what they may do has changed: ends what lacks its reason, says how many.
+STUDIO_RIGHT_ENDERS = ["studio.runs.rights.runs_review"]
 
 DEBUG = _environment.is_debug
 SECRET_KEY = secret_key(STUDIO_DATA_DIR)

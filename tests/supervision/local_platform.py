@@ -29,7 +29,7 @@ import django; django.setup()
 import redis
 from django.conf import settings
 from pipeline.contracts.documents import read_plan_spec, read_run_spec
-from studio.accounts.models import Project, User
+from studio.accounts.models import Membership, Project, Role, User
 from studio.runs import services
 from studio.runs.models import Run
 from workers import dispatcher
@@ -38,6 +38,7 @@ from workers.app import app
 def people():
     project, _ = Project.objects.get_or_create(slug="demo", defaults={"name": "Demo"})
     actor, _ = User.objects.get_or_create(username="engineer")
+    Membership.objects.get_or_create(project=project, user=actor, defaults={"role": Role.ENGINEER})
     return project, actor
 
 def start(spec):

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError
 
+from studio.accounts.models import Role
 from studio.runs import lifecycle
 from studio.runs.lifecycle import Claim
 from workers.child import Child
@@ -83,7 +84,8 @@ def test_a_reaped_childs_process_id_is_never_signalled(
 def test_a_write_that_is_refused_for_ever_is_given_up(factories: Any, settings: Any) -> None:
     """The database renews the lease, so nothing else would end the run that waits for it."""
     project = factories.make_project()
-    run = factories.make_run(project, factories.make_user("ann"))
+    ann = factories.make_user("ann", project=project, role=Role.ENGINEER)
+    run = factories.make_run(project, ann)
     claim = lifecycle.claim(run.pk, slot="here/compute-0", queue=run.queue)
     assert claim is not None
     settings.STUDIO_LEASE_SECONDS = 0.3

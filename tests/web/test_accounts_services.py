@@ -58,10 +58,15 @@ def test_tokens_are_stored_only_as_hashes(db) -> None:
     ("purpose", "minutes"),
     [(Purpose.SETUP, 30), (Purpose.INVITE, 7 * 24 * 60), (Purpose.PASSWORD_RESET, 24 * 60)],
 )
-def test_links_stop_working_at_their_time(db, clock, purpose, minutes) -> None:
-    from studio.accounts.links import link_create
-
-    _link, token = link_create(purpose=purpose)
+def test_links_stop_working_at_their_time(clock, admin, project, factories, purpose, minutes):
+    user = factories.make_user("lina", project=project, role=Role.EXPERT)
+    token = {
+        Purpose.SETUP: services.setup_token_create,
+        Purpose.INVITE: lambda: services.invite_create(
+            actor=admin, project=project, role=Role.EXPERT
+        ),
+        Purpose.PASSWORD_RESET: lambda: services.password_reset_create(actor=admin, user=user),
+    }[purpose]()
     clock(minutes - 1)
     assert link_find(purpose=purpose, token=token) is not None
     clock(minutes + 1)

@@ -14,7 +14,7 @@ from pipeline.contracts.evaluation_results import EvaluateResults, GaugeResults
 from pipeline.contracts.events import Event, MetricsLogged, Payload, Progress
 from pipeline.contracts.reports import Environment, Report
 from pipeline.errors import RunStateError, SpecError
-from studio.accounts.models import AuditEvent, Project, User
+from studio.accounts.models import AuditEvent, Membership, Project, Role, User
 from studio.runs import lifecycle, services
 from studio.runs.models import Attempt, Outbox, Run, RunEvent
 from studio.runs.presentation_metrics import run_curves
@@ -32,8 +32,10 @@ def project() -> Project:
 
 
 @pytest.fixture
-def engineer() -> User:
-    return User.objects.create_user(username="engineer")
+def engineer(project: Project) -> User:
+    user = User.objects.create_user(username="engineer")
+    Membership.objects.create(project=project, user=user, role=Role.ENGINEER)
+    return user
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from pipeline.contracts.documents import read_plan_spec
 from pipeline.contracts.reports import Output
 from pipeline.errors import SpecError
-from studio.accounts.models import Project, User
+from studio.accounts.models import Membership, Project, Role, User
 from studio.runs import lifecycle, services
 from studio.runs.models import Plan, Run
 from studio.runs.states import RunState
@@ -24,8 +24,10 @@ def project() -> Project:
 
 
 @pytest.fixture
-def engineer() -> User:
-    return User.objects.create_user(username="engineer")
+def engineer(project: Project) -> User:
+    user = User.objects.create_user(username="engineer")
+    Membership.objects.create(project=project, user=user, role=Role.ENGINEER)
+    return user
 
 
 @pytest.fixture

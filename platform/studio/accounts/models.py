@@ -1,6 +1,6 @@
 """People, what they may do in which project, and what was done."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import ClassVar, NoReturn
 
 from django.contrib.auth.models import AbstractUser
@@ -12,6 +12,7 @@ from studio.accounts.audit_actions import audit_actions
 from studio.accounts.querysets import (
     AuditEventQuerySet,
     MembershipQuerySet,
+    OneTimeLinkQuerySet,
     ProjectQuerySet,
     UserQuerySet,
 )
@@ -44,8 +45,20 @@ class User(AbstractUser):
 
     language = models.CharField(max_length=8, blank=True)
     theme = models.CharField(max_length=8, choices=Theme.choices, default=Theme.AUTO)
+    session_epoch = models.PositiveIntegerField(default=0, db_default=0)
+    """How often every session of the account was ended: part of what a session must match."""
 
     objects: ClassVar[UserManager] = UserManager()
+
+    def get_session_auth_hash(self) -> str:
+        return self._with_epoch(super().get_session_auth_hash())
+
+    def get_session_auth_fallback_hash(self) -> Iterator[str]:
+        return map(self._with_epoch, super().get_session_auth_fallback_hash())
+
+    def _with_epoch(self, password_hash: str) -> str:
+        # At 0 it is Django's own, so that sessions from before there was an epoch go on.
+        return f"{password_hash}.{self.session_epoch}" if self.session_epoch else password_hash
 
 
 class Project(models.Model):
@@ -97,6 +110,8 @@ class OneTimeLink(models.Model):
     created_by = models.ForeignKey(User, null=True, on_delete=models.CASCADE, related_name="+")
     expires_at = models.DateTimeField()
     used_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    """Withdrawn, or its reason ended: see `rights`."""
     # An invitation has a project and a role; a password reset has a user.
     project = models.ForeignKey(
         Project, null=True, on_delete=models.CASCADE, related_name="invitations"
@@ -104,6 +119,8 @@ class OneTimeLink(models.Model):
     role = models.CharField(max_length=16, choices=Role.choices, blank=True)
     note = models.CharField(max_length=120, blank=True)
     user = models.ForeignKey(User, null=True, on_delete=models.CASCADE, related_name="+")
+
+    objects = OneTimeLinkQuerySet.as_manager()
 
     def __str__(self) -> str:
         return f"#{self.pk}"

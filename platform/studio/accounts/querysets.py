@@ -3,9 +3,10 @@
 from typing import TYPE_CHECKING, NoReturn
 
 from django.db import models
+from django.utils import timezone
 
 if TYPE_CHECKING:
-    from studio.accounts.models import AuditEvent, Membership, Project, User  # noqa: F401 (type arguments)
+    from studio.accounts.models import AuditEvent, Membership, OneTimeLink, Project, User  # noqa: F401
 
 
 class UserQuerySet(models.QuerySet["User"]):
@@ -42,6 +43,16 @@ class MembershipQuerySet(models.QuerySet["Membership"]):
         if user.is_superuser:
             return self
         return self.filter(project__memberships__user=user)
+
+
+class OneTimeLinkQuerySet(models.QuerySet["OneTimeLink"]):
+    def open(self) -> "OneTimeLinkQuerySet":
+        """Links in time, neither used nor ended; `rights` says whether they have a reason."""
+        return self.filter(used_at=None, ended_at=None, expires_at__gt=timezone.now())
+
+    def end(self) -> int:
+        """The open ones among them never work again; how many."""
+        return self.open().update(ended_at=timezone.now())
 
 
 class AuditEventQuerySet(models.QuerySet["AuditEvent"]):

@@ -6,7 +6,6 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -184,12 +183,8 @@ def _members_page(
 
 
 def _open_invitations(request: ProjectRequest) -> QuerySet[OneTimeLink]:
-    return OneTimeLink.objects.filter(
-        project=request.project,
-        purpose=OneTimeLink.Purpose.INVITE,
-        used_at=None,
-        expires_at__gt=timezone.now(),
-    ).order_by("-pk")
+    invitations = OneTimeLink.objects.open().filter(purpose=OneTimeLink.Purpose.INVITE)
+    return invitations.filter(project=request.project).order_by("-pk")
 
 
 def _membership(request: ProjectRequest, membership_id: int) -> Membership:

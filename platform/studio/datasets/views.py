@@ -18,9 +18,10 @@ from studio.datasets.forms import AgainForm, UploadForm
 from studio.datasets.models import Dataset, DatasetKind, DatasetVersion, Import, ImportPolicy
 from studio.datasets.reports import ImportReport, read_columns, read_report
 from studio.pages.pagination import keyset_page
+from studio.runs.kinds import KINDS
 from studio.runs.states import RunState
 
-UPLOADERS = (Role.EXPERT, Role.ENGINEER)
+UPLOADERS = KINDS["import_dataset"].starters
 EXAMPLE_TYPES = {
     "jsonl": "application/jsonl; charset=utf-8",
     "csv": "text/csv; charset=utf-8",

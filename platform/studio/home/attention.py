@@ -89,12 +89,8 @@ def _invitations(project: Project, role: Role) -> list[AttentionRow]:
     """Open invitations, for administrators."""
     if role != Role.ADMIN:
         return []
-    num_open = OneTimeLink.objects.filter(
-        project=project,
-        purpose=OneTimeLink.Purpose.INVITE,
-        used_at=None,
-        expires_at__gt=timezone.now(),
-    ).count()
+    invitations = OneTimeLink.objects.open().filter(purpose=OneTimeLink.Purpose.INVITE)
+    num_open = invitations.filter(project=project).count()
     url = reverse("accounts:members", args=[project.slug]) + "#invitations"
     return [AttentionRow(label=_("open invitations"), count=num_open, url=url)]
 

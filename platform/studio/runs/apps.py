@@ -11,6 +11,7 @@ class RunsConfig(AppConfig):
     audit_actions: ClassVar[dict[str, Promise]] = {
         "run.create": _("started the run"),
         "run.cancel": _("cancelled the run"),
+        "run.right_ended": _("kept the run from starting: the right of its starter had ended"),
         "run.resume": _("resumed the run"),
         "plan.create": _("started the plan"),
         "plan.restart": _("restarted the plan"),

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from studio.accounts.models import Role
 from studio.runs.states import Queue
+
+ENGINEERS = (Role.ENGINEER,)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,6 +37,8 @@ class RunKind:
     """What the registry calls the model that the run makes."""
     measured_field: str = ""
     """Field of the spec that names the model whose figures are the result."""
+    starters: tuple[Role, ...] = ENGINEERS
+    """Who may start it, besides administrators; asked again when a worker takes the run."""
 
     @property
     def is_offered(self) -> bool:
@@ -91,6 +96,7 @@ KINDS: dict[str, RunKind] = {
             name="import_dataset",
             label=_("Import of a data set"),
             queue=Queue.INTERACTIVE,
+            starters=(Role.EXPERT, Role.ENGINEER),
         ),
         RunKind(
             name="import_checkpoint",

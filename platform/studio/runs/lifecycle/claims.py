@@ -11,6 +11,7 @@ from django.db.models.functions import Coalesce, Now
 from studio.runs.lifecycle.fence import held
 from studio.runs.lifecycle.losses import slot_abandon
 from studio.runs.models import Attempt, Outbox, Run
+from studio.runs.rights import run_refuse
 from studio.runs.states import LIVE_ATTEMPT_STATES, AttemptState, RunState
 from studio.runs.transitions import db_time_after, move
 
@@ -36,10 +37,13 @@ def claim(run_id: UUID, *, slot: str, queue: str) -> Claim | None:
     """The run is running as a new attempt on `slot`, or None if it was not there to be claimed.
 
     The caller holds the slot's file lock. Whatever the database still shows as living there died
-    with the process that held the lock before, and is given up first.
+    with the process that held the lock before, and is given up first. A run that its starter may
+    no longer start is cancelled instead.
     """
     with transaction.atomic():
         slot_abandon(slot)
+        if run_refuse(run_id):
+            return None
         claimed = move(
             Run.objects.filter(
                 pk=run_id,
