@@ -7,6 +7,7 @@ import shlex
 import sys
 import tempfile
 from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -43,6 +44,7 @@ class Environment:
     import_dirs: tuple[Path, ...]
     allowed_hosts: tuple[str, ...]
     is_https: bool
+    trusted_proxies: tuple[str, ...]
     is_debug: bool
     database_url: str
     redis_url: str
@@ -85,6 +87,7 @@ def read_environment(default_data_dir: Path) -> Environment:
         or (data_dir / "imports",),
         allowed_hosts=hosts or LOOPBACK_HOSTS,
         is_https=_flag("STUDIO_HTTPS"),
+        trusted_proxies=_trusted_proxies(),
         is_debug=is_debug,
         database_url=os.environ.get("DATABASE_URL", ""),
         redis_url=os.environ.get("REDIS_URL", ""),
@@ -191,3 +194,25 @@ def _flag(name: str) -> bool:
     if value not in {"0", "1"}:
         raise ImproperlyConfigured(f"{name}={value!r}; expected 0 or 1")
     return value == "1"
+def _trusted_proxies() -> tuple[str, ...]:
+    """Networks (`10.0.0.0/24`, `::1`) and the word `unix`, as they were written."""
+    names = os.environ.get("STUDIO_TRUSTED_PROXIES", "").split(",")
+    proxies = tuple(name.strip() for name in names if name.strip())
+    for proxy in proxies:
+        if proxy == "unix":
+            continue
+        try:
+            network = ip_network(proxy)
+        except ValueError as exc:
+            raise ImproperlyConfigured(
+                f"STUDIO_TRUSTED_PROXIES: {exc}; expected addresses or networks such as "
+                "127.0.0.1, 10.0.0.0/24 or ::1, or the word unix"
+            ) from exc
+        if network.prefixlen == 0:
+            raise ImproperlyConfigured(
+                f"STUDIO_TRUSTED_PROXIES={proxy} trusts everybody, who could then choose the "
+                "address they are counted by: name the proxy"
+            )
+    return proxies
+
+

@@ -161,6 +161,9 @@ if _environment.is_https:
     SECURE_HSTS_PRELOAD = True
     SESSION_COOKIE_SECURE = True
     SESSION_COOKIE_NAME = "__Host-session"
+STUDIO_DEVICE_COOKIE_NAME = "device"
+# Whose X-Forwarded-For is believed: `accounts.visitors`.
+STUDIO_TRUSTED_PROXIES = list(_environment.trusted_proxies)
     CSRF_COOKIE_SECURE = True
     CSRF_COOKIE_NAME = "__Host-csrf"
     CSRF_TRUSTED_ORIGINS = [
@@ -170,6 +173,7 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+    STUDIO_DEVICE_COOKIE_NAME = "__Host-device"
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [NONE],

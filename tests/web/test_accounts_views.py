@@ -4,10 +4,9 @@ import re
 import time
 
 import pytest
-from django.utils import timezone
 
-from studio.accounts import services, sessions, sign_in
-from studio.accounts.models import AuditEvent, Membership, OneTimeLink, Role, SignInFailure, User
+from studio.accounts import services, sessions
+from studio.accounts.models import AuditEvent, Membership, OneTimeLink, Role, User
 
 PASSWORD = "seven green kilns"
 
@@ -73,44 +72,6 @@ def test_wrong_and_unknown_names_get_the_same_answer(client, lina) -> None:
         return re.sub(rf"{username}|(?<=Token.: .)\w{{64}}|(?<=value=\")\w{{64}}", "", html)
 
     assert shown("lina") == shown("nobody")
-
-
-def test_five_wrong_passwords_lock_the_name_for_that_address_only(client, lina) -> None:
-    for _ in range(sign_in.MAX_FAILURES_PER_ADDRESS):
-        assert "sessionid" not in sign_in_as(client, "lina", "wrong").cookies
-    locked = sign_in_as(client, "lina", PASSWORD)
-    assert "sessionid" not in locked.cookies
-    assert "15 分钟" in locked.content.decode()
-    assert AuditEvent.objects.get().action == "user.lock_out"
-    assert sign_in_as(client, "lina", PASSWORD, address="10.0.0.2").status_code == 302
-
-
-def test_a_forwarded_address_cannot_be_made_up(client, lina) -> None:
-    for number in range(sign_in.MAX_FAILURES_PER_ADDRESS):
-        client.post(
-            "/sign-in/",
-            {"username": "lina", "password": "wrong"},
-            headers={"x-forwarded-for": f"10.9.9.{number}"},
-        )
-    assert SignInFailure.objects.values("address").distinct().count() == 1
-
-
-def test_guessing_from_many_addresses_is_slowed_down_too(client, lina) -> None:
-    for number in range(sign_in.MAX_FAILURES_PER_NAME):
-        SignInFailure.objects.create(username="lina", address=f"10.1.0.{number}")
-    assert sign_in_as(client, "lina", PASSWORD, address="10.2.0.1").status_code == 200
-
-
-def test_the_lock_ends_by_itself_and_success_forgets_failures(client, lina) -> None:
-    for _ in range(sign_in.MAX_FAILURES_PER_ADDRESS):
-        sign_in_as(client, "lina", "wrong")
-    SignInFailure.objects.update(at=timezone.now() - sign_in.WINDOW)
-    assert sign_in_as(client, "lina", PASSWORD).status_code == 302
-    client.logout()
-    for _ in range(sign_in.MAX_FAILURES_PER_ADDRESS - 1):
-        sign_in_as(client, "lina", "wrong")
-    assert sign_in_as(client, "lina", PASSWORD).status_code == 302
-    assert not SignInFailure.objects.exists()
 
 
 def test_signing_out_needs_a_post(client, lina) -> None:

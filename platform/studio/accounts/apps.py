@@ -18,7 +18,7 @@ class AccountsConfig(AppConfig):
         "membership.remove": _("removed a member"),
         "user.create_admin": _("became the installation's administrator"),
         "user.sign_in": _("signed in"),
-        "user.lock_out": _("was locked out after repeated wrong passwords"),
+        "user.lock_out": _("was slowed down at the sign-in after repeated wrong passwords"),
         "user.disable": _("disabled an account"),
         "user.enable": _("enabled an account"),
         "user.request_reset": _("made a password reset link"),

@@ -5,39 +5,41 @@ from typing import Any, ClassVar
 from django import forms
 from django.contrib.auth.forms import AuthenticationForm, SetPasswordMixin
 from django.core.exceptions import ValidationError
-from django.utils import timezone
+from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from studio.accounts.models import Project, Role, User
-from studio.accounts.sign_in import sign_in_locked_until, sign_in_record_failure
+from studio.accounts.sign_in import TooManyFailuresError, sign_in_attempt
+from studio.accounts.visitors import known_device, visitor_of
 
 
 class SignInForm(AuthenticationForm):
-    """User name and password, refused for a while after repeated failures."""
+    """User name and password; after repeated failures each attempt has to wait."""
+
+    request: HttpRequest
 
     def clean(self) -> dict[str, Any]:
         username = self.cleaned_data.get("username", "")
-        address = self.request.META["REMOTE_ADDR"] if self.request else ""
-        locked_until = sign_in_locked_until(username=username, address=address)
-        if locked_until:
-            minutes = int((locked_until - timezone.now()).total_seconds() // 60) + 1
+        device = known_device(self.request, username)
+        visitor = visitor_of(self.request)
+        try:
+            with sign_in_attempt(username=username, visitor=visitor, device=device):
+                return super().clean()
+        except TooManyFailuresError as error:
             raise ValidationError(
                 ngettext(
-                    "Too many wrong passwords. Try again in %(minutes)d minute, "
-                    "or ask an administrator for a reset link.",
-                    "Too many wrong passwords. Try again in %(minutes)d minutes, "
-                    "or ask an administrator for a reset link.",
-                    minutes,
+                    "Too many wrong passwords. Try again in %(seconds)d second. A browser that has "
+                    "signed in with this name before need not wait; an administrator can give you "
+                    "a reset link.",
+                    "Too many wrong passwords. Try again in %(seconds)d seconds. A browser that "
+                    "has signed in with this name before need not wait; an administrator can give "
+                    "you a reset link.",
+                    error.seconds,
                 )
-                % {"minutes": minutes},
+                % {"seconds": error.seconds},
                 code="locked_out",
-            )
-        try:
-            return super().clean()
-        except ValidationError:
-            sign_in_record_failure(username=username, address=address)
-            raise
+            ) from error
 
 
 class NewPasswordForm(SetPasswordMixin, forms.Form):  # type: ignore[type-arg]  # not subscriptable

@@ -127,15 +127,21 @@ class OneTimeLink(models.Model):
 
 
 class SignInFailure(models.Model):
-    """One failed sign-in, counted to slow down guessing."""
+    """One failed sign-in, counted to slow down guessing; or one whose password is being checked."""
 
     username = models.CharField(max_length=150)
     address = models.CharField(max_length=45)
+    """`Visitor.source`."""
+    device = models.CharField(max_length=32, blank=True, db_default="")
+    """Number of the device cookie of a browser that is known for the name."""
     at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        # For `services.sign_in_locked_until`: newest failures of one name.
-        indexes = (models.Index(fields=("username", "at"), name="sign_in_failure_recent"),)
+        # For `sign_in`: newest failures of one name, and from one address.
+        indexes = (
+            models.Index(fields=("username", "at"), name="sign_in_failure_recent"),
+            models.Index(fields=("address", "at"), name="sign_in_failure_source"),
+        )
 
     def __str__(self) -> str:
         return f"{self.username} from {self.address}"

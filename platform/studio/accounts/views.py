@@ -27,6 +27,7 @@ from studio.accounts.links import link_find
 from studio.accounts.models import OneTimeLink, User
 from studio.accounts.preferences import remember_preferences
 from studio.accounts.sign_in import sign_in_record_success
+from studio.accounts.visitors import known_device, remember_device, visitor_of
 
 Purpose = OneTimeLink.Purpose
 _BACKEND = "django.contrib.auth.backends.ModelBackend"
@@ -39,8 +40,13 @@ class SignInView(LoginView):
 
     def form_valid(self, form: AuthenticationForm) -> HttpResponse:
         user = form.get_user()
-        sign_in_record_success(user=user, address=self.request.META["REMOTE_ADDR"])
+        sign_in_record_success(
+            user=user,
+            visitor=visitor_of(self.request),
+            device=known_device(self.request, user.username),
+        )
         response = super().form_valid(form)
+        remember_device(self.request, response, user)
         remember_preferences(response, language=user.language, theme=user.theme)
         return response
 
@@ -67,7 +73,9 @@ def setup(request: HttpRequest, token: str) -> HttpResponse:
             form.add_error(None, error)
         else:
             login(request, user, backend=_BACKEND)
-            return redirect("accounts:project_create")
+            response = redirect("accounts:project_create")
+            remember_device(request, response, user)
+            return response
     return render(request, "accounts/setup.html", {"form": form})
 
 
@@ -85,7 +93,8 @@ def invite(request: HttpRequest, token: str) -> HttpResponse:
     if request.method == "POST" and (known_user or form.is_valid()):
         try:
             if known_user:
-                services.invite_accept(link=link, user=known_user)
+                user = known_user
+                services.invite_accept(link=link, user=user)
             else:
                 user = services.invite_accept_new(
                     link=link,
@@ -96,7 +105,9 @@ def invite(request: HttpRequest, token: str) -> HttpResponse:
                 login(request, user, backend=_BACKEND)
         except ValidationError:
             return _spent_link(request)
-        return redirect("home:index", link.project.slug)
+        response = redirect("home:index", link.project.slug)
+        remember_device(request, response, user)
+        return response
     return render(request, "accounts/invite.html", {"form": form, "link": link})
 
 
@@ -116,7 +127,10 @@ def reset(request: HttpRequest, token: str) -> HttpResponse:
         except ValidationError:
             return _spent_link(request)
         messages.success(request, _("The new password is set. Sign in with it."))
-        return redirect("accounts:sign_in")
+        response = redirect("accounts:sign_in")
+        # Whoever was slowed down by strangers' guesses gets in from here.
+        remember_device(request, response, link.user)
+        return response
     return render(request, "accounts/reset.html", {"form": form, "link": link})
 
 
