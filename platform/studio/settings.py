@@ -100,6 +100,8 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     # Every view needs a signed-in user unless it says `login_not_required`.
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    # Behind the static files: whatever comes from here on was made for one visitor.
+    "studio.accounts.sessions.NoStoreMiddleware",
     "studio.accounts.sessions.IdleSignOutMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",

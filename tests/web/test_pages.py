@@ -195,6 +195,7 @@ def test_page_opens_for_whom_it_should(visit, name: str, visitor: str) -> None:
     response = visit(name, visitor)
     assert response.status_code in PAGES[name].expected(visitor)
     if visitor == "anonymous" and visitor not in PAGES[name].allowed:
+    assert response["Cache-Control"] == "no-store"
         assert response["Location"].startswith(reverse("accounts:sign_in"))
 
 

@@ -55,6 +55,33 @@ def test_other_headers_are_set(client, db) -> None:
     assert response["Cross-Origin-Opener-Policy"] == "same-origin"
 
 
+@override_settings(ROOT_URLCONF=__name__)
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("/no-such-page/", 404), ("/sign-in", 301), ("/broken/", 500), ("/preferences/", 405)],
+)
+def test_answers_that_no_view_made_are_not_stored_either(client, db, path, status) -> None:
+    client.raise_request_exception = False
+    response = client.get(path)
+    assert (response.status_code, response["Cache-Control"]) == (status, "no-store")
+
+
+def test_static_files_may_be_kept(client, db) -> None:
+    for name in ("js/poll.js", _vendored_file()):
+        response = client.get(f"/static/{name}")
+        assert response.status_code == 200
+        assert "max-age" in response["Cache-Control"]
+        assert "no-store" not in response["Cache-Control"]
+        response.close()
+
+
+def _vendored_file() -> str:
+    from django.conf import settings
+
+    static = settings.STUDIO / "static"
+    return next(static.glob("vendor/**/*.css")).relative_to(static).as_posix()
+
+
 def test_cookies_are_out_of_reach_of_scripts(client, factories) -> None:
     client.get("/sign-in/")
     client.force_login(factories.make_user("lina"))

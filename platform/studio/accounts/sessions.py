@@ -1,4 +1,4 @@
-"""Sessions end when nobody has used them for a while."""
+"""Sessions end when nobody has used them for a while, and leave nothing behind in a browser."""
 
 import time
 from collections.abc import Callable
@@ -28,3 +28,19 @@ class IdleSignOutMiddleware:
             elif idle_seconds >= RESOLUTION_SECONDS:
                 request.session[_SEEN_AT] = now
         return self.get_response(request)
+
+
+class NoStoreMiddleware:
+    """No browser or proxy keeps a page: after sign-out "back" shows nothing of it.
+
+    For every answer that is made for a visitor, errors and downloads included, signed in or not:
+    the form of a reset link is nobody else's either.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self.get_response(request)
+        response["Cache-Control"] = "no-store"
+        return response
