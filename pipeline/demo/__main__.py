@@ -17,6 +17,7 @@ differ, times and what they decide apart.
 
 import argparse
 import logging
+import os
 import sys
 from pathlib import Path
 
@@ -34,6 +35,8 @@ DATA_DIR = ROOT / "examples/soae_demo"
 def main(argv: list[str] | None = None) -> int:
     """The exit status of the demonstration."""
     arguments = _parser().parse_args(argv)
+    # It may be the first to make the platform's data directory, which nobody else may enter.
+    os.umask(0o077)
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(message)s")
     logging.getLogger("pipeline.demo").setLevel(logging.INFO)
     try:

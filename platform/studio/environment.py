@@ -159,6 +159,26 @@ def secret_key(data_dir: Path) -> str:
     return path.read_text()
 
 
+def refuse_open_files(data_dir: Path) -> None:
+    """Nobody but us may enter the data directory or read the secret key in it.
+
+    Raises:
+        ImproperlyConfigured: somebody may; the message says how to change it.
+    """
+    for path, mode in ((data_dir, "700"), (data_dir / "secret_key", "600")):
+        status = path.stat()
+        if status.st_mode & 0o077:
+            raise ImproperlyConfigured(
+                f"{path} has mode {status.st_mode & 0o777:o}: other users of this machine could "
+                f"read or change what the platform keeps there. Close it: chmod {mode} {path}"
+            )
+        if os.geteuid() not in (0, status.st_uid):
+            raise ImproperlyConfigured(
+                f"{path} belongs to user {status.st_uid}, and the platform runs as user "
+                f"{os.geteuid()}: start it as that user, or chown it to this one"
+            )
+
+
 def private_dir(path: Path) -> Path:
     """`path`, a directory that exists and that only we can enter."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -178,22 +198,6 @@ def broker_socket(data_dir: Path) -> Path:
     return Path(tempfile.gettempdir()) / f"soae-studio-{os.getuid()}-{name}" / "valkey.sock"
 
 
-def _positive_number(name: str, default: float) -> float:
-    value = os.environ.get(name, "") or str(default)
-    try:
-        number = float(value)
-    except ValueError:
-        number = 0.0
-    if not 0 < number < float("inf"):
-        raise ImproperlyConfigured(f"{name}={value!r}; expected a number above 0")
-    return number
-
-
-def _flag(name: str) -> bool:
-    value = os.environ.get(name, "0") or "0"
-    if value not in {"0", "1"}:
-        raise ImproperlyConfigured(f"{name}={value!r}; expected 0 or 1")
-    return value == "1"
 def _trusted_proxies() -> tuple[str, ...]:
     """Networks (`10.0.0.0/24`, `::1`) and the word `unix`, as they were written."""
     names = os.environ.get("STUDIO_TRUSTED_PROXIES", "").split(",")
@@ -216,3 +220,19 @@ def _trusted_proxies() -> tuple[str, ...]:
     return proxies
 
 
+def _positive_number(name: str, default: float) -> float:
+    value = os.environ.get(name, "") or str(default)
+    try:
+        number = float(value)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise ImproperlyConfigured(f"{name}={value!r}; expected a number above 0")
+    return number
+
+
+def _flag(name: str) -> bool:
+    value = os.environ.get(name, "0") or "0"
+    if value not in {"0", "1"}:
+        raise ImproperlyConfigured(f"{name}={value!r}; expected 0 or 1")
+    return value == "1"

@@ -1,5 +1,6 @@
 """Settings of the platform. `environment.py` says which environment variables it reads."""
 
+import os
 from pathlib import Path
 
 from csp.constants import NONE, SELF
@@ -11,8 +12,13 @@ from studio.environment import (
     database_settings,
     private_dir,
     read_environment,
+    refuse_open_files,
     secret_key,
 )
+
+# Every process of ours reads the settings first: web, workers, commands, and by inheritance their
+# children. What they write is for their own user.
+os.umask(0o077)
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDIO = ROOT / "platform" / "studio"
@@ -61,6 +67,7 @@ STUDIO_RIGHT_ENDERS = ["studio.runs.rights.runs_review"]
 
 DEBUG = _environment.is_debug
 SECRET_KEY = secret_key(STUDIO_DATA_DIR)
+refuse_open_files(STUDIO_DATA_DIR)
 ALLOWED_HOSTS = list(_environment.allowed_hosts)
 
 INSTALLED_APPS = [

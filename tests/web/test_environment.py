@@ -1,10 +1,21 @@
 """The environment variables: safe when unset, refused when they make no sense."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from studio import environment
-from studio.environment import database_settings, read_environment, secret_key
+from studio.environment import (
+    database_settings,
+    read_environment,
+    refuse_open_files,
+    secret_key,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -105,3 +116,58 @@ def test_processes_that_start_together_read_the_same_secret_key(tmp_path, monkey
 
     monkeypatch.setattr(environment.secrets, "token_urlsafe", token_after_the_rival)
     assert [secret_key(tmp_path)] == rival_keys
+
+
+@pytest.mark.parametrize("bit", [0o040, 0o020, 0o010, 0o004, 0o002, 0o001])
+@pytest.mark.parametrize("name", ["", "secret_key"])
+def test_files_that_others_can_open_stop_the_start(tmp_path, name: str, bit: int) -> None:
+    data_dir = tmp_path / "var"
+    secret_key(data_dir)
+    refuse_open_files(data_dir)
+    path = data_dir / name
+    mode = path.stat().st_mode & 0o777
+    path.chmod(mode | bit)
+    with pytest.raises(ImproperlyConfigured) as caught:
+        refuse_open_files(data_dir)
+    remedy = str(caught.value).rpartition(": ")[2]
+    assert remedy.endswith(str(path))
+    subprocess.run(remedy.split(), check=True)
+    assert path.stat().st_mode & 0o777 == mode
+    refuse_open_files(data_dir)
+
+
+PROCESSES = {
+    "command": "import sys, manage; sys.argv = ['manage.py', 'check']; manage.main()",
+    "web": "import studio.wsgi",
+    "worker": "import workers.app",
+    "demonstration": "import pipeline.demo.__main__ as m; m.main(['plan', '--base', '/none'])",
+}
+
+
+def test_every_process_writes_for_its_own_user_only(tmp_path: Path) -> None:
+    """Started by somebody whose files everybody may read and write."""
+    root = Path(settings.ROOT)
+    shown = "; import os; print(oct(os.umask(0)))"
+    children = {
+        name: subprocess.Popen(
+            [sys.executable, "-c", code + shown],
+            cwd=root,
+            env=os.environ
+            | {
+                "PYTHONPATH": f"{root}:{root / 'platform'}",
+                "DJANGO_SETTINGS_MODULE": "studio.settings",
+                "STUDIO_DATA_DIR": str(tmp_path / name),
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            umask=0,
+            text=True,
+        )
+        for name, code in PROCESSES.items()
+    }
+    for name, child in children.items():
+        out, error = child.communicate(timeout=60)
+        assert out.splitlines()[-1:] == ["0o77"], (name, error)
+    made = [path for path in tmp_path.rglob("*") if not path.is_symlink()]
+    assert any(path.name == "secret_key" for path in made)
+    assert [path for path in made if path.stat().st_mode & 0o077] == []
