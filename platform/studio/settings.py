@@ -100,6 +100,8 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    # Behind the static files: whatever comes from here on was made for one visitor.
+    "studio.accounts.sessions.NoStoreMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -107,8 +109,6 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     # Every view needs a signed-in user unless it says `login_not_required`.
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
-    # Behind the static files: whatever comes from here on was made for one visitor.
-    "studio.accounts.sessions.NoStoreMiddleware",
     "studio.accounts.sessions.IdleSignOutMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -161,6 +161,9 @@ SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_HTTPONLY = True
 CSRF_COOKIE_SAMESITE = "Lax"
+STUDIO_DEVICE_COOKIE_NAME = "device"
+# Whose X-Forwarded-For is believed: `accounts.visitors`.
+STUDIO_TRUSTED_PROXIES = list(_environment.trusted_proxies)
 CSRF_FAILURE_VIEW = "studio.pages.errors.csrf_failure"
 if _environment.is_https:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
@@ -170,9 +173,7 @@ if _environment.is_https:
     SECURE_HSTS_PRELOAD = True
     SESSION_COOKIE_SECURE = True
     SESSION_COOKIE_NAME = "__Host-session"
-STUDIO_DEVICE_COOKIE_NAME = "device"
-# Whose X-Forwarded-For is believed: `accounts.visitors`.
-STUDIO_TRUSTED_PROXIES = list(_environment.trusted_proxies)
+    STUDIO_DEVICE_COOKIE_NAME = "__Host-device"
     CSRF_COOKIE_SECURE = True
     CSRF_COOKIE_NAME = "__Host-csrf"
     CSRF_TRUSTED_ORIGINS = [
@@ -182,7 +183,6 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
-    STUDIO_DEVICE_COOKIE_NAME = "__Host-device"
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [NONE],
@@ -219,6 +219,9 @@ WHITENOISE_IMMUTABLE_FILE_TEST = r"/vendor/"
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 STUDIO_MAX_UPLOAD_BYTES = 200 * 1024 * 1024
+# Uploads that arrive, or lie there neither kept as a version nor discarded: number, bytes together.
+STUDIO_MAX_UNFINISHED_PER_USER = (20, 2 * 1024**3)
+STUDIO_MAX_UNFINISHED_PER_PROJECT = (100, 10 * 1024**3)
 FILE_UPLOAD_HANDLERS = ["studio.datasets.upload_handler.CappedUploadHandler"]
 # On the disk where uploads are kept, so that a file is stored by renaming it.
 FILE_UPLOAD_TEMP_DIR = private_dir(STUDIO_DATA_DIR / "uploads" / "partial")

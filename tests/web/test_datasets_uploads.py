@@ -2,6 +2,8 @@
 
 import csv
 import io
+import os
+from pathlib import Path
 
 import openpyxl
 import pytest
@@ -11,6 +13,7 @@ from django.urls import reverse
 from studio.accounts.models import AuditEvent, Role
 from studio.datasets import services
 from studio.datasets.models import Dataset, DatasetVersion, Import, Upload, uploads_dir
+from studio.datasets.unfinished import arriving_prefix
 from studio.runs.models import Run
 
 pytestmark = pytest.mark.django_db
@@ -378,3 +381,48 @@ def test_a_report_that_cannot_be_read_is_said_to_be_absent(
     assert "The report of this import cannot be read" in report_page(client, started)
     assert client.get(reverse("datasets:rejects", args=["alpha", started.pk])).status_code == 404
     assert client.get(reverse("datasets:again", args=["alpha", started.pk])).status_code == 200
+
+
+@pytest.mark.parametrize("whose", ["USER", "PROJECT"])
+@pytest.mark.parametrize("cap", [(3, 10**9), (100, 3000)], ids=["number", "bytes"])
+@pytest.mark.parametrize("num_arriving", [0, 1, 2])
+def test_unfinished_uploads_are_capped(
+    client, project, expert, factories, settings, whose: str, cap, num_arriving: int
+) -> None:
+    """Three fit, of which some still arrive; finishing one makes room."""
+    setattr(settings, f"STUDIO_MAX_UNFINISHED_PER_{whose}", cap)
+    sender = expert
+    if whose == "PROJECT":  # what others have sent counts for the project, not for the person
+        sender = factories.make_user("other", project=project, role=Role.EXPERT)
+    uploads = [
+        factories.make_upload(project, sender, f"{number}".rjust(1000, "x"))
+        for number in range(3 - num_arriving)
+    ]
+    prefix = arriving_prefix(project=project, uploader=sender, num_bytes=1000)
+    arriving = [
+        Path(settings.FILE_UPLOAD_TEMP_DIR) / f"{prefix}{number}.upload"
+        for number in range(num_arriving)
+    ]
+    for path in arriving:
+        path.touch()
+    response = send(client, factories.TABLE)
+    assert response.status_code == 400
+    text = "The project has its fill" if whose == "PROJECT" else "You have your fill"
+    assert text in response.content.decode()
+    assert sorted(Path(settings.FILE_UPLOAD_TEMP_DIR).iterdir()) == sorted(arriving)
+    if arriving:  # its process was killed
+        os.utime(arriving[0], (0, 0))
+    else:
+        services.upload_discard(upload=uploads[0], actor=sender)
+    assert send(client, factories.TABLE).status_code == 302
+    for path in arriving:
+        path.unlink()
+
+
+def test_an_upload_that_became_a_version_is_finished(
+    client, project, expert, factories, settings
+) -> None:
+    settings.STUDIO_MAX_UNFINISHED_PER_USER = (1, 10**9)
+    started = factories.make_import(project, expert)
+    assert started.upload in Upload.objects.filter(versions__isnull=False)
+    assert send(client, "Q,A\n1,2\n").status_code == 302

@@ -14,6 +14,7 @@ from pipeline.contracts.dataset_manifest import ColumnMeaning
 from studio.accounts.models import Project
 from studio.datasets.fields import field_choices
 from studio.datasets.models import Dataset, DatasetKind, Import, ImportPolicy
+from studio.datasets.unfinished import Cap
 
 KEEP_AS_META = "meta"
 IGNORE = "ignore"
@@ -78,7 +79,12 @@ class UploadForm(_ReadingForm):
     field_order = ("file", "kind", "name", "policy", "encoding", "sheet", "note")
 
     def __init__(
-        self, *args: Any, project: Project, num_request_bytes: int = 0, **kwargs: Any
+        self,
+        *args: Any,
+        project: Project,
+        num_request_bytes: int = 0,
+        exceeded_cap: Cap | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self._project = project
@@ -86,8 +92,10 @@ class UploadForm(_ReadingForm):
         self.fields["file"].help_text = _(
             "JSON Lines, JSON, CSV or XLSX, in UTF-8 or GB18030, at most %(limit)s."
         ) % {"limit": filesizeformat(limit)}
+        # Where the upload handler has dropped the file, "required" would mislead.
+        if exceeded_cap is not None:
+            self.fields["file"].error_messages["required"] = str(exceeded_cap)
         if num_request_bytes > limit:
-            # The upload handler has dropped the file; "required" would mislead.
             self.fields["file"].error_messages["required"] = _(
                 "The file is larger than %(limit)s (%(size)s were sent). Split it, or ask an "
                 "engineer to import it on the server."

@@ -36,6 +36,10 @@ class UploadQuerySet(models.QuerySet["Upload"]):
         """Uploads of the projects the user is a member of."""
         return self.filter(project__in=Project.objects.for_user(user))
 
+    def unfinished(self) -> "UploadQuerySet":
+        """Stored, and neither kept as a version nor discarded."""
+        return self.filter(discarded_at=None, versions=None)
+
 
 class ImportQuerySet(models.QuerySet["Import"]):
     def for_user(self, user: User) -> "ImportQuerySet":

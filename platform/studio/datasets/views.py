@@ -17,6 +17,7 @@ from studio.datasets.downloads import EXAMPLE_FORMATS, example_file, rejects_csv
 from studio.datasets.forms import AgainForm, UploadForm
 from studio.datasets.models import Dataset, DatasetKind, DatasetVersion, Import, ImportPolicy
 from studio.datasets.reports import ImportReport, read_columns, read_report
+from studio.datasets.upload_handler import exceeded_cap_of
 from studio.pages.pagination import keyset_page
 from studio.runs.kinds import KINDS
 from studio.runs.states import RunState
@@ -71,6 +72,7 @@ def upload(request: ProjectRequest) -> HttpResponse:
             request.FILES,
             project=request.project,
             num_request_bytes=int(request.META.get("CONTENT_LENGTH") or 0),
+            exceeded_cap=exceeded_cap_of(request),
         )
         if form.is_valid():
             response = _store_and_import(request, form)
