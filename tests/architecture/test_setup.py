@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-TOOLS = ("sh", "dirname", "grep", "cat", "mkdir", "chmod")
-DEVELOPMENT = "install --quiet --requirement requirements/dev.txt"
-GPU = "install --quiet --requirement requirements/gpu.txt"
+TOOLS = ("sh", "dirname", "grep", "cat", "mkdir", "ln")
+LOCKED = "install --quiet --no-deps --require-hashes --requirement requirements/"
+DEVELOPMENT, GPU, CUDA = f"{LOCKED}dev.txt", f"{LOCKED}gpu.txt", f"{LOCKED}torch-cuda.txt"
+ASKED_TORCH, CHECKED = "show torch", "check"
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 
 
@@ -24,20 +25,27 @@ def write_script(path: Path, *lines: str) -> Path:
     return path
 
 
-def install(tmp_path: Path, version: str, *, has_gpu: bool = False, **chosen: str):
-    """The script's outcome, and what pip was asked for."""
+def install(
+    tmp_path: Path, version: str, *, has_gpu: bool = False, is_cuda: bool = False, **chosen: str
+):
+    """The script's outcome, and what pip was asked for. `is_cuda`: of the torch that it got."""
     bin_dir, log = tmp_path / "bin", tmp_path / "pip.log"
     bin_dir.mkdir()
     for tool in TOOLS:
         (bin_dir / tool).symlink_to(shutil.which(tool))
     if has_gpu:
         write_script(bin_dir / "nvidia-smi")
+    requires = "Requires: filelock, nvidia-cublas" if is_cuda else "Requires: filelock"
+    pip = write_script(
+        tmp_path / "pip",
+        f'echo "$@" >> {log}',
+        f'if [ "$1" = show ]; then echo "{requires}"; fi',
+    )
     python = write_script(
         tmp_path / "python",
         f'if [ "$1" = -c ]; then echo {version}; exit; fi',
         'mkdir -p "$3/bin"',
-        f"""echo '#!/bin/sh\necho "$@" >> {log}' > "$3/bin/pip" """,
-        'chmod +x "$3/bin/pip"',
+        f'ln -s {pip} "$3/bin/pip"',
     )
     environment = {
         name: value for name, value in os.environ.items() if name not in {"TORCH", "TORCH_INDEX"}
@@ -66,7 +74,7 @@ def test_no_cuda_build_of_torch_unasked(tmp_path: Path, version: str) -> None:
 def test_ci_s_python_needs_no_choice(tmp_path: Path) -> None:
     result, asked = install(tmp_path, "3.11")
     assert result.returncode == 0, result.stderr
-    assert asked == [DEVELOPMENT]
+    assert asked == [DEVELOPMENT, ASKED_TORCH, CHECKED]
 
 
 def test_the_index_a_person_chose_gives_torch_and_nothing_else(tmp_path: Path) -> None:
@@ -74,22 +82,23 @@ def test_the_index_a_person_chose_gives_torch_and_nothing_else(tmp_path: Path) -
     assert result.returncode == 0, result.stderr
     (pinned,) = [
         line
-        for line in (ROOT / "requirements/pipeline.txt").read_text().splitlines()
+        for line in (ROOT / "requirements/pipeline.in").read_text().splitlines()
         if line.startswith("torch==")
     ]
-    assert asked == [f"install --quiet --index-url {CPU_INDEX} {pinned}", DEVELOPMENT]
+    from_index = f"install --quiet --no-deps --index-url {CPU_INDEX} {pinned}"
+    assert asked == [from_index, DEVELOPMENT, ASKED_TORCH, CHECKED]
 
 
 def test_the_cuda_build_where_it_is_asked_for_or_of_use(tmp_path: Path) -> None:
-    for name, options in {
-        "asked": {"TORCH": "cuda"},
-        "of_use": {"has_gpu": True},
-    }.items():
-        directory = tmp_path / name
-        directory.mkdir()
-        result, asked = install(directory, "3.13", **options)
-        assert result.returncode == 0, result.stderr
-        assert asked == ([DEVELOPMENT, GPU] if "has_gpu" in options else [DEVELOPMENT])
+    result, asked = install(tmp_path, "3.13", TORCH="cuda", is_cuda=True)
+    assert result.returncode == 0, result.stderr
+    assert asked == [DEVELOPMENT, ASKED_TORCH, CUDA, CHECKED]
+
+
+def test_a_machine_with_a_gpu_gets_vllm_with_all_it_needs(tmp_path: Path) -> None:
+    result, asked = install(tmp_path, "3.13", has_gpu=True)
+    assert result.returncode == 0, result.stderr
+    assert asked == [DEVELOPMENT, GPU, CHECKED]
 
 
 @pytest.mark.parametrize("version", ["3.10", "3.14"])
