@@ -3,6 +3,7 @@
     python -m pipeline run SPEC.json --run-dir DIR     execute a run or a plan
     python -m pipeline validate SPEC.json              check it without running
     python -m pipeline schema [--markdown]             JSON Schema of every spec
+    python -m pipeline digest PATH ...                 SHA-256 that names a file or a model
 
 Exit status: 0 succeeded, 75 stopped at a checkpoint on request (run it again to go on), 2 a wrong
 spec, others failed; `docs/errors.md` lists them. The error's code is in the last event and on
@@ -21,6 +22,7 @@ from pipeline.contracts.plans import execution_order
 from pipeline.contracts.specs import AnySpec, PlanSpec, spec_schema
 from pipeline.errors import PipelineError, SpecError
 from pipeline.launch import require_one_process
+from pipeline.provenance import path_digest
 from pipeline.run_command import execute_run
 from pipeline.spec_page import spec_page
 
@@ -57,6 +59,9 @@ def _parser() -> argparse.ArgumentParser:
     schema = commands.add_parser("schema", help="JSON Schema of every spec")
     schema.add_argument("--markdown", action="store_true", help="docs/specs.md instead")
     schema.set_defaults(command=_schema_command)
+    digest = commands.add_parser("digest", help="SHA-256 of files and model directories")
+    digest.add_argument("paths", type=Path, nargs="+")
+    digest.set_defaults(command=_digest_command)
     return parser
 
 
@@ -82,6 +87,12 @@ def _schema_command(arguments: argparse.Namespace) -> int:
         print(spec_page(), end="")
     else:
         print(json.dumps(spec_schema(), indent=2, ensure_ascii=False))
+    return 0
+
+
+def _digest_command(arguments: argparse.Namespace) -> int:
+    for path in arguments.paths:
+        print(f"{path_digest(path)}  {path}", flush=True)
     return 0
 
 
