@@ -53,7 +53,7 @@ def test_a_run_survives_the_kill_of(
     assert "/attempt-1/checkpoints/step-" in platform.attempts(run_id)[1]["resumed_from"]
 
 
-@pytest.mark.parametrize("victim", ["valkey-server", "workers dispatcher", "gunicorn"])
+@pytest.mark.parametrize("victim", ["valkey-server", "workers dispatcher", "manage serve"])
 def test_a_run_does_not_notice_the_kill_of(platform: Any, victim: str) -> None:
     """And the service works again: the next run is found, claimed and shown."""
     run_id = platform.start_run(ORDERS)

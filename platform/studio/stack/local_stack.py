@@ -47,12 +47,7 @@ class LocalStack:
         # With REDIS_URL the broker is someone else's.
         self._broker = None if settings.STUDIO_REDIS_URL else process("broker", "workers", "broker")
         self._services = (
-            process(
-                "web", "gunicorn", "studio.wsgi:application",
-                "--bind", f"{HOST}:{port}", "--workers", "2", "--threads", "4",
-                "--graceful-timeout", "5", "--worker-tmp-dir", str(log_dir),
-                "--no-control-socket",  # it lies in the home directory, one for all servers
-            ),
+            process("web", "manage", "serve", "--host", HOST, "--port", str(port)),
             process("dispatcher", "workers", "dispatcher"),
             process("compute-0", "workers", "worker", "compute-0"),
             process("interactive-0", "workers", "worker", "interactive-0"),
