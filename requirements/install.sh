@@ -46,6 +46,9 @@ if [ -n "${TORCH_INDEX:-}" ]; then
     # From an index of the caller's choice, so the hashes of its files are not known here.
     torch=$(grep '^torch==' requirements/pipeline.in)
     "$venv/bin/pip" install --quiet --no-deps --index-url "$TORCH_INDEX" "$torch"
+elif [ "$has_gpu" = no ] && [ "${TORCH:-}" != cuda ]; then
+    # Where there is none, `dev` brings the index's own build.
+    locked torch-cpu 2>/dev/null || true
 fi
 locked dev
 if [ "$has_gpu" = yes ]; then

@@ -10,7 +10,7 @@ torch needs two exceptions:
 - The CUDA libraries that the default Linux build asks for go into a file of their own,
   `torch-cuda.txt`: machines without a GPU never fetch them.
 - A build of torch for CPUs comes from elsewhere than the index (`TORCH_INDEX`, or a folder of
-  wheels given to pip); the hashes of those that we know stand in `torch-cpu.sha256`.
+  wheels given to pip). One that we know stands in `torch-cpu.txt`, by hand, and is tried first.
 """
 
 import re
@@ -68,19 +68,10 @@ def is_cuda(entry: Entry) -> bool:
 
 
 def write(name: str, entries: list[Entry], *, source: str = "") -> None:
-    """`NAME.txt` holds the entries; torch may be one of the builds for CPUs too."""
-    text = HEADER.format(source=source or f"{name}.in") + "".join(map(with_cpu_builds, entries))
-    (FOLDER / f"{name}.txt").write_text(text)
-
-
-def with_cpu_builds(entry: Entry) -> Entry:
-    """The entry; that of torch allows the hashes in `torch-cpu.sha256` besides the index's."""
-    if not entry.startswith("torch=="):
-        return entry
-    known = re.findall(r"(?m)^[0-9a-f]{64}", (FOLDER / "torch-cpu.sha256").read_text())
-    added = "".join(f"    --hash=sha256:{value} \\\n" for value in known)
-    first_hash = entry.index("    --hash=")
-    return entry[:first_hash] + added + entry[first_hash:]
+    """`NAME.txt` holds the entries."""
+    (FOLDER / f"{name}.txt").write_text(
+        HEADER.format(source=source or f"{name}.in") + "".join(entries)
+    )
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ def entries(path: Path) -> dict[str, list[tuple[str, str]]]:
 
 def test_every_source_has_its_lock_and_no_lock_is_alone() -> None:
     made = {path.stem for path in LOCKED}
-    assert made == {path.stem for path in SOURCES} | {"torch-cuda"}
+    assert made == {path.stem for path in SOURCES} | {"torch-cuda", "torch-cpu"}
 
 
 @pytest.mark.parametrize("path", LOCKED, ids=lambda path: path.name)
@@ -70,13 +70,11 @@ def test_machines_without_a_gpu_fetch_no_cuda() -> None:
                     if package.startswith(("nvidia-", "cuda-", "triton"))]  # fmt: skip
 
 
-def test_torch_may_be_the_index_s_or_a_known_build_for_cpus() -> None:
-    known = re.findall(r"(?m)^[0-9a-f]{64}", (FOLDER / "torch-cpu.sha256").read_text())
-    assert known
-    for name in ("dev", "pipeline"):
-        ((_version, entry),) = entries(FOLDER / f"{name}.txt")["torch"]
-        hashes = re.findall(r"sha256:([0-9a-f]{64})", entry)
-        assert set(known) < set(hashes)
+def test_the_known_build_of_torch_for_cpus_satisfies_what_is_locked() -> None:
+    ((cpu, _entry),) = entries(FOLDER / "torch-cpu.txt")["torch"]
+    for name in ("dev", "pipeline", "gpu"):
+        ((version, _entry),) = entries(FOLDER / f"{name}.txt")["torch"]
+        assert cpu == f"{version}+cpu"
 
 
 def test_a_file_with_another_hash_is_refused(tmp_path: Path) -> None:

@@ -14,7 +14,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = ("sh", "dirname", "grep", "cat", "mkdir", "ln")
 LOCKED = "install --quiet --no-deps --require-hashes --requirement requirements/"
-DEVELOPMENT, GPU, CUDA = f"{LOCKED}dev.txt", f"{LOCKED}gpu.txt", f"{LOCKED}torch-cuda.txt"
+DEVELOPMENT, GPU, CUDA, CPU = (
+    f"{LOCKED}{name}.txt" for name in ("dev", "gpu", "torch-cuda", "torch-cpu")
+)
 ASKED_TORCH, CHECKED = "show torch", "check"
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 
@@ -74,7 +76,7 @@ def test_no_cuda_build_of_torch_unasked(tmp_path: Path, version: str) -> None:
 def test_ci_s_python_needs_no_choice(tmp_path: Path) -> None:
     result, asked = install(tmp_path, "3.11")
     assert result.returncode == 0, result.stderr
-    assert asked == [DEVELOPMENT, ASKED_TORCH, CHECKED]
+    assert asked == [CPU, DEVELOPMENT, ASKED_TORCH, CHECKED]
 
 
 def test_the_index_a_person_chose_gives_torch_and_nothing_else(tmp_path: Path) -> None:

@@ -40,10 +40,10 @@ class CappedUploadHandler(TemporaryFileUploadHandler):
         """A temporary file is open, unless the file is refused."""
         announced = self.request.META.get("CONTENT_LENGTH") or "0"
         num_bytes = int(announced) if announced.isdecimal() else 0
-        project = self._receiver()
-        if project is None or num_bytes > settings.STUDIO_MAX_UPLOAD_BYTES:
+        user, project = self.request.user, self._receiver()
+        is_too_large = num_bytes > settings.STUDIO_MAX_UPLOAD_BYTES
+        if project is None or not isinstance(user, User) or is_too_large:
             raise SkipFile
-        user = self.request.user
         super(TemporaryFileUploadHandler, self).new_file(*args, **kwargs)
         prefix = arriving_prefix(project=project, uploader=user, num_bytes=num_bytes)
         # On disk before the caps are asked: of many that arrive at once each counts the others.
