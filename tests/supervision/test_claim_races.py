@@ -5,6 +5,10 @@ import subprocess
 import sys
 from typing import Any
 
+import pytest
+
+pytestmark = pytest.mark.postgres
+
 NUM_RACERS = 4
 NUM_RUNS = 25
 RACE_SCRIPT = """

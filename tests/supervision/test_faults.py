@@ -14,6 +14,8 @@ from uuid import UUID
 
 import pytest
 
+pytestmark = pytest.mark.postgres
+
 STEPS = 60
 ORDERS = f"steps={STEPS} pause=0.04"
 WORKER = ("workers worker compute-0",)

@@ -9,6 +9,8 @@ from uuid import UUID
 
 import pytest
 
+pytestmark = pytest.mark.postgres
+
 
 def attempt_dir(platform: Any, run_id: UUID, attempt: int) -> Path:
     return platform.data_dir / "runs" / str(run_id) / f"attempt-{attempt}"

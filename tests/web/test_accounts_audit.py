@@ -8,6 +8,8 @@ from django.db import DatabaseError, connection, transaction
 from studio.accounts.audit import audit_record
 from studio.accounts.models import AuditEvent, Role
 
+pytestmark = pytest.mark.postgres
+
 triggers = importlib.import_module("studio.accounts.migrations.0002_audit_append_only")
 
 

@@ -8,6 +8,8 @@ from studio.accounts import services
 from studio.accounts.links import link_find
 from studio.accounts.models import AuditEvent, Membership, OneTimeLink, Role, User
 
+pytestmark = pytest.mark.postgres
+
 PASSWORD = "seven green kilns"
 Purpose = OneTimeLink.Purpose
 

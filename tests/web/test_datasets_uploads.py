@@ -16,7 +16,7 @@ from studio.datasets.models import Dataset, DatasetVersion, Import, Upload, uplo
 from studio.datasets.unfinished import arriving_prefix
 from studio.runs.models import Run
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
 HOSTILE = "<script>alert(1)</script>"
 LINE_CELL = '<th scope="row" class="text-end">'
 

@@ -25,7 +25,7 @@ from studio.datasets.row_error_texts import describe
 from studio.runs.models import Plan, Run
 from studio.runs.services import run_cancel, run_clone, run_create
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
 
 
 @pytest.fixture

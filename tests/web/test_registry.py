@@ -22,7 +22,7 @@ from studio.runs import lifecycle
 from studio.runs.models import Run
 from studio.runs.services import run_cancel, run_create
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
 
 
 @pytest.fixture

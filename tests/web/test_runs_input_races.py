@@ -25,7 +25,7 @@ from studio.registry.models import CheckpointParent
 from studio.runs import lifecycle, services
 from studio.runs.models import Run
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.postgres]
 PAUSE_SECONDS = 0.3
 """For this long the one that came second must be seen waiting."""
 

@@ -14,6 +14,8 @@ from studio.runs.models import Run, RunEvent
 from studio.runs.paths import attempt_dir
 from studio.runs.states import RunState
 
+pytestmark = pytest.mark.postgres
+
 HOSTILE = "<script>alert(1)</script>"
 SLOT = "machine/compute-0"
 # Session, user, membership; the project switcher is a fourth on whole pages.

@@ -11,7 +11,7 @@ from studio.accounts.models import Role
 from studio.runs import lifecycle, services
 from studio.runs.models import Run
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.postgres]
 FINISHING, GO_ON = threading.Event(), threading.Event()
 
 

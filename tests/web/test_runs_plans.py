@@ -14,7 +14,7 @@ from studio.runs import lifecycle, services
 from studio.runs.models import Plan, Run
 from studio.runs.states import RunState
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
 SLOT = "machine/compute-0"
 
 

@@ -14,6 +14,8 @@ from studio.runs.documents import plan_document
 from studio.runs.models import Plan, Run
 from studio.runs.states import RunState
 
+pytestmark = pytest.mark.postgres
+
 GOLDEN = Path(__file__).parents[1] / "contract/golden/v1"
 
 

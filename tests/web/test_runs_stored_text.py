@@ -15,7 +15,7 @@ from studio.runs import lifecycle
 from studio.runs.models import Attempt, Run, RunEvent
 from studio.runs.states import RunState
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
 SLOT = "machine/compute-0"
 PIECES = (
     "\x00", "\ud800", "\udcff", "\\u0000", "\\ud800", "\x1b[31m", "\n", "\u202e", "\ufffe", "'",
