@@ -20,6 +20,8 @@ from workers.devices import DeviceSlot
 from workers.lease import Lease
 from workers.watchdog import Watchdog
 
+pytestmark = pytest.mark.postgres
+
 
 def test_it_acts_once_nothing_was_confirmed_and_until_something_is() -> None:
     acted: list[float] = []

@@ -27,6 +27,8 @@ from studio.runs.services import plan_restart, run_cancel
 from studio.runs.states import RunState
 from tests.web import factories
 
+pytestmark = pytest.mark.postgres
+
 PASSWORD = "seven green kilns"
 NEW_ACCOUNT = {"username": "puppet", "password1": PASSWORD, "password2": PASSWORD}
 NEW_PASSWORD = {"password1": "eight blue kilns", "password2": "eight blue kilns"}

@@ -17,11 +17,12 @@ from pipeline.errors import RunStateError, SpecError
 from studio.accounts.models import AuditEvent, Membership, Project, Role, User
 from studio.runs import lifecycle, services
 from studio.runs.models import Attempt, Outbox, Run, RunEvent
+from studio.runs.outbox import outbox_due
 from studio.runs.presentation_metrics import run_curves
 from studio.runs.states import RunState
 from studio.runs.transitions import TRANSITIONS, move
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
 SLOT = "machine/compute-0"
 OTHER_SLOT = "machine/compute-1"
 
@@ -373,6 +374,21 @@ def test_a_renewed_lease_is_not_reaped(run: Run) -> None:
     assert not lifecycle.is_cancel_requested(run.pk, attempt)
     assert lifecycle.reap_expired() == []
     assert not lifecycle.attempt_expired(run.pk, attempt), "renewed after the reaper had looked"
+
+
+def test_a_clock_that_was_set_back_delays_nothing_by_more_than_a_term(
+    run: Run, settings: Any
+) -> None:
+    """A lease or a sent message from the future would otherwise wait until the clock is there."""
+    tomorrow = timezone.now() + timedelta(days=1)
+    Outbox.objects.filter(run=run).update(sent_at=tomorrow)
+    assert [message.pk for message in outbox_due(resend_seconds=60)] == [run.pk]
+    claimed(run)
+    Run.objects.filter(pk=run.pk).update(lease_expires_at=tomorrow)
+    assert lifecycle.reap_expired() == []
+    run.refresh_from_db()
+    term = timedelta(seconds=settings.STUDIO_LEASE_SECONDS)
+    assert run.lease_expires_at <= timezone.now() + term
 
 
 @pytest.mark.parametrize(("is_retryable", "state"), [(True, "queued"), (False, "failed")])

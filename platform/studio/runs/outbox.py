@@ -14,7 +14,8 @@ def outbox_due(*, resend_seconds: float) -> list[Outbox]:
     Oldest run first. With its `run`, of which only `queue` is loaded.
     """
     never_sent = Q(sent_at=None)
-    perhaps_lost = Q(sent_at__lt=db_time_after(-resend_seconds))
+    # Sent in the future: the database's clock was set back since.
+    perhaps_lost = Q(sent_at__lt=db_time_after(-resend_seconds)) | Q(sent_at__gt=Now())
     return list(
         Outbox.objects.filter(never_sent | perhaps_lost, run__state=RunState.QUEUED)
         .select_related("run")

@@ -187,9 +187,12 @@ def plan_create(
 def plan_cancel(*, plan: Plan, actor: User) -> None:
     """No step will start any more; running ones save a checkpoint and stop."""
     with transaction.atomic():
-        # Last steps first, or ending a step would cancel its successors for a lesser reason.
-        for run in plan.runs.current_steps().unfinished().order_by("-created_at", "-pk"):
-            run_cancel(run=run, actor=actor)
+        unfinished = {run.step_id: run for run in plan.runs.current_steps().unfinished()}
+        # Last steps first, or ending a step would cancel its successors for a lesser reason. The
+        # order is the plan's: a restart makes runs in another.
+        for step in reversed(execution_order(plan_document(plan).spec)):
+            if step.id in unfinished:
+                run_cancel(run=unfinished[step.id], actor=actor)
 
 
 def plan_restart(*, plan: Plan, actor: User) -> None:

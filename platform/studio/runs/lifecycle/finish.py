@@ -13,7 +13,7 @@ from pipeline.contracts.storable import storable_value
 from pipeline.errors import GateError
 from studio.runs import plans
 from studio.runs.lifecycle.ends import end, end_attempt, give_up, settle
-from studio.runs.lifecycle.fence import held
+from studio.runs.lifecycle.fence import held, lock_held
 from studio.runs.lifecycle.stored_text import fitting
 from studio.runs.models import Run
 from studio.runs.states import AttemptState, RunState
@@ -32,7 +32,7 @@ def finish_succeeded(run_id: UUID, attempt: int, report: Report) -> bool:
     with transaction.atomic():
         plans.lock_plan(run_id)
         runs = held(run_id, attempt)
-        run = runs.select_related("plan").first()
+        run = runs.select_for_update(of=("self",)).select_related("plan").first()
         if run is None:
             return False
         try:
@@ -67,7 +67,7 @@ def finish_failed(
     """The attempt failed; the run is queued again where that can help; False when fenced."""
     with transaction.atomic():
         plans.lock_plan(run_id)
-        if not held(run_id, attempt).exists():
+        if not lock_held(run_id, attempt):
             return False
         end_attempt(run_id, attempt, AttemptState.FAILED, exit_status=exit_status, message=message)
         if is_retryable:
@@ -83,7 +83,7 @@ def finish_stopped(run_id: UUID, attempt: int, *, exit_status: int) -> bool:
     """
     with transaction.atomic():
         plans.lock_plan(run_id)
-        if not held(run_id, attempt).exists():
+        if not lock_held(run_id, attempt):
             return False
         end_attempt(run_id, attempt, AttemptState.STOPPED, exit_status=exit_status)
         return end(run_id, attempt, RunState.CANCELLED) or enqueue(held(run_id, attempt))

@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 
 from pipeline.contracts.events import Event, Progress, RunWarning, parse_event
 from pipeline.contracts.storable import storable_json, storable_value
-from studio.runs.lifecycle.fence import held
+from studio.runs.lifecycle.fence import held, lock_held
 from studio.runs.lifecycle.stored_text import fitting
 from studio.runs.models import Run, RunEvent
 
@@ -30,12 +30,10 @@ def ingest_events(run_id: UUID, attempt: int, lines: Sequence[bytes]) -> bool:
     said = (event.payload for event, _at in reversed(events))
     progress = next((payload for payload in said if isinstance(payload, Progress)), None)
     with transaction.atomic():
-        runs = held(run_id, attempt)
-        if progress is None:
-            if not runs.exists():
-                return False
-        elif not runs.update(**_progress_columns(progress)):
+        if not lock_held(run_id, attempt):
             return False
+        if progress is not None:
+            held(run_id, attempt).update(**_progress_columns(progress))
         RunEvent.objects.bulk_create(
             [
                 RunEvent(
@@ -57,7 +55,7 @@ def attempt_warned(run_id: UUID, attempt: int, *, code: str, message: str) -> bo
     """The attempt's first event is a warning of its supervisor; False when fenced."""
     warning = RunWarning(code=code, message=message)
     with transaction.atomic():
-        if not held(run_id, attempt).exists():
+        if not lock_held(run_id, attempt):
             return False
         RunEvent.objects.get_or_create(
             run_id=run_id,

@@ -8,9 +8,10 @@ from django.db.models.functions import Now
 
 from studio.runs import plans
 from studio.runs.lifecycle.ends import end_attempt, give_up
-from studio.runs.lifecycle.fence import held
+from studio.runs.lifecycle.fence import held, lock_held
 from studio.runs.models import Run
 from studio.runs.states import AttemptState
+from studio.runs.transitions import db_time_after
 
 WORKER_LOST = "worker.lost"
 
@@ -24,7 +25,7 @@ def attempt_lost(
     """
     with transaction.atomic():
         plans.lock_plan(run_id)
-        if not held(run_id, attempt).exists():
+        if not lock_held(run_id, attempt):
             return False
         end_attempt(run_id, attempt, AttemptState.LOST, exit_status=exit_status, message=message)
         return give_up(run_id, attempt, code=WORKER_LOST, message=message)
@@ -54,13 +55,19 @@ def reap_expired(*, is_dry_run: bool = False) -> list[tuple[UUID, int]]:
     found = list(expired.values_list("pk", "attempt"))
     if is_dry_run:
         return found
+    # No lease is longer than one term, except where the database's clock was set back since: its
+    # holder renews it at its next heartbeat, or it runs out one term from now.
+    longest = db_time_after(settings.STUDIO_LEASE_SECONDS)
+    Run.objects.active().filter(lease_expires_at__gt=longest).update(lease_expires_at=longest)
     return [(run_id, attempt) for run_id, attempt in found if attempt_expired(run_id, attempt)]
 
 
 def attempt_expired(run_id: UUID, attempt: int) -> bool:
     """The attempt is lost, if its lease has run out; False if it was renewed meanwhile."""
     with transaction.atomic():
-        if not held(run_id, attempt).filter(lease_expires_at__lt=Now()).exists():
+        plans.lock_plan(run_id)
+        expired = held(run_id, attempt).filter(lease_expires_at__lt=Now())
+        if expired.select_for_update().values_list("pk").first() is None:
             return False
         message = f"no heartbeat for {settings.STUDIO_LEASE_SECONDS:g} s"
         return attempt_lost(run_id, attempt, message=message)
