@@ -16,9 +16,9 @@ from pipeline.errors import ModelError
 
 MAX_JSON_BYTES = 64 * 2**20
 MAX_JSON_DEPTH = 32
-MAX_VALUES = 4_000_000
-"""The tokenizer of Gemma 3, the largest one known, has 1.6 million."""
-MAX_CONTAINERS = 2_000_000
+MAX_VALUES = 2_500_000
+"""The tokenizer of Gemma 3, the largest one known, has 1.9 million."""
+MAX_CONTAINERS = 800_000
 
 
 def read_strict_json(path: Path, content: bytes, *, max_values: int = MAX_VALUES) -> object:

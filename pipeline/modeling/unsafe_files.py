@@ -133,13 +133,21 @@ def _code_refused(path: Path) -> ModelError:
     )
 
 
+def _holds_objects(value: object) -> bool:
+    if isinstance(value, list):
+        return any(isinstance(item, dict | list) for item in value)
+    return isinstance(value, dict)
+
+
 def refuse_code_settings(path: Path, document: object) -> None:
     """`document`, read from `path`, holds no setting that makes a loader import code."""
     pending: list[tuple[object, tuple[str, ...]]] = [(document, ())]
     while pending:
         value, keys = pending.pop()
         if isinstance(value, list):
-            pending.extend((item, (*keys, "[]")) for item in value if isinstance(item, dict | list))
+            inside = (*keys, "[]")
+            # Half a million pairs of texts are no reason to look at each again.
+            pending.extend((item, inside) for item in value if _holds_objects(item))
         elif isinstance(value, dict) and keys != ("model", "vocab"):
             # In the vocabulary the keys are tokens, which may spell anything.
             for key, item in value.items():

@@ -121,8 +121,10 @@ def test_a_base_model_that_is_already_there_is_used_as_it_is(tmp_path: Path) -> 
 
 def test_a_persons_model_is_copied_once_and_never_mixed_up(tmp_path: Path) -> None:
     own = save_tiny_model(tmp_path / "own/base")
+    (own / "README.md").write_text("no part of what is loaded")
     copy = kept_in(tmp_path / "models", own)
     assert copy == tmp_path / "models/base"
+    assert not (copy / "README.md").exists()
     assert kept_in(tmp_path / "models", copy) == copy
     assert kept_in(tmp_path / "models", own) == copy
     other = save_tiny_model(tmp_path / "other/base", seed=1)
