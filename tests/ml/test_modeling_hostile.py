@@ -18,6 +18,7 @@ from pipeline.errors import ModelError
 from pipeline.execution import RunContext
 from pipeline.modeling.clean_directory import clean_directory
 from pipeline.modeling.inspection import read_model
+from pipeline.modeling.library_errors import is_panic
 from pipeline.modeling.loading import load_model, load_tokenizer
 from pipeline.modeling.model_config import ARCHITECTURES
 from pipeline.modeling.tiny import save_tiny_model
@@ -364,6 +365,20 @@ def test_malformed_files_are_errors_that_name_file_and_key(what: str, model: Pat
         use(model)
     assert name.split(".")[0] in str(caught.value)
     assert key in str(caught.value)
+
+
+def test_a_panic_of_the_library_is_an_error_where_a_model_is_loaded(model: Path) -> None:
+    """Of a folder that is its own clean directory nothing is tried out before it is loaded."""
+    _, changes, _ = MALFORMED["panic"]
+    assert isinstance(changes, dict)
+    edit(model / "tokenizer.json", **changes)
+    assert read_model(model).is_clean
+    with pytest.raises(ModelError, match="PanicException") as caught:
+        load_tokenizer(model)
+    panic = caught.value.__cause__
+    assert panic is not None
+    assert is_panic(panic)
+    assert not isinstance(panic, Exception)
 
 
 @pytest.mark.parametrize(
