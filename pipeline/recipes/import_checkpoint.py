@@ -38,6 +38,7 @@ def run(spec: ImportCheckpointSpec, context: RunContext) -> RecipeResult:
     """
     source = Path(spec.source.resolved_path)
     model = read_model(source)
+    try_out(model)
     _require_space(context.run_dir, model.facts)
     directory = context.run_dir / "model"
     shutil.rmtree(directory, ignore_errors=True)  # an earlier attempt's; two may not fit
@@ -50,7 +51,6 @@ def run(spec: ImportCheckpointSpec, context: RunContext) -> RecipeResult:
         is_gguf = model.facts.format == "gguf"
         copied = partial / GGUF_NAME if is_gguf else partial
         copy = read_model(copied)
-        try_out(copy)
         digest = path_digest(copied)
         if spec.source.digest not in (None, digest):
             raise ModelError(
