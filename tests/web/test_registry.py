@@ -339,3 +339,11 @@ def test_only_its_maker_and_administrators_delete_a_checkpoint(
     client.force_login(factories.make_user("boss", project=project, role=Role.ADMIN))
     assert client.post(url).status_code == 302
     assert CheckpointParent.objects.count() == 1
+
+
+def test_a_model_whose_size_is_not_known_has_a_dash(client, project, engineer, factories) -> None:
+    checkpoint, _run = factories.make_checkpoint(project, engineer)
+    type(checkpoint).objects.filter(pk=checkpoint.pk).update(num_parameters=None)
+    page = client.get(reverse("registry:index", args=[project.slug])).content.decode()
+    assert '<td class="text-end">-</td>' in page
+    assert "None" not in page
