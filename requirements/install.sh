@@ -52,8 +52,11 @@ elif [ "$has_gpu" = no ] && [ "${TORCH:-}" != cuda ]; then
 fi
 locked dev
 if [ "$has_gpu" = yes ]; then
+    # Not checked by pip: vLLM declares an older numpy than it runs with (requirements/lock.py).
     locked gpu
-elif "$venv/bin/pip" show torch | grep -q nvidia-; then
+    exit
+fi
+if "$venv/bin/pip" show torch | grep -q nvidia-; then
     locked torch-cuda
 fi
 "$venv/bin/pip" check
