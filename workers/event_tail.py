@@ -10,7 +10,9 @@ from pipeline.contracts.events import MAX_LINE_BYTES
 
 logger = logging.getLogger(__name__)
 
-MAX_BYTES = 1 << 20
+MAX_BYTES = 1 << 18
+"""About 1,200 events: storing them is one transaction, which other writers of SQLite wait for, and
+the lease is renewed between two of them."""
 
 
 class EventTail:
@@ -28,7 +30,7 @@ class EventTail:
         """The last read ended before the end of the file."""
 
     def read_lines(self) -> list[bytes]:
-        """Whole lines that appeared since the last call, at most about a mebibyte of them."""
+        """Whole lines that appeared since the last call, at most `MAX_BYTES` of them and a line."""
         data = self._read()
         self.is_behind = len(data) == MAX_BYTES
         *lines, rest = (self._rest + data).split(b"\n")

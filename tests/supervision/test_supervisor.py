@@ -122,16 +122,16 @@ def test_workers_say_what_they_do(platform: Any) -> None:
 @pytest.mark.slow
 def test_many_unread_events_cost_no_attempt(new_platform: Any) -> None:
     """They take longer to store than the lease is, so the supervisor goes on renewing it."""
-    new_platform.environment["STUDIO_LEASE_SECONDS"] = "1"
+    new_platform.environment["STUDIO_LEASE_SECONDS"] = "3"
     new_platform.start()
-    run_id = new_platform.start_run("steps=1 events=20000")
+    run_id = new_platform.start_run("steps=1 events=40000")
     new_platform.wait_for_state(run_id, "succeeded", "failed")
     assert (new_platform.run(run_id)["state"], new_platform.run(run_id)["attempt"]) == (
         "succeeded",
         1,
     )
     sql = "SELECT count(*) AS n FROM runs_runevent WHERE run_id = ? AND kind = 'MetricsLogged'"
-    assert new_platform.rows(sql, run_id.hex) == [{"n": 20_001}]
+    assert new_platform.rows(sql, run_id.hex) == [{"n": 40_001}]
 
 
 def test_a_cancelled_run_saves_and_a_resumed_one_goes_on(platform: Any) -> None:
