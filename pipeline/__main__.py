@@ -11,6 +11,7 @@ stderr.
 """
 
 import argparse
+import contextlib
 import json
 import logging
 import os
@@ -36,7 +37,9 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return int(arguments.command(arguments))
     except PipelineError as exc:
-        print(f"error[{exc.code}]: {exc}", file=sys.stderr)
+        # On a full disk stderr may be a file that takes no more: the status still says why.
+        with contextlib.suppress(OSError):
+            print(f"error[{exc.code}]: {exc}", file=sys.stderr)
         return exc.exit_status
 
 

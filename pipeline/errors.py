@@ -5,7 +5,7 @@
     |     launch.world_size_unsupported
     |-- SpecError                 the run description
     |     spec.invalid  spec.unresolved_reference  spec.plan_cycle  spec.path_not_allowed
-    |     spec.input_deleted  spec.device_unavailable
+    |     spec.input_deleted  spec.device_unavailable  spec.no_disk_space
     |-- DataError                 what the files contain
     |     data.not_found  data.encoding  data.json_syntax  data.row_invalid  data.empty
     |     data.mask_empty  data.format_unsupported  data.digest_mismatch  data.wrong_kind
@@ -21,6 +21,7 @@
     |     decode.context_too_long
     |-- EvaluationError
     |     eval.items_differ
+    |-- StorageError              storage.full: no space left for what a run writes
     |-- GateError                 plan.gate_failed
     |-- StepError                 a plan's step failed: the step's own code, or
     |     run.crashed  run.no_report
@@ -38,6 +39,9 @@ a code of its own (`WARNING_CODES`). `docs/errors.md` has one heading for each c
 keeps them in step.
 """
 
+import errno
+import re
+from collections.abc import Iterator
 from typing import ClassVar
 
 WARNING_CODES = frozenset(
@@ -87,6 +91,7 @@ class SpecError(PipelineError):
             "spec.path_not_allowed",
             "spec.input_deleted",
             "spec.device_unavailable",
+            "spec.no_disk_space",
         }
     )
     exit_status = 2
@@ -167,6 +172,14 @@ class EvaluationError(PipelineError):
     exit_status = 7
 
 
+class StorageError(PipelineError):
+    """No space is left on the disk; what was being written is absent, what was there is whole."""
+
+    codes = frozenset({"storage.full"})
+    retryable = True
+    exit_status = 11
+
+
 class GateError(PipelineError):
     """A plan's gate did not pass."""
 
@@ -223,3 +236,27 @@ class StoppedAtCheckpoint(PipelineError):  # noqa: N818 (not an error: the run c
 
     def __init__(self, message: str) -> None:
         super().__init__("run.stopped", message)
+
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+# Libraries written in Rust (safetensors, tokenizers) say the number in their message only.
+_RUST_OS_ERROR = re.compile(rf"\bos error (?:{errno.ENOSPC}|{errno.EDQUOT})\b")
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """`error`, what it was raised from or while handling, and so on."""
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        yield current
+        current = current.__cause__ or current.__context__
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether `error` goes back to a disk without space, or to a used up quota."""
+    return any(
+        (isinstance(cause, OSError) and cause.errno in _FULL)
+        or _RUST_OS_ERROR.search(str(cause)) is not None
+        for cause in causes(error)
+    )

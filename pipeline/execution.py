@@ -40,7 +40,8 @@ class EventSink(Protocol):
 
 class JsonlEventSink:
     """Appends events to `events.jsonl`, one `write` each, so that a reader never sees half a line
-    of a live run; a torn last line can only come from a kill and is cut when the file is reopened.
+    of a live run; a torn last line can only come from a kill or a full disk and is cut when the
+    file is reopened.
     """
 
     def __init__(self, path: Path, *, run_id: str, attempt: int) -> None:
@@ -48,6 +49,7 @@ class JsonlEventSink:
         self._attempt = attempt
         self._lock = threading.Lock()
         self._seq = 0
+        self._is_torn = False
         _drop_torn_line(path)
         self._file = path.open("ab", buffering=0)
 
@@ -72,8 +74,22 @@ class JsonlEventSink:
                     f"a {payload.kind} event of {len(line)} bytes; readers take at most "
                     f"{MAX_LINE_BYTES}: say less, or write a file and name it"
                 )
-            self._file.write(line + b"\n")
+            self._append(line + b"\n")
             self._seq += 1
+
+    def _append(self, line: bytes) -> None:
+        """The line is in the file.
+
+        Raises:
+            OSError: it is not, or only in part; the next event begins a line of its own.
+        """
+        # What a reader may have seen already is never taken back, so a torn line gets its end.
+        rest = memoryview(b"\n" + line if self._is_torn else line)
+        while rest:
+            # Where the disk is nearly full a write takes what fits and says so, and the next fails.
+            num_written = self._file.write(rest)
+            self._is_torn = num_written < len(rest)
+            rest = rest[num_written:]
 
     def close(self) -> None:
         """The file is flushed to disk and closed."""

@@ -1,10 +1,12 @@
 """One execution of a spec in its run directory: the outermost frame around a recipe."""
 
+import contextlib
 import importlib
 import logging
 import shutil
 import time
 import traceback
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,7 +16,13 @@ from pipeline.contracts.events import RunFailed, RunStarted, RunStopped, RunSucc
 from pipeline.contracts.manifest import newest_verified_checkpoint
 from pipeline.contracts.reports import Output, Report
 from pipeline.contracts.specs import AnySpec
-from pipeline.errors import PipelineError, SpecError, StoppedAtCheckpoint
+from pipeline.errors import (
+    PipelineError,
+    SpecError,
+    StoppedAtCheckpoint,
+    StorageError,
+    is_disk_full,
+)
 from pipeline.execution import JsonlEventSink, RecipeResult, RunContext
 from pipeline.modeling.inspection import inspect_model_directory
 from pipeline.modeling.library_errors import is_panic
@@ -46,13 +54,39 @@ def execute_run(
     Raises:
         PipelineError: the run failed; the terminal event has been written.
         SpecError: the directory holds another spec; nothing was written.
+        StorageError: no space was left, perhaps not even for the terminal event: the exit status
+            says it too.
     """
+    try:
+        return _execute_in(
+            run_dir,
+            document,
+            run_id=run_id or run_dir.name,
+            attempt=attempt,
+            resume_from=resume_from,
+            replace=replace,
+        )
+    except Exception as exc:
+        if isinstance(exc, StorageError) or not is_disk_full(exc):
+            raise
+        raise _no_space(exc, run_dir) from exc
+
+
+def _execute_in(
+    run_dir: Path,
+    document: SpecDocument[AnySpec],
+    *,
+    run_id: str,
+    attempt: int,
+    resume_from: Path | None,
+    replace: bool,
+) -> int:
     document = _prepare(run_dir, document, replace=replace)
     if (run_dir / "report.json").exists():
         logger.info("already finished: %s", run_dir / "report.json")
         return 0
     damaged: list[PipelineError] = []
-    sink = JsonlEventSink(run_dir / "events.jsonl", run_id=run_id or run_dir.name, attempt=attempt)
+    sink = JsonlEventSink(run_dir / "events.jsonl", run_id=run_id, attempt=attempt)
     context = RunContext(
         run_dir=run_dir,
         spec_digest=document.digest,
@@ -116,18 +150,53 @@ def _execute(spec: AnySpec, context: RunContext) -> int:
         context.events.emit(RunStopped(message=str(exc)))
         logger.info("%s", exc)
         return exc.exit_status
-    except PipelineError as exc:
-        context.events.emit(RunFailed(code=exc.code, message=str(exc), retryable=exc.retryable))
-        raise
     except BaseException as exc:  # a crash, or a panic, becomes a terminal event
         if not isinstance(exc, Exception) and not is_panic(exc):
             raise
-        traceback.print_exc()
-        message = f"{type(exc).__name__}: {exc}; the traceback is in the run's stderr log"
-        context.events.emit(RunFailed(code=UNEXPECTED, message=message, retryable=False))
-        return 1
-    context.events.emit(RunSucceeded())
+        error = _no_space(exc, context.run_dir) if is_disk_full(exc) else exc
+        if not isinstance(error, PipelineError) or isinstance(error, StorageError):
+            _print_traceback(exc)
+        with _even_if_full():
+            context.events.emit(_failure(error))
+        if not isinstance(error, PipelineError):
+            return 1
+        if error is exc:
+            raise
+        raise error from exc
+    # The report is whole, which is what counts.
+    with _even_if_full():
+        context.events.emit(RunSucceeded())
     return 0
+
+
+def _failure(error: BaseException) -> RunFailed:
+    if isinstance(error, PipelineError):
+        return RunFailed(code=error.code, message=str(error), retryable=error.retryable)
+    message = f"{type(error).__name__}: {error}; the traceback is in the run's stderr log"
+    return RunFailed(code=UNEXPECTED, message=message, retryable=False)
+
+
+def _no_space(error: BaseException, run_dir: Path) -> StorageError:
+    return StorageError(
+        "storage.full",
+        f"no space is left on the disk of {run_dir} ({error}); free some, or give the run a "
+        "directory on a larger disk. It goes on from its newest checkpoint",
+    )
+
+
+@contextlib.contextmanager
+def _even_if_full() -> Iterator[None]:
+    """What is done inside is left out where the disk has no space for it."""
+    try:
+        yield
+    except OSError as exc:
+        if not is_disk_full(exc):
+            raise
+
+
+def _print_traceback(error: BaseException) -> None:
+    with _even_if_full():  # stderr is a file too
+        traceback.print_exception(error)
 
 
 def _write_report(

@@ -20,10 +20,11 @@ from pydantic import ValidationError
 from pipeline.contracts.events import RunFailed, parse_event
 from pipeline.contracts.reports import Report, parse_report
 from pipeline.contracts.storable import storable_json
-from pipeline.errors import SpecError, StoppedAtCheckpoint
+from pipeline.errors import SpecError, StoppedAtCheckpoint, StorageError, is_disk_full
 from studio.runs import lifecycle
 from studio.runs.lifecycle import Claim
-from studio.runs.paths import attempt_dir, log_tail
+from studio.runs.logs import BoundedLog, log_tail
+from studio.runs.paths import STDERR_NAME, attempt_dir
 from workers.child import Child
 from workers.devices import DeviceSlot
 from workers.event_tail import EventTail
@@ -77,12 +78,13 @@ def supervise(run_id: UUID, *, slot: DeviceSlot, is_draining: Callable[[], bool]
         except Exception as exc:
             # Outermost frame of an attempt: whatever is wrong with us must not look like a hang.
             logger.exception("run %s attempt %d", claim.run_id, claim.attempt)
+            is_full = is_disk_full(exc)
             lifecycle.finish_failed(
                 claim.run_id,
                 claim.attempt,
-                code="worker.internal_error",
+                code="storage.full" if is_full else "worker.internal_error",
                 message=f"{type(exc).__name__}: {exc}; the worker's log has the traceback",
-                is_retryable=False,
+                is_retryable=is_full,
                 exit_status=None,
             )
         finally:
@@ -157,10 +159,12 @@ class _Supervision:
             )
         )
         tail = EventTail(self._directory / "events.jsonl")
+        log = BoundedLog(self._directory / STDERR_NAME)
         try:
             while (status := child.poll()) is None:
                 self._ingest(tail.read_lines())
                 self._lease.beat()
+                log.trim()
                 if self._should_stop():
                     child.request_stop(grace_seconds=settings.STUDIO_STOP_GRACE_SECONDS)
                 if not tail.is_behind:
@@ -170,6 +174,7 @@ class _Supervision:
                 self._lease.beat()
         finally:
             tail.close()
+            log.close()
         if child.is_stopping and status < 0:
             status = StoppedAtCheckpoint.exit_status
         return status
@@ -207,6 +212,10 @@ class _Supervision:
             self._fail(failure.code, failure.message, status, is_retryable=failure.retryable)
         elif status < 0:
             self._lose(status)
+        elif status == StorageError.exit_status:
+            # The disk had no room for the event that would have said so.
+            message = f"no space is left on the disk of {self._directory}; free some"
+            self._fail("storage.full", message, status, is_retryable=StorageError.retryable)
         else:
             message = f"ended with status {status} without saying why{self._log_tail()}"
             self._fail("worker.child_crashed", message, status)

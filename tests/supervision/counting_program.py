@@ -48,6 +48,10 @@ def main() -> int:
     if orders.get("crash"):
         sys.stderr.write("about to crash\n")
         return int(orders["crash"])
+    if orders.get("chatter"):
+        for _megabyte in range(int(orders["chatter"])):
+            os.write(2, b"\xffchatter" * 125_000)
+        return 3
     sink = JsonlEventSink(
         run_dir / "events.jsonl", run_id=arguments.run_id, attempt=arguments.attempt
     )

@@ -134,6 +134,17 @@ def test_many_unread_events_cost_no_attempt(new_platform: Any) -> None:
     assert new_platform.rows(sql, run_id.hex) == [{"n": 40_001}]
 
 
+def test_a_chatty_child_leaves_a_short_log_and_its_last_words(platform: Any) -> None:
+    """60 MB without a line end, which is no UTF-8 either."""
+    run_id = platform.start_run("chatter=60")
+    platform.wait_for_state(run_id, "failed")
+    run = platform.run(run_id)
+    assert run["error_code"] == "worker.child_crashed"
+    assert "the end of its log" in run["error_message"]
+    assert run["error_message"].endswith("chatter")
+    assert (attempt_dir(platform, run_id, 1) / "stderr.log").stat().st_size < 10_000_000
+
+
 def test_a_cancelled_run_saves_and_a_resumed_one_goes_on(platform: Any) -> None:
     run_id = platform.start_run("steps=60 pause=0.05")
     platform.wait_for_step(run_id, 7)

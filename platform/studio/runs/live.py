@@ -16,8 +16,8 @@ from django.template.loader import render_to_string
 from django.views.decorators.http import require_safe
 
 from studio.accounts.access import ProjectRequest, project_required
+from studio.runs.logs import log_tail
 from studio.runs.models import Run, RunEvent
-from studio.runs.paths import log_tail
 from studio.runs.presentation import event_text, state_reason
 from studio.runs.presentation_list import run_row
 from studio.runs.presentation_metrics import default_metrics, metrics_chart, run_curves
@@ -167,14 +167,9 @@ def log_context(run: Run, query: Mapping[str, str]) -> dict[str, object]:
 
 
 def log_lines(run_id: UUID, attempt: int) -> list[str]:
-    """The last lines, each as a terminal would show it: progress bars write over themselves."""
+    """The last lines, as people can read them."""
     lines = log_tail(run_id, attempt, max_bytes=LOG_BYTES).split("\n")
-    visible = [_printable(line.rstrip("\r").rpartition("\r")[2]) for line in lines]
-    return visible[:-1][-LOG_LINES:] if visible and not visible[-1] else visible[-LOG_LINES:]
-
-
-def _printable(line: str) -> str:
-    return "".join(char if char.isprintable() or char == "\t" else "\ufffd" for char in line)
+    return (lines[:-1] if not lines[-1] else lines)[-LOG_LINES:]
 
 
 def _unchanged(request: HttpRequest, etag: str) -> HttpResponse | None:

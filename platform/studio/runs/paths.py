@@ -19,17 +19,3 @@ def run_dir(run_id: UUID) -> Path:
 def attempt_dir(run_id: UUID, attempt: int) -> Path:
     """The run directory that `python -m pipeline run` is given."""
     return run_dir(run_id) / f"attempt-{attempt}"
-
-
-def log_tail(run_id: UUID, attempt: int, *, max_bytes: int = 16_000) -> str:
-    """The last whole lines of what the attempt's child wrote to stderr; empty before it did."""
-    try:
-        with (attempt_dir(run_id, attempt) / STDERR_NAME).open("rb") as file:
-            size = file.seek(0, 2)
-            file.seek(max(0, size - max_bytes))
-            content = file.read(max_bytes)
-    except FileNotFoundError:
-        return ""
-    if size > max_bytes:
-        content = content.partition(b"\n")[2]
-    return content.decode(errors="replace")

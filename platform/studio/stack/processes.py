@@ -6,6 +6,7 @@ them in order; and each is ended by the kernel when the launcher is killed.
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,7 +23,7 @@ STABLE_SECONDS = 30.0
 """A process that lived this long is restarted at once when it dies."""
 POLL_SECONDS = 0.05
 MAX_LOG_BYTES = 10_000_000
-"""A longer log is set aside when its process starts; one predecessor is kept."""
+"""A longer log is set aside, while its process runs too; one predecessor is kept."""
 
 
 class ManagedProcess:
@@ -63,6 +64,7 @@ class ManagedProcess:
             if time.monotonic() >= self._started:
                 self.start()
             return None
+        self._turn_log_over()
         status = self._process.poll()
         if status is None:
             return None
@@ -91,9 +93,18 @@ class ManagedProcess:
             self._process.wait()
 
     def _turn_log_over(self) -> None:
+        """Copied and emptied, because the process holds the file open; it goes on at its start.
+
+        A line that is written between the two is lost.
+        """
         with contextlib.suppress(FileNotFoundError):
             if self._log_path.stat().st_size > MAX_LOG_BYTES:
-                self._log_path.replace(self._log_path.with_suffix(".log.1"))
+                predecessor = self._log_path.with_suffix(".log.1")
+                try:
+                    shutil.copyfile(self._log_path, predecessor)
+                except OSError:  # the disk is full: room is worth more than old lines
+                    predecessor.unlink(missing_ok=True)
+                os.truncate(self._log_path, 0)
 
     def _signal_group(self, number: int) -> None:
         if self._process is not None:
