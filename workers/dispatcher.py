@@ -14,6 +14,7 @@ from pathlib import Path
 
 from django.conf import settings
 from django.db import connection
+from django.utils.module_loading import import_string
 from kombu.exceptions import OperationalError as BrokerError
 
 from studio.runs import lifecycle
@@ -83,6 +84,35 @@ def _queue_length(queue: str) -> int:
         return int(broker.default_channel.queue_declare(queue).message_count)
 
 
+class Housekeeping:
+    """Calls the functions of `settings.STUDIO_HOUSEKEEPING` beside the loop: they take long."""
+
+    def __init__(self) -> None:
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> int:
+        """The functions run, unless those of the last call still do; 1 when they were started.
+
+        They end with this process, wherever they are: what they do is safe to interrupt.
+        """
+        if self._thread is not None and self._thread.is_alive():
+            return 0
+        self._thread = threading.Thread(target=_keep_house, name="housekeeping", daemon=True)
+        self._thread.start()
+        return 1
+
+
+def _keep_house() -> None:
+    try:
+        for dotted in settings.STUDIO_HOUSEKEEPING:
+            import_string(dotted)()
+    except Exception:
+        # Tried again at the next turn; the dispatcher has more important things to do.
+        logger.exception("housekeeping")
+    finally:
+        connection.close()
+
+
 class Loop:
     """Calls functions at their intervals until it is stopped."""
 
@@ -131,6 +161,8 @@ def dispatch() -> None:
     )
     loop.every(LOOK_AT_SLOTS_EVERY_SECONDS, lambda: abandon_dead_slots(lock_dir))
     loop.every(settings.STUDIO_REAP_SECONDS, reap)
+    housekeeping = Housekeeping()
+    loop.every(settings.STUDIO_HOUSEKEEPING_SECONDS, housekeeping.start)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: loop.stop())
     loop.run()

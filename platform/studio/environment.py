@@ -52,6 +52,8 @@ class Environment:
     stop_grace_seconds: float
     num_compute_threads: int
     pipeline_command: tuple[str, ...]
+    disk_reserve_gb: float
+    retention_days: float
 
 
 def read_environment(default_data_dir: Path) -> Environment:
@@ -98,6 +100,8 @@ def read_environment(default_data_dir: Path) -> Environment:
         ),
         pipeline_command=tuple(shlex.split(os.environ.get("STUDIO_PIPELINE_COMMAND", "")))
         or (sys.executable, "-m", "pipeline"),
+        disk_reserve_gb=_positive_number("STUDIO_DISK_RESERVE_GB", 2),
+        retention_days=_positive_number("STUDIO_RETENTION_DAYS", 30),
     )
 
 

@@ -39,6 +39,14 @@ STUDIO_STOP_GRACE_SECONDS = _environment.stop_grace_seconds
 STUDIO_DEADLINE_SECONDS = {"compute": 30 * 24 * 3600.0, "interactive": 1800.0}
 STUDIO_COMPUTE_THREADS = _environment.num_compute_threads
 STUDIO_PIPELINE_COMMAND = _environment.pipeline_command
+
+# Disk: docs/operations.md says what is refused, and what is removed when.
+STUDIO_DISK_RESERVE_BYTES = round(_environment.disk_reserve_gb * 1e9)
+STUDIO_RETENTION_DAYS = _environment.retention_days
+# Called by the dispatcher every so often.
+STUDIO_HOUSEKEEPING_SECONDS = 3600.0
+STUDIO_HOUSEKEEPING = ["studio.storage.sweeping.sweep_old"]
+
 # Folders from which models may be imported: whoever may write there decides what is offered.
 STUDIO_IMPORT_DIRS = list(_environment.import_dirs)
 # Folders whose files a spec may name. The data directory itself holds keys and the database.
@@ -57,6 +65,8 @@ STUDIO_OUTPUT_PAGES = [
     "studio.datasets.publishers.version_page",
     "studio.registry.publishers.checkpoint_page",
 ]
+# Called with (path): parameters of the model there, or None.
+STUDIO_MODEL_SIZES = ["studio.registry.sizes.num_parameters"]
 # Called with (project, spec) before a run is queued; they refuse what it must not read.
 STUDIO_RUN_CHECKS = [
     "studio.datasets.run_checks.refuse_missing_data",
@@ -87,6 +97,7 @@ INSTALLED_APPS = [
     "studio.registry",
     "studio.runs",
     "studio.stack",
+    "studio.storage",
     "studio.measures",
     "studio.evaluations",
     "studio.published",

@@ -9,6 +9,7 @@ handler500 = "studio.pages.errors.server_error"
 urlpatterns = [
     path("", include("studio.home.urls")),
     path("", include("studio.accounts.urls")),
+    path("", include("studio.storage.urls")),
     path("p/<slug:project>/datasets/", include("studio.datasets.urls")),
     path("p/<slug:project>/registry/", include("studio.registry.urls")),
     path("p/<slug:project>/runs/", include("studio.launch.urls")),

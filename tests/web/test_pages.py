@@ -63,6 +63,12 @@ PAGES = {
     "accounts:enable": Page(allowed=ADMINS, ok=(302,), method="post"),
     "accounts:reset_create": Page(allowed=ADMINS, method="post"),
     "accounts:audit": Page(allowed=ADMINS),
+    "storage:site": Page(allowed=("superuser",), is_in_project=False),
+    "storage:site_free": Page(
+        allowed=("superuser",), ok=(302,), method="post", is_in_project=False
+    ),
+    "storage:index": Page(allowed=ADMINS),
+    "storage:free": Page(allowed=ADMINS, ok=(302,), method="post"),
     "evaluations:index": Page(allowed=MEMBERS),
     "evaluations:retention": Page(allowed=MEMBERS),
     "evaluations:text_overlap": Page(allowed=MEMBERS),

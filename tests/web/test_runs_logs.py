@@ -16,6 +16,8 @@ from studio.runs.logs import MIDDLE_LEFT_OUT, BoundedLog, file_tail, readable
 from studio.stack import processes
 from studio.stack.processes import ManagedProcess
 
+pytestmark = pytest.mark.postgres
+
 HEAD, TAIL = 10_000, 40_000
 
 

@@ -15,6 +15,7 @@ from studio.accounts.models import Project
 from studio.datasets.fields import field_choices
 from studio.datasets.models import Dataset, DatasetKind, Import, ImportPolicy
 from studio.datasets.unfinished import Cap
+from studio.runs.disk import upload_fits
 
 KEEP_AS_META = "meta"
 IGNORE = "ignore"
@@ -100,6 +101,11 @@ class UploadForm(_ReadingForm):
                 "The file is larger than %(limit)s (%(size)s were sent). Split it, or ask an "
                 "engineer to import it on the server."
             ) % {"limit": filesizeformat(limit), "size": filesizeformat(num_request_bytes)}
+        elif num_request_bytes and not upload_fits(num_request_bytes):
+            self.fields["file"].error_messages["required"] = _(
+                "There is no room on the disk for %(size)s. Ask an administrator to free space on "
+                "the page Disk."
+            ) % {"size": filesizeformat(num_request_bytes)}
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data

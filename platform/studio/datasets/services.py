@@ -155,8 +155,8 @@ def import_again(*, earlier: Import, actor: User, **changes: str | Mapping[str, 
     )
 
 
-def upload_discard(*, upload: Upload, actor: User) -> None:
-    """The uploaded file is removed; versions made of it stay.
+def upload_discard(*, upload: Upload, actor: User | None) -> None:
+    """The uploaded file is removed; versions made of it stay. Without an actor: by its age.
 
     Raises:
         ValidationError: a run is still reading it.

@@ -1,6 +1,8 @@
 """Uploaded files go to disk as they arrive: where a page takes them, up to the caps."""
 
+import contextlib
 import tempfile
+from collections.abc import Iterator
 from typing import Any
 
 from django.conf import settings
@@ -10,6 +12,7 @@ from django.http import HttpRequest
 
 from studio.accounts.models import Project, User
 from studio.datasets.unfinished import Cap, arriving_prefix, exceeded_cap
+from studio.runs.disk import upload_fits
 from studio.runs.rights import may_start
 
 UPLOAD_PAGES = frozenset({"datasets:upload"})
@@ -27,7 +30,7 @@ class ArrivingFile(TemporaryUploadedFile):
 
 
 class CappedUploadHandler(TemporaryFileUploadHandler):
-    """Drops the content of a file that nobody may send here, or that exceeds a cap.
+    """Drops the content of a file that nobody may send here, or that exceeds a cap or the disk.
 
     The request goes on without the file and without its bytes on disk, so that the form can say
     why: it finds the exceeded cap in `request.exceeded_cap`, and `studio.datasets.forms` compares
@@ -44,6 +47,8 @@ class CappedUploadHandler(TemporaryFileUploadHandler):
         is_too_large = num_bytes > settings.STUDIO_MAX_UPLOAD_BYTES
         if project is None or not isinstance(user, User) or is_too_large:
             raise SkipFile
+        if not upload_fits(num_bytes):
+            raise SkipFile
         super(TemporaryFileUploadHandler, self).new_file(*args, **kwargs)
         prefix = arriving_prefix(project=project, uploader=user, num_bytes=num_bytes)
         # On disk before the caps are asked: of many that arrive at once each counts the others.
@@ -55,6 +60,26 @@ class CappedUploadHandler(TemporaryFileUploadHandler):
             self.file.close()
             self.request.exceeded_cap = cap  # type: ignore[attr-defined]  # for the form
             raise SkipFile
+
+    def receive_data_chunk(self, raw_data: bytes, start: int) -> bytes | None:
+        """The bytes are in the temporary file, which is gone when the disk has no room for them."""
+        with self._removed_on_error():
+            return super().receive_data_chunk(raw_data, start)
+
+    def file_complete(self, file_size: int) -> UploadedFile | None:
+        """The file is whole, or gone when the disk has no room for its end."""
+        with self._removed_on_error():
+            return super().file_complete(file_size)
+
+    @contextlib.contextmanager
+    def _removed_on_error(self) -> Iterator[None]:
+        """Django closes only files that are complete; this one would stay until it is collected."""
+        try:
+            yield
+        except OSError:
+            with contextlib.suppress(OSError):
+                self.upload_interrupted()
+            raise
 
     def _receiver(self) -> Project | None:
         """The project that a page of ours receives the file for; None where none does."""

@@ -20,6 +20,7 @@ _ENTRIES = (
     ("comparisons", "index", _("Compare"), "arrows-left-right", ()),
     ("accounts", "members", _("Members"), "users", ()),
     ("accounts", "audit", _("Audit"), "list-details", (Role.ADMIN,)),
+    ("storage", "index", _("Disk"), "trash", (Role.ADMIN,)),
 )
 # Pages without an entry of their own, and the entry they are reached from.
 _SECTIONS = {"launch": "runs", "published": "evaluations"}

@@ -55,6 +55,10 @@ ERROR_TEXTS: Mapping[str, ErrorText] = {
         _("The model's chat template takes too much time or memory"),
         _("Use the chat_template.jinja of the model it was trained from and import again."),
     ),
+    "storage.full": ErrorText(
+        _("There is not enough free space for a copy of the model"),
+        _("Free some space in the data directory and import again."),
+    ),
     "worker.lost": ErrorText(
         _("The process that imported the model died several times"),
         _("Import again; if it happens again, the machine has too little memory or disk."),

@@ -8,6 +8,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from studio.runs.disk import waiting_reason
 from studio.runs.models import Run, RunEvent
 from studio.runs.states import RunState
 
@@ -61,7 +62,7 @@ class Progress:
 
 def state_reason(run: Run) -> str:
     """Why the run is in its state, or what happens next."""
-    return str(_STATE_REASONS[RunState(run.state)])
+    return waiting_reason(run) or str(_STATE_REASONS[RunState(run.state)])
 
 
 def run_progress(run: Run) -> Progress | None:

@@ -18,6 +18,7 @@ from pipeline.errors import RunStateError, SpecError
 from studio.accounts.audit import audit_record
 from studio.accounts.models import Project, User
 from studio.runs import plans
+from studio.runs.disk import refuse_what_never_fits
 from studio.runs.documents import plan_document, run_document, stored_columns
 from studio.runs.input_lock import lock_inputs
 from studio.runs.inputs import refuse_foreign_runs, spec_paths
@@ -50,7 +51,7 @@ def run_create(
 
     Raises:
         SpecError: the spec names a path outside the platform's folders, something deleted or of
-            another project, or the key was used for another spec.
+            another project, the run cannot fit on the disk, or the key was used for another spec.
     """
     with transaction.atomic():
         lock_inputs(project.pk)
@@ -58,6 +59,7 @@ def run_create(
         existing = _keyed(Run, project, idempotency_key, spec.digest)
         if existing is not None:
             return existing
+        refuse_what_never_fits([spec.spec])
         run = _insert_run(
             project=project,
             actor=actor,
@@ -112,7 +114,7 @@ def run_resume(*, run: Run, actor: User) -> Run:
 
     Raises:
         RunStateError: `run.not_resumable`, the run has not failed or been cancelled.
-        SpecError: something the run reads was deleted since.
+        SpecError: something the run reads was deleted since, or it cannot fit on the disk.
     """
     with transaction.atomic():
         lock_inputs(run.project_id)
@@ -131,6 +133,7 @@ def run_resume(*, run: Run, actor: User) -> Run:
             return Run.objects.get(continues=run)
         document = run_document(run)
         _check(document, run.project)
+        refuse_what_never_fits([document.spec])
         continuation = _continue(run, document, actor=actor, state=RunState.QUEUED)
         outbox_add(continuation)
         audit_record(actor=actor, action="run.resume", target=continuation)
@@ -149,7 +152,7 @@ def plan_create(
 
     Raises:
         SpecError: the plan has a cycle, names an unknown step or a path outside the platform's
-            folders, or the key was used for another plan.
+            folders, its runs cannot fit on the disk, or the key was used for another plan.
     """
     steps = [(step, spec_document(step.spec)) for step in execution_order(spec.spec)]
     with transaction.atomic():
@@ -159,6 +162,7 @@ def plan_create(
         existing = _keyed(Plan, project, idempotency_key, spec.digest)
         if existing is not None:
             return existing
+        refuse_what_never_fits([document.spec for _step, document in steps])
         plan = Plan.objects.create(
             project=project,
             name=name or spec.spec.name or "plan",

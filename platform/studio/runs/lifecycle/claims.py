@@ -1,5 +1,6 @@
 """A run is claimed as a new attempt, and held by renewing its lease."""
 
+import logging
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -8,12 +9,15 @@ from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Coalesce, Now
 
+from studio.runs.disk import has_room
 from studio.runs.lifecycle.fence import held
 from studio.runs.lifecycle.losses import slot_abandon
 from studio.runs.models import Attempt, Outbox, Run
 from studio.runs.rights import run_refuse
 from studio.runs.states import LIVE_ATTEMPT_STATES, AttemptState, RunState
 from studio.runs.transitions import db_time_after, move
+
+logger = logging.getLogger(__name__)
 
 MAX_CANDIDATES = 100
 """Others may be claiming the same runs, from the oldest on."""
@@ -78,12 +82,16 @@ def claim_oldest(run_id: UUID, *, slot: str, queue: str) -> Claim | None:
 
     A message names `run_id`, and means only that something waits. Were it taken at its word, a run
     whose own message was lost would wait for as long as others keep coming. When an older run is
-    taken, the message of `run_id` is spent, so another one will be sent.
+    taken, the message of `run_id` is spent, so another one will be sent. A run that does not fit on
+    the disk waits, and holds nobody up.
     """
     waiting = Run.objects.filter(queue=queue, state=RunState.QUEUED, cancel_requested_at=None)
     oldest = waiting.order_by("created_at", "pk").values_list("pk", flat=True)
     slot_abandon(slot)  # what was running here waits again, and perhaps longest
     for candidate in list(oldest[:MAX_CANDIDATES]):
+        if not has_room(candidate):
+            logger.info("run %s stays queued until there is room on the disk", candidate)
+            continue
         with transaction.atomic():
             claimed = claim(candidate, slot=slot, queue=queue)
             if claimed is not None and candidate != run_id:
