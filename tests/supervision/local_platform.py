@@ -85,7 +85,8 @@ class Platform:
         self, data_dir: Path, *, server_url: str | None = None, **environment: str
     ) -> None:
         self.data_dir = data_dir
-        (data_dir / "models").mkdir(parents=True)
+        data_dir.mkdir(mode=0o700, parents=True)
+        (data_dir / "models").mkdir()
         self.database = open_database(
             os.environ.get("DATABASE_URL", "") if server_url is None else server_url, data_dir
         )

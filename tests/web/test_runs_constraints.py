@@ -9,6 +9,7 @@ from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 
 from pipeline.contracts.documents import read_plan_spec
+from studio.accounts.models import Role
 from studio.runs import lifecycle, services
 from studio.runs.models import Attempt, Plan, Run, RunEvent
 from tests.web import factories
@@ -64,7 +65,8 @@ def runs(tmp_path: Any, settings: Any) -> None:
     base = {"path": f"{tmp_path}/base"}
     prompts = {"path": f"{tmp_path}/a.jsonl", "kind": "corpus"}
     spec = {"kind": "evaluate", "model": base, "base": base, "gauge": {"prompts": prompts}}
-    project, actor = factories.make_project(), factories.make_user("engineer")
+    project = factories.make_project()
+    actor = factories.make_user("engineer", project=project, role=Role.ENGINEER)
     document = {"kind": "plan", "name": "p", "steps": [{"id": "only", "spec": spec}]}
     for _ in range(3):
         services.plan_create(

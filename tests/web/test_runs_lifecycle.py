@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.db import IntegrityError, transaction
+from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import override
 
@@ -167,6 +168,15 @@ def test_a_claim_takes_the_run_once(run: Run) -> None:
 
 def test_a_supervisor_of_another_queue_gets_nothing(run: Run) -> None:
     assert lifecycle.claim(run.pk, slot=SLOT, queue="interactive") is None
+
+
+@pytest.mark.parametrize("columns", [{"cancel_requested_at": Now()}, {"num_lost": 3}])
+def test_a_queued_run_that_should_have_ended_is_not_claimed(
+    run: Run, columns: dict[str, Any]
+) -> None:
+    """Nothing brings a run here; were it to happen, the claim is the last to refuse."""
+    Run.objects.filter(pk=run.pk).update(**columns)
+    assert lifecycle.claim(run.pk, slot=SLOT, queue="compute") is None
 
 
 def test_a_slot_works_on_one_run(project: Project, engineer: User, spec: str) -> None:

@@ -23,10 +23,11 @@ from django.utils import timezone
 from pipeline.contracts.documents import read_plan_spec, read_run_spec
 from pipeline.contracts.events import Event, Progress
 from pipeline.contracts.reports import Output
-from studio.accounts.models import Project, User
+from studio.accounts.models import Project, Role, User
 from studio.runs import lifecycle, services
 from studio.runs.models import Outbox, Run
 from studio.runs.states import RunState
+from studio.runs.transitions import enqueue
 from tests.web import factories
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.postgres]
@@ -60,7 +61,9 @@ def world(tmp_path: Any, settings: Any) -> World:
     base = {"path": f"{tmp_path}/base"}
     prompts = {"path": f"{tmp_path}/a.jsonl", "kind": "corpus"}
     spec = {"kind": "evaluate", "model": base, "base": base, "gauge": {"prompts": prompts}}
-    return World(factories.make_project(), factories.make_user("engineer"), spec)
+    project = factories.make_project()
+    actor = factories.make_user("engineer", project=project, role=Role.ENGINEER)
+    return World(project, actor, spec)
 
 
 @contextmanager
@@ -233,3 +236,9 @@ def test_one_form_sent_twice_at_once_makes_one_run(world: World) -> None:
     )  # fmt: skip
     first, second = at_once(create, create)
     assert first == second == Run.objects.get()
+
+
+def test_a_run_is_queued_in_a_transaction_or_not_at_all(world: World) -> None:
+    """Otherwise a run could be queued and its message never written."""
+    with pytest.raises(RuntimeError, match="outside a transaction"):
+        enqueue(Run.objects.filter(pk=world.new_run(is_claimed=True).pk))

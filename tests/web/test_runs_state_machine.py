@@ -32,7 +32,7 @@ from pipeline.contracts.kinds import RunSpec
 from pipeline.contracts.reports import Output, Report
 from pipeline.contracts.specs import PlanSpec
 from pipeline.errors import RunStateError
-from studio.accounts.models import AuditEvent, Project, User
+from studio.accounts.models import AuditEvent, Project, Role, User
 from studio.runs import lifecycle, services
 from studio.runs.models import Attempt, Outbox, Plan, Run
 from studio.runs.outbox import outbox_due, outbox_sent
@@ -291,6 +291,7 @@ class Lifecycle(RuleBasedStateMachine):
         assert accepted == getattr(self.oracle, name)(run, attempt, **orders)
 
 
+@pytest.mark.slow
 def test_every_history_ends_as_the_oracle_says(tmp_path: Any, settings: Any) -> None:
     settings.STUDIO_DATA_DIR = tmp_path
     settings.STUDIO_INPUT_ROOTS = [tmp_path]
@@ -314,7 +315,7 @@ def test_every_history_ends_as_the_oracle_says(tmp_path: Any, settings: Any) -> 
         {"id": "compare", "spec": evaluate, "needs": ["evaluate"]},
     ]  # fmt: skip
     Lifecycle.project = factories.make_project()
-    Lifecycle.actor = factories.make_user("engineer")
+    Lifecycle.actor = factories.make_user("engineer", project=Lifecycle.project, role=Role.ENGINEER)
     Lifecycle.run_spec = read_run_spec(json.dumps(evaluate))
     plan = {"kind": "plan", "name": "p", "steps": steps}
     Lifecycle.plan_spec = read_plan_spec(json.dumps(plan))

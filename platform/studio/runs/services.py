@@ -80,11 +80,10 @@ def run_cancel(*, run: Run, actor: User) -> Run:
         this = Run.objects.filter(pk=run.pk)
         request = {"cancel_requested_at": Now(), "cancel_requested_by": actor}
         not_started = this.filter(state__in=(RunState.WAITING, RunState.QUEUED))
-        # Tried again at the end, because a worker may claim the run between the first two.
-        asked = (
-            move(this, RunState.CANCELLING, **request)
-            or move(not_started, RunState.CANCELLED, **request)
-            or move(this, RunState.CANCELLING, **request)
+        # A worker must neither claim nor lose it between the two.
+        list(this.select_for_update().values_list("pk"))
+        asked = move(this, RunState.CANCELLING, **request) or move(
+            not_started, RunState.CANCELLED, **request
         )
         if asked:
             Outbox.objects.filter(run=run).delete()
