@@ -8,6 +8,7 @@
 Exit status: 1 when something that must hold did not, 2 for a name that is not there.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -17,6 +18,8 @@ from bench.protocol import load, names
 
 def main(argv: Sequence[str]) -> int:
     """The exit status of one command line."""
+    # The platform refuses a data directory that others can open, and `var/` may be made here first.
+    os.umask(0o077)
     arguments = list(argv)
     is_documented = arguments[:1] == ["--document"]
     if is_documented:
