@@ -17,7 +17,7 @@ PARALLEL := -n $(TEST_WORKERS) --no-loadscope-reorder
 # Read by requirements/install.sh, which says what they are for.
 export TORCH TORCH_INDEX
 
-.PHONY: setup demo test test-fast test-extensions test-postgres test-vllm bench check docs lock messages clean
+.PHONY: setup demo test test-fast test-extensions test-postgres test-vllm test-operations bench check docs lock messages clean
 
 setup: $(VENV)/.complete
 
@@ -62,6 +62,10 @@ test-vllm: $(VENV_VLLM)/.complete
 # Everything there is to measure on this machine; docs/benchmarks.md shows what was found.
 bench: setup
 	$(BIN)/python -m bench --document all
+
+# The production chapter of docs/operations.md, command by command; needs root on Debian.
+test-operations: setup
+	$(BIN)/python -m tests.operations.follow
 
 check: setup
 	$(BIN)/ruff format --check .
