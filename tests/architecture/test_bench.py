@@ -8,6 +8,8 @@ import pytest
 
 from bench.__main__ import main
 from bench.document import PAGE, json_line, put_section, section, terminal_table
+from bench.mutations.guard import Guard
+from bench.mutations.guards import GUARDS
 from bench.protocol import (
     FRAME,
     Result,
@@ -88,3 +90,8 @@ def test_every_benchmark_says_what_it_measures_and_is_documented(name: str) -> N
     assert benchmark.__doc__
     assert list(inspect.signature(benchmark.run).parameters) == ["arguments"]
     assert f"\n## {name}\n" in Path(PAGE).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("guard", GUARDS, ids=lambda guard: guard.name)
+def test_every_guard_is_where_the_mutations_look_for_it(guard: Guard) -> None:
+    guard.removed_from((PAGE.parents[1] / guard.path).read_text(encoding="utf-8"))

@@ -24,9 +24,15 @@ from pipeline.contracts.evaluation_results import EvaluateResults
 from pipeline.contracts.events import RunFailed, RunStarted, RunStopped, RunSucceeded
 from pipeline.contracts.manifest import MANIFEST_NAME, Manifest, ManifestFile, file_sha256
 from pipeline.contracts.reports import Environment, Output, Report
+from pipeline.contracts.training_results import ContinualPretrainResults
+from pipeline.errors import StorageError, is_disk_full
 from pipeline.execution import JsonlEventSink, RunContext
 
 CHECKPOINT_EVERY = 5
+TRAINED = ContinualPretrainResults(
+    steps=1, tokens=1, trained_tokens=1, seconds=1.0, tokens_per_second=1.0, tokens_by_source={},
+    loss_first=1.0, loss_last=1.0, epochs_by_source={}, heldout=(),
+)  # fmt: skip
 
 
 def main() -> int:
@@ -101,7 +107,7 @@ def main() -> int:
             sink.emit(RunStopped(message=f"stopped after step {step}"))
             return 75
     if not orders.get("no_report"):
-        _report(document.digest, run_dir, state)
+        _report(document.digest, spec.kind, run_dir, state)
     if orders.get("die_reported"):
         os.kill(os.getpid(), signal.SIGKILL)
     sink.emit(RunSucceeded())
@@ -128,8 +134,13 @@ def _save(context: RunContext, step: int, state: str, spec_digest: str) -> None:
     context.checkpoint_saved(step, target, file_sha256(target / MANIFEST_NAME))
 
 
-def _report(spec_digest: str, run_dir: Path, state: str) -> None:
+def _report(spec_digest: str, kind: str, run_dir: Path, state: str) -> None:
     (run_dir / "state.txt").write_text(state)
+    outputs = {"state": Output(path="state.txt")}
+    if kind == "continual_pretrain":
+        (run_dir / "model").mkdir()
+        (run_dir / "model" / "state.txt").write_text(state)
+        outputs["model"] = Output(path="model", digest=state)
     report = Report(
         spec_digest=spec_digest,
         code_version="unknown",
@@ -139,12 +150,18 @@ def _report(spec_digest: str, run_dir: Path, state: str) -> None:
             python="", packages={}, platform="", processor="", num_threads=1, device="cpu",
             dtype="float32",
         ),
-        outputs={"state": Output(path="state.txt")},
-        results=EvaluateResults(),
+        outputs=outputs,
+        results=TRAINED if kind == "continual_pretrain" else EvaluateResults(),
         definitions={"state": state},
     )  # fmt: skip
     (run_dir / "report.json").write_text(report.model_dump_json())
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except OSError as exc:
+        if not is_disk_full(exc):
+            raise
+        # As the pipeline ends where the disk has no room even for the event that would say so.
+        sys.exit(StorageError.exit_status)
