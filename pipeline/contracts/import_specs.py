@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints, model_validator
 
 from pipeline.contracts.base import SpecBase
-from pipeline.contracts.references import DatasetKind, Reference
+from pipeline.contracts.references import DatasetKind, ModelSourceRef, UploadRef
 
 ColumnTarget = Annotated[
     str, StringConstraints(pattern=r"^(ignore|meta\.[^.\s][^.]{0,99}|[A-Za-z][A-Za-z_]{0,39})$")
@@ -24,7 +24,7 @@ class ImportDatasetSpec(SpecBase):
     """
 
     kind: Literal["import_dataset"] = "import_dataset"
-    source: Reference
+    source: UploadRef
     file_name: str = Field(min_length=1, max_length=255)
     """What the person called the file; shown in reports, never used as a path."""
     dataset_kind: DatasetKind
@@ -48,6 +48,6 @@ class ImportCheckpointSpec(SpecBase):
     """Inspect a model directory or `.gguf` file and copy it, so that later changes do no harm."""
 
     kind: Literal["import_checkpoint"] = "import_checkpoint"
-    source: Reference
+    source: ModelSourceRef
     license_note: str = Field(default="", max_length=500)
     """Under which terms the model may be used; shown with it, without effect on the result."""

@@ -1,8 +1,9 @@
 """How a run names what it reads: files by path and digest, or another step's output in a plan."""
 
+from collections.abc import Iterator, Mapping
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import BaseModel, Field, StringConstraints, model_validator
 
 from pipeline.contracts.base import Contract
 from pipeline.errors import SpecError
@@ -41,6 +42,18 @@ class Reference(Contract):
                 "run the plan, or give a `path`",
             )
         return self.path
+
+
+class UploadRef(Reference):
+    """A file as a person sent it; only the import of a data set reads one."""
+
+    takes: ClassVar[str] = "upload"
+
+
+class ModelSourceRef(Reference):
+    """A model that somebody brought; only the import of a checkpoint reads one."""
+
+    takes: ClassVar[str] = "model_source"
 
 
 class SamplesRef(Reference):
@@ -107,3 +120,24 @@ class MultipleChoiceRef(DatasetRef):
     """Questions with choices of which one is right."""
 
     kind: Literal["multiple_choice"]
+
+
+def named_references(value: object, location: str = "") -> Iterator[tuple[str, Reference]]:
+    """(dotted location, reference) of everything that a spec, or a part of one, names.
+
+    By type, not by the names of keys: a column of a data file may be called `path`.
+    """
+    if isinstance(value, Reference):
+        yield location, value
+        return
+    children: Iterator[tuple[object, object]]
+    if isinstance(value, BaseModel):
+        children = ((name, getattr(value, name)) for name in type(value).model_fields)
+    elif isinstance(value, Mapping):
+        children = iter(value.items())
+    elif isinstance(value, list | tuple):
+        children = iter(enumerate(value))
+    else:
+        return
+    for name, child in children:
+        yield from named_references(child, f"{location}.{name}" if location else str(name))

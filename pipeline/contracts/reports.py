@@ -6,9 +6,10 @@ steps may use. The plan's gates, the platform and the HTML report read it.
 
 import json
 from collections.abc import Mapping
+from pathlib import PurePosixPath
 from typing import Any, Literal
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, field_validator
 
 from pipeline.contracts.base import Contract
 from pipeline.contracts.references import Sha256
@@ -37,6 +38,15 @@ class Output(Contract):
     digest: Sha256 | None = None
     facts: dict[str, JsonValue] | None = None
     """Of an output `model`: `pipeline.modeling.inspection.ModelFacts`, without its path."""
+
+    @field_validator("path")
+    @classmethod
+    def _stays_inside(cls, path: str) -> str:
+        if str(PurePosixPath(path)) != path or path == "." or path.startswith("/"):
+            raise ValueError("give a relative path in its shortest spelling")
+        if ".." in PurePosixPath(path).parts or "\0" in path:
+            raise ValueError("an output stays in the run directory")
+        return path
 
 
 class Report(Contract):

@@ -12,6 +12,7 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 from pipeline.contracts.base import UNION_TAGS, Contract, SpecBase, describe_validation_error
 from pipeline.contracts.kinds import RUN_KINDS, RunSpec
 from pipeline.contracts.references import StepId
+from pipeline.contracts.storable import unstorable_texts
 from pipeline.contracts.upgrades import upgrade_spec
 from pipeline.errors import SpecError
 
@@ -84,8 +85,14 @@ def spec_schema() -> dict[str, object]:
 def _parse(adapter: TypeAdapter[SpecT], document: str | bytes) -> SpecT:
     try:
         written = json.loads(document)
+        unstorable = next(unstorable_texts(written), None)
     except (ValueError, RecursionError):
-        written = None  # the adapter says what is wrong with it
+        written = unstorable = None  # the adapter says what is wrong with it
+    if unstorable is not None:
+        raise SpecError(
+            "spec.invalid",
+            f"{unstorable}: a text holds a NUL or half of a surrogate pair; remove it",
+        )
     if isinstance(written, dict) and (upgraded := upgrade_spec(written)) != written:
         document = json.dumps(upgraded)
     try:

@@ -8,6 +8,7 @@ passes it through here once; what comes out can be stored, sent and shown, and r
 import json
 import math
 import re
+from collections.abc import Iterator, Mapping
 
 from pydantic import JsonValue
 
@@ -60,3 +61,20 @@ def storable_json(document: bytes) -> bytes:
         except (ValueError, RecursionError):
             return document
     return text.encode()
+
+
+def unstorable_texts(value: object, location: str = "") -> Iterator[str]:
+    """Dotted location of each text, in a JSON value, that holds a NUL or half a surrogate pair.
+
+    What a person asks for is refused instead of changed: it would be another thing.
+    """
+    if isinstance(value, str):
+        if _UNSTORABLE.search(value):
+            yield location or "(whole document)"
+    elif isinstance(value, Mapping):
+        for key, child in value.items():
+            yield from unstorable_texts(key, location)
+            yield from unstorable_texts(child, f"{location}.{key}" if location else str(key))
+    elif isinstance(value, list | tuple):
+        for index, child in enumerate(value):
+            yield from unstorable_texts(child, f"{location}.{index}" if location else str(index))

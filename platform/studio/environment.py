@@ -78,11 +78,12 @@ def read_environment(default_data_dir: Path) -> Environment:
             f"STUDIO_DEBUG=1 shows source and settings to visitors of {', '.join(foreign_hosts)}: "
             "unset one of STUDIO_DEBUG and STUDIO_ALLOWED_HOSTS"
         )
-    data_dir = Path(os.environ.get("STUDIO_DATA_DIR") or default_data_dir).absolute()
+    # One spelling, whatever links and dots the variables have: stored paths begin with it.
+    data_dir = Path(os.environ.get("STUDIO_DATA_DIR") or default_data_dir).resolve()
     return Environment(
         data_dir=data_dir,
         import_dirs=tuple(
-            Path(folder).absolute()
+            Path(folder).resolve()
             for folder in os.environ.get("STUDIO_IMPORT_DIRS", "").split(os.pathsep)
             if folder
         )

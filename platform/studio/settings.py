@@ -49,14 +49,9 @@ STUDIO_HOUSEKEEPING = ["studio.storage.sweeping.sweep_old"]
 
 # Folders from which models may be imported: whoever may write there decides what is offered.
 STUDIO_IMPORT_DIRS = list(_environment.import_dirs)
-# Folders whose files a spec may name. The data directory itself holds keys and the database.
-STUDIO_INPUT_ROOTS = [
-    *(STUDIO_DATA_DIR / name for name in ("runs", "datasets", "models", "registry", "uploads")),
-    ROOT / "examples",
-    *STUDIO_IMPORT_DIRS,
-]
 # Called with (run, report) in the transaction in which a run succeeds.
 STUDIO_RUN_PUBLISHERS = [
+    "studio.runs.inputs.refuse_linked_outputs",
     "studio.datasets.publishers.publish_version",
     "studio.registry.publishers.publish_checkpoint",
 ]
@@ -67,10 +62,16 @@ STUDIO_OUTPUT_PAGES = [
 ]
 # Called with (path): parameters of the model there, or None.
 STUDIO_MODEL_SIZES = ["studio.registry.sizes.num_parameters"]
-# Called with (project, spec) before a run is queued; they refuse what it must not read.
-STUDIO_RUN_CHECKS = [
-    "studio.datasets.run_checks.refuse_missing_data",
-    "studio.registry.run_checks.refuse_deleted_checkpoints",
+# Called with (project, named input) before a run is queued: whether it is an object of theirs. A
+# path that none of them knows is refused.
+STUDIO_RUN_INPUTS = [
+    "studio.runs.inputs.is_run_output",
+    "studio.datasets.run_inputs.is_version",
+    "studio.datasets.run_inputs.is_upload",
+    "studio.datasets.run_inputs.is_example",
+    "studio.registry.run_inputs.is_checkpoint",
+    "studio.registry.run_inputs.is_base_model",
+    "studio.registry.run_inputs.is_candidate",
 ]
 # Called with (user) when what they may do has changed: ends what lacks its reason, says how many.
 STUDIO_RIGHT_ENDERS = ["studio.runs.rights.runs_review"]
@@ -110,6 +111,8 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
+    # Before everything that reads what was sent.
+    "studio.pages.request_text.RequestTextMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     # Behind the static files: whatever comes from here on was made for one visitor.
     "studio.accounts.sessions.NoStoreMiddleware",

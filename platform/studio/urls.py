@@ -2,6 +2,7 @@
 
 from django.urls import include, path
 
+handler400 = "studio.pages.errors.bad_request"
 handler403 = "studio.accounts.views.permission_denied"
 handler404 = "studio.pages.errors.page_not_found"
 handler500 = "studio.pages.errors.server_error"

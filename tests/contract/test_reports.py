@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pipeline.contracts.kinds import RESULT_KINDS, RUN_KINDS
 from pipeline.contracts.plans import check_gates
-from pipeline.contracts.reports import Report, parse_report, stored_report
+from pipeline.contracts.reports import Output, Report, parse_report, stored_report
 from pipeline.contracts.results import value_at
 from pipeline.contracts.samples import measures_of
 from pipeline.contracts.specs import Gate
@@ -162,3 +162,14 @@ def test_a_gate_written_for_version_1_reads_the_same_figure(kind: str, path: str
     check_gates("step", (Gate(metric=upgraded, operator="equal", value=old),), report)
     with pytest.raises(GateError, match="is None"):
         check_gates("step", (Gate(metric=f"{upgraded}.x", operator="equal", value=old),), report)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["..", "../other", "a/../../b", "/etc/passwd", "a/..", "", ".", "./a", "a//b", "a/", "a\0b"],
+)
+def test_an_output_stays_in_the_run_directory(path: str) -> None:
+    """Its path is joined to the attempt's directory, by plans and by what publishes it."""
+    assert Output(path="checkpoints/step-10").path == "checkpoints/step-10"
+    with pytest.raises(ValueError, match=r"run directory|shortest spelling"):
+        Output(path=path)

@@ -53,7 +53,7 @@ def test_weights_are_bit_equal_after_kills_of_child_supervisor_and_worker(
     training_platform: Any, request: pytest.FixtureRequest
 ) -> None:
     platform = training_platform
-    models = platform.data_dir / "models" / "tiny"
+    models = platform.data_dir / "models"
     platform.save_tiny_model(models / "base")
     write_corpus(models / "corpus.jsonl")
     spec = training_spec(models)

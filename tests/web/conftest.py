@@ -1,6 +1,9 @@
-"""What the tests of results start from; a module with other needs has its own of the same name."""
+"""What the tests of results and of addresses start from."""
+
+from collections.abc import Iterator
 
 import pytest
+from django.db import transaction
 
 from studio.accounts.models import Role
 
@@ -17,3 +20,21 @@ def engineer(factories, project, client):
     client.force_login(user)
     client.cookies["django_language"] = "en"
     return user
+
+
+@pytest.fixture(scope="module")
+def samples(django_db_setup, django_db_blocker) -> Iterator[dict[str, dict[str, object]]]:
+    """Two projects with a thing for every address, made once: a test's changes are undone."""
+    from tests.web import factories
+
+    everything = transaction.atomic()
+    with django_db_blocker.unblock():
+        everything.__enter__()
+        made = {
+            slug: factories.samples(factories.make_project(slug, slug))
+            for slug in ("sampled", "foreign")
+        }
+    yield made
+    with django_db_blocker.unblock():
+        transaction.set_rollback(True)
+        everything.__exit__(None, None, None)

@@ -160,7 +160,7 @@ def test_data_of_another_project_is_not_read(version, factories, engineer, setti
     }  # fmt: skip
     with pytest.raises(SpecError) as caught:
         run_create(project=other, actor=engineer, spec=read_run_spec(json.dumps(spec)))
-    assert caught.value.code == "spec.input_deleted"
+    assert caught.value.code == "spec.path_not_allowed"
 
 
 def test_a_deleted_version_is_not_recognised_in_a_new_upload(version, project, engineer) -> None:

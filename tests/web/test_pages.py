@@ -6,7 +6,6 @@ from html.parser import HTMLParser
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.db import transaction
 from django.urls import get_resolver, reverse
 from django.urls.resolvers import URLResolver
 
@@ -152,24 +151,6 @@ class MarkupCheck(HTMLParser):
         if tag == "style" or (is_script and "src" not in attributes):
             self.inline.append(tag)
         self.inline += [name for name in attributes if name == "style" or name.startswith("on")]
-
-
-@pytest.fixture(scope="module")
-def samples(django_db_setup, django_db_blocker):
-    """Two projects with a thing for every address, made once: a test's changes are undone."""
-    from tests.web import factories
-
-    everything = transaction.atomic()
-    with django_db_blocker.unblock():
-        everything.__enter__()
-        made = {
-            slug: factories.samples(factories.make_project(slug, slug))
-            for slug in ("sampled", "foreign")
-        }
-    yield made
-    with django_db_blocker.unblock():
-        transaction.set_rollback(True)
-        everything.__exit__(None, None, None)
 
 
 @pytest.fixture

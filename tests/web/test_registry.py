@@ -49,7 +49,6 @@ def tiny_model(tmp_path_factory):
 def imports(settings, tmp_path):
     """The folder from which models may be imported."""
     settings.STUDIO_IMPORT_DIRS = [tmp_path / "imports"]
-    settings.STUDIO_INPUT_ROOTS = [*settings.STUDIO_INPUT_ROOTS, tmp_path / "imports"]
     (tmp_path / "imports").mkdir()
     return tmp_path / "imports"
 
@@ -69,14 +68,17 @@ def finish(factories):
 
 
 @pytest.fixture
-def train(finish):
+def train(finish, settings):
     """Makes a finished fine-tuning of what lies at `parent_path`."""
 
     def train(project, user, parent_path, dataset=None, digest=None, name="sft", **report):
         model = {"path": str(parent_path)}
         if digest is not None:
             model["digest"] = digest
-        data = dataset or {"path": str(parent_path) + ".jsonl", "kind": "conversations"}
+        data = dataset or {
+            "path": str(settings.STUDIO_DATA_DIR / "models" / "sft.jsonl"),
+            "kind": "conversations",
+        }
         spec = {
             "kind": "curriculum_sft",
             "name": name,

@@ -43,8 +43,7 @@ def engineer(project: Project) -> User:
 @pytest.fixture
 def input_root(tmp_path: Any, settings: Any) -> str:
     settings.STUDIO_DATA_DIR = tmp_path
-    settings.STUDIO_INPUT_ROOTS = [tmp_path / "datasets"]
-    return str(tmp_path / "datasets")
+    return str(tmp_path / "models")
 
 
 @pytest.fixture

@@ -34,9 +34,8 @@ def engineer(project: Project) -> User:
 def spec(tmp_path: Any, settings: Any) -> dict[str, Any]:
     """train -> evaluate (gated), and an independent third step."""
     settings.STUDIO_DATA_DIR = tmp_path
-    settings.STUDIO_INPUT_ROOTS = [tmp_path]
-    corpus = {"path": f"{tmp_path}/corpus.jsonl", "kind": "corpus"}
-    base = {"path": f"{tmp_path}/base"}
+    corpus = {"path": f"{tmp_path}/models/corpus.jsonl", "kind": "corpus"}
+    base = {"path": f"{tmp_path}/models/base"}
     train = {
         "kind": "continual_pretrain",
         "model": base,

@@ -12,9 +12,10 @@ from django.utils.translation import gettext_lazy, ngettext
 from studio.accounts.models import Project, Role, User
 from studio.accounts.sign_in import TooManyFailuresError, sign_in_attempt
 from studio.accounts.visitors import known_device, visitor_of
+from studio.pages.forms import CheckedTextMixin
 
 
-class SignInForm(AuthenticationForm):
+class SignInForm(CheckedTextMixin, AuthenticationForm):
     """User name and password; after repeated failures each attempt has to wait."""
 
     request: HttpRequest
@@ -42,7 +43,7 @@ class SignInForm(AuthenticationForm):
             ) from error
 
 
-class NewPasswordForm(SetPasswordMixin, forms.Form):  # type: ignore[type-arg]  # not subscriptable
+class NewPasswordForm(CheckedTextMixin, SetPasswordMixin, forms.Form):  # type: ignore[type-arg]  # not subscriptable
     """A new password, twice."""
 
     password1, password2 = SetPasswordMixin.create_password_fields(
@@ -103,7 +104,7 @@ class NewAccountForm(NewPasswordForm):
         return username
 
 
-class InviteForm(forms.Form):
+class InviteForm(CheckedTextMixin, forms.Form):
     role = forms.ChoiceField(label=gettext_lazy("Role"), choices=Role.choices)
     note = forms.CharField(
         label=gettext_lazy("For whom"),
@@ -113,11 +114,11 @@ class InviteForm(forms.Form):
     )
 
 
-class RoleForm(forms.Form):
+class RoleForm(CheckedTextMixin, forms.Form):
     role = forms.ChoiceField(label=gettext_lazy("Role"), choices=Role.choices)
 
 
-class ProjectForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable at run time
+class ProjectForm(CheckedTextMixin, forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable at run time
     class Meta:
         model = Project
         fields = ("name", "slug")

@@ -6,7 +6,7 @@ from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView
 from django.core.exceptions import ValidationError
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import get_language
@@ -156,7 +156,8 @@ def preferences(request: HttpRequest) -> HttpResponse:
     A script that has already shown the change gets no page; a form gets the one it came from.
     """
     is_script = request.headers.get("X-Requested-With") == "fetch"
-    response = HttpResponse(status=204) if is_script else redirect(_next_page(request))
+    # Not `redirect`, which takes a text without a slash for the name of a view.
+    response = HttpResponse(status=204) if is_script else HttpResponseRedirect(_next_page(request))
     changed = remember_preferences(
         response,
         language=request.POST.get("language", ""),

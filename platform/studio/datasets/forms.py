@@ -15,6 +15,7 @@ from studio.accounts.models import Project
 from studio.datasets.fields import field_choices
 from studio.datasets.models import Dataset, DatasetKind, Import, ImportPolicy
 from studio.datasets.unfinished import Cap
+from studio.pages.forms import CheckedTextMixin
 from studio.runs.disk import upload_fits
 
 KEEP_AS_META = "meta"
@@ -27,7 +28,7 @@ ENCODINGS = (
 )
 
 
-class _ReadingForm(forms.Form):
+class _ReadingForm(CheckedTextMixin, forms.Form):
     """How the file is to be read."""
 
     encoding = forms.ChoiceField(

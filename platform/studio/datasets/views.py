@@ -67,11 +67,12 @@ def example(request: ProjectRequest) -> HttpResponse:
 def upload(request: ProjectRequest) -> HttpResponse:
     """A file is stored and a run reads it; a file that is a version already is shown instead."""
     if request.method == "POST":
+        announced = request.META.get("CONTENT_LENGTH") or "0"
         form = UploadForm(
             request.POST,
             request.FILES,
             project=request.project,
-            num_request_bytes=int(request.META.get("CONTENT_LENGTH") or 0),
+            num_request_bytes=int(announced) if announced.isdecimal() else 0,
             exceeded_cap=exceeded_cap_of(request),
         )
         if form.is_valid():

@@ -5,9 +5,9 @@ from pathlib import Path
 from django.core.files.uploadedfile import TemporaryUploadedFile
 
 from studio.accounts.models import Project, User
+from studio.datasets.examples import EXAMPLE_KINDS, example_path
 from studio.datasets.models import Import, ImportPolicy
 from studio.datasets.services import file_sha256, import_start, known_version, upload_create
-from studio.launch.choices import EXAMPLE_KINDS, EXAMPLES_DIR
 from studio.runs.models import Run
 
 
@@ -15,7 +15,7 @@ def start_missing_imports(*, project: Project, actor: User, lang: str) -> list[R
     """Runs that still read files of the demonstration; a file that has a version needs none."""
     runs = []
     for stem, kind in EXAMPLE_KINDS.items():
-        path = EXAMPLES_DIR / f"{stem}.{lang}.jsonl"
+        path = example_path(stem, lang)
         with _as_sent(path) as file:
             sha256 = file_sha256(file)
             if known_version(project=project, sha256=sha256, kind=kind) is not None:

@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 
 from pipeline.contracts.manifest import file_sha256
 from studio.accounts.models import Project
+from studio.datasets.examples import EXAMPLE_KINDS, example_path, example_stems
 from studio.datasets.models import DatasetVersion
 from studio.registry.models import Checkpoint
 from studio.runs.kinds import kind_label
@@ -23,16 +24,6 @@ from studio.runs.paths import attempt_dir
 from studio.runs.states import RunState
 
 MAX_CHOICES = 200
-EXAMPLES_DIR = settings.ROOT / "examples" / "soae_demo"
-EXAMPLE_KINDS = {
-    "corpus_domain": "corpus",
-    "corpus_general": "corpus",
-    "sft_weak": "conversations",
-    "sft_expert": "domain_test",
-    "domain_test": "domain_test",
-    "general_mcq": "multiple_choice",
-}
-"""Files of `EXAMPLES_DIR`, by stem."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,6 +44,47 @@ class Choice:
             digest = file_sha256(self.path)
         found = {"path": str(self.path), "digest": digest}
         return found | {"kind": self.kind} if self.kind else found
+
+
+def version_choice(version: DatasetVersion) -> Choice:
+    """The rows of a version."""
+    return Choice(
+        token=f"version:{version.pk}",
+        label=_("%(version)s, %(num_rows)d rows")
+        % {"version": version, "num_rows": version.num_rows},
+        path=version.rows_path,
+        digest=version.digest,
+        kind=version.dataset.kind,
+    )
+
+
+def checkpoint_choice(checkpoint: Checkpoint) -> Choice:
+    """The model of a checkpoint."""
+    return Choice(
+        token=f"checkpoint:{checkpoint.pk}",
+        label=f"{checkpoint.name} ({checkpoint.get_kind_display()}, #{checkpoint.pk})",
+        path=checkpoint.model_path,
+        digest=checkpoint.digest or None,
+    )
+
+
+def base_choices() -> list[Choice]:
+    """Models that the installation prepared; every project may start from them."""
+    models = Path(settings.STUDIO_DATA_DIR) / "models"
+    return [
+        Choice(token=f"base:{path.parent.name}", label=path.parent.name, path=path.parent)
+        for path in sorted(models.glob("*/config.json"))
+    ]
+
+
+def example_choice(stem: str, lang: str) -> Choice:
+    """A file of the demonstration."""
+    return Choice(
+        token=f"example:{stem}.{lang}",
+        label=_("Demonstration: %(name)s") % {"name": f"{stem}.{lang}"},
+        path=example_path(stem, lang),
+        kind=EXAMPLE_KINDS[stem],
+    )
 
 
 class ProjectChoices:
@@ -76,7 +108,7 @@ class ProjectChoices:
         found = self._checkpoints if name == "model" else self._stored(name)
         known = {choice.path for choice in found}
         if name == "model":
-            prepared = [choice for choice in self._base_models if choice.path not in known]
+            prepared = [choice for choice in base_choices() if choice.path not in known]
             found = found + prepared
             known |= {choice.path for choice in prepared}
         kept = [choice for choice in self._kept if not choice.kind]
@@ -91,17 +123,7 @@ class ProjectChoices:
             .defer("manifest")
             .order_by("-pk")[:MAX_CHOICES]
         )
-        found = [
-            Choice(
-                token=f"version:{version.pk}",
-                label=_("%(version)s, %(num_rows)d rows")
-                % {"version": version, "num_rows": version.num_rows},
-                path=version.rows_path,
-                digest=version.digest,
-                kind=version.dataset.kind,
-            )
-            for version in versions
-        ]
+        found = [version_choice(version) for version in versions]
         found += _examples()
         known = {choice.path for choice in found}
         return found + [c for c in self._kept if c.kind and c.path not in known]
@@ -129,24 +151,8 @@ class ProjectChoices:
     @cached_property
     def _checkpoints(self) -> list[Choice]:
         checkpoints = Checkpoint.objects.live().filter(project=self._project)
-        return [
-            Choice(
-                token=f"checkpoint:{checkpoint.pk}",
-                label=f"{checkpoint.name} ({checkpoint.get_kind_display()}, #{checkpoint.pk})",
-                path=checkpoint.model_path,
-                digest=checkpoint.digest or None,
-            )
-            for checkpoint in checkpoints.defer("facts").order_by("-pk")[:MAX_CHOICES]
-        ]
-
-    @cached_property
-    def _base_models(self) -> list[Choice]:
-        """Models that the installation prepared; every project may start from them."""
-        models = Path(settings.STUDIO_DATA_DIR) / "models"
-        return [
-            Choice(token=f"base:{path.parent.name}", label=path.parent.name, path=path.parent)
-            for path in sorted(models.glob("*/config.json"))
-        ]
+        newest = checkpoints.defer("facts").order_by("-pk")[:MAX_CHOICES]
+        return [checkpoint_choice(checkpoint) for checkpoint in newest]
 
     @cached_property
     def _kept(self) -> list[Choice]:
@@ -164,16 +170,7 @@ class ProjectChoices:
 
 def _examples() -> list[Choice]:
     """The demonstration's files, so that a new project has something to run."""
-    return [
-        Choice(
-            token=f"example:{stem}.{lang}",
-            label=_("Demonstration: %(name)s") % {"name": f"{stem}.{lang}"},
-            path=EXAMPLES_DIR / f"{stem}.{lang}.jsonl",
-            kind=kind,
-        )
-        for lang in ("zh", "en")
-        for stem, kind in EXAMPLE_KINDS.items()
-    ]
+    return [example_choice(stem, lang) for stem, lang in example_stems()]
 
 
 def _references(value: Any) -> Iterator[dict[str, Any]]:

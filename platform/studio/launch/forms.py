@@ -15,10 +15,10 @@ from studio.launch.choices import ProjectChoices
 from studio.launch.part_builder import PartBuilder
 from studio.launch.parts import MISSING
 from studio.launch.problems import field_of, spec_problems
-from studio.pages.forms import new_key
+from studio.pages.forms import CheckedTextMixin, new_key
 
 
-class SpecForm(forms.Form):
+class SpecForm(CheckedTextMixin, forms.Form):
     """The spec of one kind as fields, made from its model.
 
     Valid means that the spec is. What the contract refuses stands at the field that can mend it.
@@ -71,18 +71,23 @@ class SpecForm(forms.Form):
             self.add_error(name, message)
 
 
-class DocumentForm(forms.Form):
+class DocumentForm(CheckedTextMixin, forms.Form):
     """A whole spec as JSON, for those who have one."""
 
     document = forms.CharField(
         label=gettext_lazy("Specification (JSON)"),
+        help_text=gettext_lazy(
+            "Name what it reads by object, never by path: {"
+            '"object": "version:12"} for a data set version, "checkpoint:3", "run:ID:samples", '
+            '"upload:ID", "base:NAME".'
+        ),
         widget=forms.Textarea(attrs={"rows": 14, "spellcheck": "false"}),
         max_length=500_000,
     )
     document_key = forms.CharField(max_length=100, widget=forms.HiddenInput, initial=new_key)
 
 
-class MethodForm(forms.Form):
+class MethodForm(CheckedTextMixin, forms.Form):
     """What the whole method needs to become a plan."""
 
     base = forms.ChoiceField(

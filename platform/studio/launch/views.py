@@ -15,6 +15,7 @@ from studio.launch.choices import ProjectChoices
 from studio.launch.field_groups import field_groups
 from studio.launch.forms import DocumentForm, MethodForm, SpecForm
 from studio.launch.method import method_plan
+from studio.launch.objects import ObjectNames, with_objects_found
 from studio.launch.problems import spec_problems
 from studio.runs import live, services
 from studio.runs.kinds import KINDS
@@ -103,7 +104,11 @@ def _start_document(
         return services.run_create(
             project=request.project,
             actor=request.user,
-            spec=read_run_spec(form.cleaned_data["document"]),
+            spec=read_run_spec(
+                with_objects_found(
+                    form.cleaned_data["document"], ObjectNames(request.project, request.user)
+                )
+            ),
             idempotency_key=form.cleaned_data["document_key"],
             cloned_from=template,
         )

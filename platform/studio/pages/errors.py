@@ -19,6 +19,11 @@ POSTGRESQL_DISK_FULL = "53100"
 _SQLITE_FULL = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE})
 
 
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """400: the request is not one that our pages send."""
+    return render(request, "400.html", status=400)
+
+
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """404: also for what exists in projects the visitor does not belong to."""
     return render(request, "404.html", status=404)

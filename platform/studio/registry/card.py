@@ -9,7 +9,8 @@ from django.db.models import Q
 from pipeline.contracts.reports import Report
 from studio.datasets.models import DatasetVersion
 from studio.registry.models import Checkpoint
-from studio.runs.inputs import spec_paths
+from studio.runs.documents import run_document
+from studio.runs.inputs import spec_inputs
 from studio.runs.kinds import KINDS
 from studio.runs.models import Run
 
@@ -31,9 +32,9 @@ def checkpoint_inputs(found: Checkpoint, report: Report | None) -> list[Input]:
     if found.run is None:
         return []
     paths = [
-        (location, Path(path))
-        for location, path in spec_paths(found.run.spec)
-        if location.split(".")[0] not in {"model", "target", "source"}
+        (named.location, Path(named.path))
+        for named in spec_inputs(run_document(found.run).spec)
+        if named.location.split(".")[0] not in {"model", "target", "source"}
     ]
     data_dir = Path(settings.STUDIO_DATA_DIR)
     stored = [

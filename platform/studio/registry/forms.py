@@ -6,10 +6,11 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from studio.pages.forms import CheckedTextMixin
 from studio.registry.candidates import Candidate
 
 
-class ImportForm(forms.Form):
+class ImportForm(CheckedTextMixin, forms.Form):
     """Which model, and what it is to be called."""
 
     model = forms.ChoiceField(label=_("Model"))

@@ -1,18 +1,15 @@
 """What people do to runs and plans. Each call is one transaction with its audit event."""
 
-import json
-from pathlib import Path
 from typing import TypeVar
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Now
-from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 
 from pipeline.contracts.documents import SpecDocument, spec_document
 from pipeline.contracts.kinds import RunSpec
 from pipeline.contracts.plans import execution_order, step_dependencies
+from pipeline.contracts.references import named_references
 from pipeline.contracts.specs import PlanSpec
 from pipeline.errors import RunStateError, SpecError
 from studio.accounts.audit import audit_record
@@ -21,7 +18,7 @@ from studio.runs import plans
 from studio.runs.disk import refuse_what_never_fits
 from studio.runs.documents import plan_document, run_document, stored_columns
 from studio.runs.input_lock import lock_inputs
-from studio.runs.inputs import refuse_foreign_runs, spec_paths
+from studio.runs.inputs import refuse_unknown_inputs
 from studio.runs.kinds import KINDS
 from studio.runs.models import Outbox, Plan, Run
 from studio.runs.states import RunState
@@ -50,9 +47,11 @@ def run_create(
         cloned_from: the run whose spec was the template.
 
     Raises:
-        SpecError: the spec names a path outside the platform's folders, something deleted or of
-            another project, the run cannot fit on the disk, or the key was used for another spec.
+        SpecError: the spec names a path that is none of an object of the project, something
+            deleted or another step's output, the run cannot fit on the disk, or the key was used
+            for another spec.
     """
+    _refuse_steps(spec)
     with transaction.atomic():
         lock_inputs(project.pk)
         _check(spec, project)
@@ -150,8 +149,8 @@ def plan_create(
     """One run for each step exists; those that need no other step are queued.
 
     Raises:
-        SpecError: the plan has a cycle, names an unknown step or a path outside the platform's
-            folders, its runs cannot fit on the disk, or the key was used for another plan.
+        SpecError: the plan has a cycle, names an unknown step or a path that is none of an object
+            of the project, its runs cannot fit on the disk, or the key was used for another plan.
     """
     steps = [(step, spec_document(step.spec)) for step in execution_order(spec.spec)]
     with transaction.atomic():
@@ -276,22 +275,18 @@ def _keyed(
 def _check(document: SpecDocument[RunSpec], project: Project) -> None:
     """Everything that the spec names is there for runs of the project.
 
-    The apps that own data sets and checkpoints refuse what was deleted or belongs to others:
-    `settings.STUDIO_RUN_CHECKS`.
+    Raises:
+        SpecError: as `refuse_unknown_inputs`.
     """
-    spec = json.loads(document.canonical)
-    roots = [Path(root).resolve() for root in settings.STUDIO_INPUT_ROOTS]
-    for location, path in spec_paths(spec):
-        resolved = Path(path).resolve()
-        if not any(resolved.is_relative_to(root) for root in roots):
+    refuse_unknown_inputs(project, document.spec)
+
+
+def _refuse_steps(document: SpecDocument[RunSpec]) -> None:
+    """A run outside a plan waits for no step."""
+    for location, reference in named_references(document.spec):
+        if reference.from_step is not None:
             raise SpecError(
-                "spec.path_not_allowed",
-                _(
-                    "%(location)s: the path is outside the folders a run may read; choose a data "
-                    "set or checkpoint of the project"
-                )
-                % {"location": location},
+                "spec.unresolved_reference",
+                _("%(location)s: only a step of a plan can name another step's output")
+                % {"location": f"{location}.from_step"},
             )
-    refuse_foreign_runs(project, spec)
-    for dotted in settings.STUDIO_RUN_CHECKS:
-        import_string(dotted)(project, spec)

@@ -4,6 +4,7 @@ import json
 from uuid import UUID
 
 from django.contrib import messages
+from django.core.exceptions import BadRequest
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
@@ -12,7 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 from pipeline.errors import PipelineError
 from studio.accounts.access import ProjectRequest, project_required
 from studio.accounts.models import Role
-from studio.pages.forms import new_key
+from studio.pages.forms import KeyForm, new_key
 from studio.pages.security import charts_page
 from studio.runs import live, services
 from studio.runs.kinds import KINDS, kind_label
@@ -127,7 +128,10 @@ def resume(request: ProjectRequest, run_id: UUID) -> HttpResponse:
 def clone(request: ProjectRequest, run_id: UUID) -> HttpResponse:
     """A new run with the same spec starts from nothing."""
     run = _run(request, run_id)
-    key = request.POST.get("idempotency_key", "")[:100]
+    form = KeyForm(request.POST)
+    if not form.is_valid():
+        raise BadRequest("a key that no page sends")
+    key = form.cleaned_data["idempotency_key"]
     try:
         run = services.run_clone(run=run, actor=request.user, idempotency_key=key)
     except PipelineError as error:

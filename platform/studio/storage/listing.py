@@ -12,7 +12,8 @@ from pipeline.errors import SpecError
 from studio.accounts.models import Project
 from studio.datasets.models import DatasetVersion, Upload, uploads_dir
 from studio.registry.models import Checkpoint
-from studio.runs.inputs import spec_paths
+from studio.runs.documents import run_document
+from studio.runs.inputs import spec_inputs
 from studio.runs.models import Run
 from studio.runs.paths import STDERR_NAME, attempt_dir, run_dir
 from studio.runs.reports import run_report
@@ -162,7 +163,7 @@ def _named_paths() -> Iterator[str]:
     for path in DatasetVersion.objects.live().values_list("path", flat=True):
         yield Path(path).parent.as_posix()
     for run in Run.objects.unfinished().defer("report"):
-        for _location, named in spec_paths(run.spec):
+        for named in (one.path for one in spec_inputs(run_document(run).spec)):
             yield data_path(Path(named))
     # A gate that did not hold fails a run that has a report.
     for run in Run.objects.filter(state=RunState.FAILED).exclude(report=None):
