@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
+from operator import attrgetter
 from pathlib import Path
 
 from bench.fault_injection.campaign import Campaign, append_record, read_records
@@ -101,7 +102,7 @@ def summary(records: Sequence[Record]) -> Result:
     spread = {}
     for name in ("detection", "restart", "cancel"):
         short = [record for record in counted if record.lease_seconds != DEFAULT_LEASE_SECONDS]
-        seconds = _times(short, lambda record, name=name: getattr(record, f"{name}_seconds"))
+        seconds = _times(short, attrgetter(f"{name}_seconds"))
         if seconds:
             figures |= {
                 f"{name}_p50_seconds": round(percentile(seconds, 0.5), 3),

@@ -4,6 +4,7 @@ import datetime
 import random
 import time
 from dataclasses import asdict, dataclass
+from functools import partial
 from uuid import UUID
 
 from bench.fault_injection.kinds import Hit, Kind
@@ -78,10 +79,7 @@ def inject(subject: Subject, kind: Kind, *, seed: int, number: int) -> Record:
     _watch_service(subject, hit, record, struck_at, patience)
     runs = [run_id, *_cancel(subject, run_id, record, chance, patience)]
     for other in (*runs, *hit.others):
-        if not subject.wait(
-            lambda other=other: subject.state(other) in ENDED,
-            patience,
-        ):
+        if not subject.wait(partial(_has_ended, subject, other), patience):
             row = subject.platform.run(other)
             record.stuck += f"run {other} is {row['state']} after {patience:g} s; "
     if record.stuck:
@@ -106,6 +104,10 @@ def _strike(
             record.stuck += "" if held else "the lost attempt was not noticed; "
         time.sleep(hit.holds_seconds)
     return hit
+
+
+def _has_ended(subject: Subject, run_id: UUID) -> bool:
+    return subject.state(run_id) in ENDED
 
 
 def _has_reached(subject: Subject, run_id: UUID, step: int) -> bool:
