@@ -74,8 +74,11 @@ class ObjectNames:
 
     def _output(self, name: str) -> Choice | None:
         run_name, _colon, output_name = name.partition(":")
+        run_id = _uuid(run_name)
+        if run_id is None:
+            return None
         runs = Run.objects.for_user(self._user).filter(project=self._project)
-        run = runs.filter(pk=_uuid(run_name), state=RunState.SUCCEEDED).first()
+        run = runs.filter(pk=run_id, state=RunState.SUCCEEDED).first()
         report = run_report(run) if run else None
         output = report.outputs.get(output_name) if report else None
         if run is None or output is None:
@@ -88,8 +91,11 @@ class ObjectNames:
         )
 
     def _upload(self, name: str) -> Choice | None:
+        upload_id = _uuid(name)
+        if upload_id is None:
+            return None
         uploads = Upload.objects.for_user(self._user).filter(discarded_at=None)
-        found = uploads.filter(project=self._project, pk=_uuid(name)).first()
+        found = uploads.filter(project=self._project, pk=upload_id).first()
         if found is None:
             return None
         return Choice(

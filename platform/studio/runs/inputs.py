@@ -115,8 +115,10 @@ def refuse_linked_outputs(run: Run, report: Report) -> None:
 def is_run_output(project: Project, named: NamedInput) -> bool:
     """The path is an output of one of the project's succeeded runs."""
     run_id = _run_id(named.path)
+    if run_id is None:
+        return False
     succeeded = Run.objects.filter(pk=run_id, project=project, state=RunState.SUCCEEDED)
-    run = succeeded.defer("spec").first() if run_id else None
+    run = succeeded.defer("spec").first()
     report = run_report(run) if run else None
     if run is None or report is None:
         return False

@@ -2,9 +2,9 @@
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.servers.basehttp import get_internal_wsgi_application
 
 from studio.stack.web_server import Limits, bound_socket, keep_bodies_in, serve
-from studio.wsgi import application
 
 
 class Command(BaseCommand):
@@ -27,4 +27,4 @@ class Command(BaseCommand):
             listener = bound_socket(host, port)
         except OSError as exc:
             raise CommandError(f"cannot listen at {host}:{port}: {exc.strerror}") from exc
-        serve(application, listener, limits)
+        serve(get_internal_wsgi_application(), listener, limits)
