@@ -61,7 +61,8 @@ def _texts(request: HttpRequest) -> Iterator[str]:
         yield value
     for name, value in request.META.items():
         if isinstance(value, str) and (name.startswith("HTTP_") or name == "CONTENT_TYPE"):
-            yield value
+            # The server gives bytes, one in each character; a proxy may write UTF-8 into a header.
+            yield value.encode("latin-1", "replace").decode(errors="replace")
 
 
 def only_text_encodings(application: WSGIApplication) -> WSGIApplication:
