@@ -20,6 +20,13 @@ expect.set_options(timeout=60_000)
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--each-hostile-text",
+        help="payloads of tests/web/hostile_texts.py, each to be alone on each page: all, or 0,7",
+    )
+
+
 @pytest.fixture(scope="session")
 def browser_type_launch_args() -> dict[str, object]:
     if not CHROMIUM.exists():
@@ -55,7 +62,7 @@ def page(page: Page, live_server) -> Iterator[Page]:
     def on_console(message: ConsoleMessage) -> None:
         # The browser reports a document that answers 404 or 403 as an error; tests ask for those.
         if message.type == "error" and message.location["url"] not in navigated:
-            complaints.append(message.text)
+            complaints.append(f"{message.text} {message.location['url'][:200]}")
 
     def only_this_server(route: Route) -> None:
         if urlsplit(route.request.url).netloc != urlsplit(live_server.url).netloc:
