@@ -6,7 +6,8 @@ import platform
 import sys
 from importlib import metadata
 
-from pipeline.provenance import code_version, processor
+from pipeline.code_version import code_version
+from pipeline.provenance import processor
 
 PACKAGES = ("django", "celery", "psycopg", "torch", "transformers", "numpy")
 

@@ -29,6 +29,8 @@
     |-- WorkerError               the execution of a run, seen by its supervisor
     |     worker.lost  worker.child_crashed  worker.report_invalid  worker.deadline_exceeded
     |     worker.internal_error  plan.step_not_reached  run.right_ended
+    |-- IsolationError            what keeps a child to its work
+    |     worker.isolation_unavailable
     |-- StackError                the processes of one machine
     |     stack.already_running  stack.port_taken  stack.not_ready
     `-- StoppedAtCheckpoint       run.stopped: not a failure, resumable (exit status 75)
@@ -218,6 +220,13 @@ class WorkerError(PipelineError):
             "run.right_ended",
         }
     )
+    exit_status = 9
+
+
+class IsolationError(PipelineError):
+    """A child cannot be confined as the settings demand."""
+
+    codes = frozenset({"worker.isolation_unavailable"})
     exit_status = 9
 
 

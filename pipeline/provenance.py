@@ -3,9 +3,7 @@
 import hashlib
 import os
 import platform
-import subprocess
 import sys
-from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -16,24 +14,7 @@ from pipeline.contracts.specs import AnySpec
 from pipeline.errors import ModelError
 from pipeline.modeling.clean_directory import model_digest
 
-ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("torch", "transformers", "safetensors", "numpy", "lm-eval", "sacrebleu", "rouge-score")
-
-
-@cache
-def code_version() -> str:
-    """Git commit of the code, `+dirty` with uncommitted changes, `unknown` outside a checkout."""
-    git = ["git", "-C", str(ROOT)]
-    try:
-        commit = subprocess.run(  # noqa: S603 (fixed arguments)
-            [*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=10
-        ).stdout.strip()
-        status = subprocess.run(  # noqa: S603 (fixed arguments)
-            [*git, "status", "--porcelain"], capture_output=True, text=True, check=True, timeout=10
-        ).stdout
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
-    return commit + ("+dirty" if status.strip() else "")
 
 
 def describe_environment(spec: AnySpec) -> Environment:

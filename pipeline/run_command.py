@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline import durable
+from pipeline.code_version import code_version
 from pipeline.contracts.documents import SpecDocument, read_spec
 from pipeline.contracts.events import RunFailed, RunStarted, RunStopped, RunSucceeded
 from pipeline.contracts.manifest import newest_verified_checkpoint
@@ -26,7 +27,7 @@ from pipeline.errors import (
 from pipeline.execution import JsonlEventSink, RecipeResult, RunContext
 from pipeline.modeling.inspection import inspect_model_directory
 from pipeline.modeling.library_errors import is_panic
-from pipeline.provenance import code_version, describe_environment, path_digest
+from pipeline.provenance import describe_environment, path_digest
 
 UNEXPECTED = "run.crashed"
 logger = logging.getLogger("pipeline")

@@ -8,6 +8,7 @@
 """
 
 import argparse
+import sys
 
 from workers.bootstrap import setup_django
 
@@ -34,9 +35,16 @@ def main() -> None:
 
         dispatch()
     else:
+        from pipeline.errors import IsolationError
         from workers.app import app, use_slot
+        from workers.isolation.ways import isolation_in_force
 
         slot = use_slot(arguments.slot)
+        try:
+            isolation_in_force()
+        except IsolationError as exc:
+            print(f"error[{exc.code}]: {exc}", file=sys.stderr)
+            sys.exit(exc.exit_status)
         app.worker_main(
             ["worker", f"--queues={slot.queue}", f"--hostname={slot.name}@%h", *WORKER_OPTIONS]
         )

@@ -33,7 +33,7 @@ BROKER_TIMEOUTS = {
     "TCP_USER_TIMEOUT": 15_000,
 }
 
-app = Celery("studio", include=["workers.tasks"], set_as_current=True)
+app = Celery("studio", include=["workers.tasks", "workers.presence"], set_as_current=True)
 app.conf.update(
     broker_url=settings.STUDIO_REDIS_URL
     or f"redis+socket://{quote(str(settings.STUDIO_BROKER_SOCKET))}?virtual_host=0",

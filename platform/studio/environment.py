@@ -1,5 +1,6 @@
 """The platform's environment variables, read here and nowhere else: see docs/settings.md."""
 
+import contextlib
 import hashlib
 import os
 import secrets
@@ -33,6 +34,14 @@ POSTGRES_TIMEOUTS: dict[str, str | int] = {
         " -c idle_in_transaction_session_timeout=60000"
     ),
 }
+ISOLATIONS = ("auto", "bubblewrap", "landlock", "off")
+GIB = 1 << 30
+MEMORY_SHARE = 0.9
+"""Of the machine's memory, what one training may take; the platform's own processes need some."""
+CGROUP_MEMORY_LIMITS = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 
 
@@ -54,6 +63,8 @@ class Environment:
     pipeline_command: tuple[str, ...]
     disk_reserve_gb: float
     retention_days: float
+    isolation: str
+    compute_memory_bytes: int
 
 
 def read_environment(default_data_dir: Path) -> Environment:
@@ -103,6 +114,11 @@ def read_environment(default_data_dir: Path) -> Environment:
         or (sys.executable, "-m", "pipeline"),
         disk_reserve_gb=_positive_number("STUDIO_DISK_RESERVE_GB", 2),
         retention_days=_positive_number("STUDIO_RETENTION_DAYS", 30),
+        isolation=_choice("STUDIO_ISOLATION", ISOLATIONS),
+        compute_memory_bytes=int(
+            _positive_number("STUDIO_COMPUTE_MEMORY_GIB", _memory_bytes() * MEMORY_SHARE / GIB)
+            * GIB
+        ),
     )
 
 
@@ -234,6 +250,22 @@ def _positive_number(name: str, default: float) -> float:
     if not 0 < number < float("inf"):
         raise ImproperlyConfigured(f"{name}={value!r}; expected a number above 0")
     return number
+
+
+def _choice(name: str, choices: tuple[str, ...]) -> str:
+    value = os.environ.get(name, "") or choices[0]
+    if value not in choices:
+        raise ImproperlyConfigured(f"{name}={value!r}; expected one of {', '.join(choices)}")
+    return value
+
+
+def _memory_bytes() -> int:
+    """Memory of this machine, or of the container that this process runs in."""
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for path in CGROUP_MEMORY_LIMITS:
+        with contextlib.suppress(OSError, ValueError):  # absent, or "max"
+            limits.append(int(path.read_text()))
+    return min(limits)
 
 
 def _flag(name: str) -> bool:

@@ -38,6 +38,10 @@ STUDIO_RESEND_SECONDS = 60.0 if STUDIO_REDIS_URL else 5.0
 STUDIO_STOP_GRACE_SECONDS = _environment.stop_grace_seconds
 STUDIO_DEADLINE_SECONDS = {"compute": 30 * 24 * 3600.0, "interactive": 1800.0}
 STUDIO_COMPUTE_THREADS = _environment.num_compute_threads
+STUDIO_COMPUTE_MEMORY_BYTES = _environment.compute_memory_bytes
+STUDIO_ISOLATION = _environment.isolation
+# Everything on this machine and for the one who started it: `make demo`, `manage.py up`.
+STUDIO_IS_EMBEDDED = not (_environment.database_url or _environment.redis_url)
 STUDIO_PIPELINE_COMMAND = _environment.pipeline_command
 
 # Disk: docs/operations.md says what is refused, and what is removed when.
@@ -182,6 +186,7 @@ CSRF_FAILURE_VIEW = "studio.pages.errors.csrf_failure"
 if _environment.is_https:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_SSL_REDIRECT = True
+    SECURE_REDIRECT_EXEMPT = [r"^healthz$"]  # asked by the proxy itself
     SECURE_HSTS_SECONDS = 365 * 24 * 60 * 60
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True
     SECURE_HSTS_PRELOAD = True

@@ -85,7 +85,8 @@ def environment_variables(path: Path) -> set[str]:
         argument.value
         for name, arguments in calls(path)
         for argument in arguments[:1]
-        if isinstance(argument, ast.Constant) and name in {"get", "_flag", "_positive_number"}
+        if isinstance(argument, ast.Constant)
+        and name in {"get", "_flag", "_positive_number", "_choice"}
     )
     return {text for text in constants if isinstance(text, str) and text.isupper()}
 

@@ -71,8 +71,7 @@ def main() -> int:
     if orders.get("ignore_term"):
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if orders.get("leave_behind"):
-        sleeper = subprocess.Popen(["sleep", "600"], start_new_session=True)
-        (run_dir / "left_behind.pid").write_text(str(sleeper.pid))
+        subprocess.Popen(["sleep", "600"], start_new_session=True)
     sink.emit(RunStarted(spec_kind=spec.kind, spec_digest=document.digest))
     if orders.get("nul"):
         sys.stderr.write("half a \x00 byte\n")

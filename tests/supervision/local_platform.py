@@ -3,6 +3,7 @@
 The database is SQLite, or one of its own on the PostgreSQL of DATABASE_URL.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -278,6 +279,16 @@ class Platform:
     def parent(self, pid: int) -> int:
         """Process id of the parent of a process."""
         return int(_stat(pid)[1])
+
+    def processes_of_slot(self, lock: Path) -> list[int]:
+        """Living processes that belong to the slot of a lock, inside a namespace or not."""
+        marker = f"STUDIO_CHILD_OF_SLOT={lock}".encode()
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if marker in (process / "environ").read_bytes().split(b"\0"):
+                    found.append(int(process.name))
+        return found
 
     def open_files(self, pid: int) -> set[str]:
         """Paths that a process holds open."""

@@ -36,6 +36,8 @@ def test_defaults_are_safe(tmp_path) -> None:
         ({"STUDIO_ALLOWED_HOSTS": "*"}, "STUDIO_ALLOWED_HOSTS"),
         ({"STUDIO_ALLOWED_HOSTS": "studio.example", "STUDIO_DEBUG": "1"}, "STUDIO_DEBUG"),
         ({"STUDIO_HTTPS": "yes"}, "STUDIO_HTTPS"),
+        ({"STUDIO_ISOLATION": "none"}, "STUDIO_ISOLATION"),
+        ({"STUDIO_COMPUTE_MEMORY_GIB": "all"}, "STUDIO_COMPUTE_MEMORY_GIB"),
     ],
 )
 def test_dangerous_values_are_refused_by_name(tmp_path, monkeypatch, variables, named) -> None:
@@ -43,6 +45,14 @@ def test_dangerous_values_are_refused_by_name(tmp_path, monkeypatch, variables, 
         monkeypatch.setenv(name, value)
     with pytest.raises(ImproperlyConfigured, match=named):
         read_environment(tmp_path)
+
+
+def test_a_training_leaves_memory_to_the_platform(tmp_path, monkeypatch) -> None:
+    monkeypatch.delenv("STUDIO_COMPUTE_MEMORY_GIB", raising=False)
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    assert 0 < read_environment(tmp_path).compute_memory_bytes <= 0.9 * machine
+    monkeypatch.setenv("STUDIO_COMPUTE_MEMORY_GIB", "1.5")
+    assert read_environment(tmp_path).compute_memory_bytes == 3 << 29
 
 
 def test_database_address_is_taken_apart(tmp_path) -> None:

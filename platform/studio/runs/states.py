@@ -42,3 +42,13 @@ class Queue(models.TextChoices):
 
     COMPUTE = "compute", _("Compute")
     INTERACTIVE = "interactive", _("Interactive")
+
+
+class Isolation(models.TextChoices):
+    """What keeps a worker's children to their work: docs/security.md, section 4."""
+
+    BUBBLEWRAP = "bubblewrap", _("bubblewrap: files, processes and a network of its own")
+    LANDLOCK = "landlock", _("Landlock: files by rule, a network of its own")
+    # No namespace can be made on the machine.
+    LANDLOCK_NO_NETWORK = "landlock_no_network", _("Landlock: files by rule, no network at all")
+    OFF = "off", _("none: runs have the rights of the platform")
