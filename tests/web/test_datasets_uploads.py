@@ -360,12 +360,12 @@ def test_the_number_of_queries_does_not_depend_on_the_rows(
     dataset = Dataset.objects.get(name="Table")
     version = imports[0].run.dataset_version
     for name, argument, count in (
-        ("index", None, 7),
-        ("dataset", dataset.pk, 7),
-        ("report", imports[0].pk, 6),
+        ("index", None, 8),
+        ("dataset", dataset.pk, 8),
+        ("report", imports[0].pk, 7),
         ("progress", imports[0].pk, 4),
-        ("version", version.pk, 5),
-        ("row", version.pk, 5),
+        ("version", version.pk, 6),
+        ("row", version.pk, 6),
     ):
         arguments = ["alpha", *([] if argument is None else [argument])]
         arguments += [0] if name == "row" else []

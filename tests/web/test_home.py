@@ -9,7 +9,7 @@ from studio.registry.models import Checkpoint
 from tests.web import result_factory as results
 
 pytestmark = pytest.mark.django_db
-NUM_QUERIES = 11
+NUM_QUERIES = 12
 
 
 @pytest.fixture

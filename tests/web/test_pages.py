@@ -44,6 +44,7 @@ def public(*ok: int) -> Page:
 PAGES = {
     "home:projects": Page(allowed=SIGNED_IN, ok=(200, 302), is_in_project=False),
     "accounts:preferences": Page(allowed=EVERYBODY, ok=(302,), method="post", is_in_project=False),
+    "home:healthz": public(200),
     "home:index": Page(allowed=MEMBERS),
     "accounts:sign_in": public(200, 302),
     "accounts:sign_out": Page(allowed=SIGNED_IN, ok=(302,), method="post", is_in_project=False),
@@ -105,6 +106,7 @@ PAGES = {
     "runs:index": Page(allowed=MEMBERS),
     "launch:run": Page(allowed=ENGINEERS),
     "launch:method": Page(allowed=ENGINEERS),
+    "runs:workers": Page(allowed=ENGINEERS),
     "runs:plans": Page(allowed=MEMBERS),
     "runs:plan": Page(allowed=MEMBERS),
     "runs:plan_status": Page(allowed=MEMBERS),
@@ -240,12 +242,12 @@ def test_a_file_sent_where_nobody_takes_it_never_reaches_the_disk(
     assert kept == []
 
 
-# Session, user, membership and project switcher are four; the rest is the page's own.
+# Session, user, membership, project switcher and isolation are five; the rest is the page's own.
 NUM_QUERIES = {
-    "home:index": 8,
-    "accounts:members": 7,
-    "accounts:audit": 5,
-    "datasets:index": 5,
+    "home:index": 9,
+    "accounts:members": 8,
+    "accounts:audit": 6,
+    "datasets:index": 6,
 }
 
 

@@ -127,7 +127,7 @@ def test_lists_cost_the_same_for_any_number_of_rows(
     for number in range(8):
         factories.make_run(project, engineer, seed=number)
         factories.make_plan(project, engineer)
-    with django_assert_num_queries({"index": 6, "plans": 5}[name]):
+    with django_assert_num_queries({"index": 7, "plans": 6}[name]):
         assert client.get(address(name)).status_code == 200
 
 
@@ -160,7 +160,7 @@ def test_page_of_a_run_shows_what_it_did_with_hostile_text_escaped(
     directory.mkdir(parents=True)
     (directory / "stderr.log").write_text(f"first\nbar 1%\rbar 99%\n{HOSTILE}\x1b[31m\n")
     client.cookies["django_language"] = "en"
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(9):
         html = client.get(address("detail", run.pk)).content.decode()
     assert HOSTILE not in html
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
@@ -381,7 +381,7 @@ def test_plan_page_shows_steps_in_order_with_needs_and_gates(
     client, factories, project, engineer, django_assert_num_queries
 ) -> None:
     plan = factories.make_plan(project, engineer, name=f"plan {HOSTILE}")
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(7):
         html = client.get(address("plan", plan.pk)).content.decode()
     assert HOSTILE not in html
     assert html.index("first step") < html.index("second step")

@@ -13,12 +13,13 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from studio.accounts.models import Project
-from studio.runs.querysets import PlanQuerySet, RunQuerySet
+from studio.runs.querysets import PlanQuerySet, RunQuerySet, WorkerQuerySet
 from studio.runs.states import (
     ACTIVE_STATES,
     LIVE_ATTEMPT_STATES,
     TERMINAL_STATES,
     AttemptState,
+    Isolation,
     Queue,
     RunState,
 )
@@ -255,3 +256,36 @@ class Outbox(models.Model):
 
     def __str__(self) -> str:
         return f"wake-up of {self.run_id}"
+
+
+class Worker(models.Model):
+    """A worker process as it last showed itself. What it runs is the live attempt of its slot."""
+
+    owner = models.CharField(max_length=200, primary_key=True)
+    """The device slot, `host/slot`."""
+    pid = models.PositiveIntegerField()
+    isolation = models.CharField(max_length=30, choices=Isolation.choices)
+    seen_at = models.DateTimeField()
+
+    objects = WorkerQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("owner",)
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(isolation__in=Isolation.values), name="worker_isolation_is_known"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.owner
+
+    @property
+    def host(self) -> str:
+        """The machine."""
+        return self.owner.rpartition("/")[0]
+
+    @property
+    def slot(self) -> str:
+        """What it works on there."""
+        return self.owner.rpartition("/")[2]

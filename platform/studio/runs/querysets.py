@@ -1,15 +1,21 @@
-"""What pages read of runs and plans."""
+"""What pages read of runs, plans and workers."""
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from django.db import models
 from django.db.models import Count, Max, Min, Q
+from django.utils import timezone
 
 from studio.accounts.models import Project, User
-from studio.runs.states import ACTIVE_STATES, UNFINISHED_STATES, RunState
+from studio.runs.states import ACTIVE_STATES, UNFINISHED_STATES, Isolation, RunState
 
 if TYPE_CHECKING:  # models.py imports this module
-    from studio.runs.models import Plan, Run  # noqa: F401 (named in the bases)
+    from studio.runs.models import Plan, Run, Worker  # noqa: F401 (named in the bases)
+
+WORKER_SILENT = timedelta(minutes=2)
+"""A worker shows itself several times in this time; one that does not is taken for gone."""
+WORKER_FORGOTTEN = timedelta(days=7)
 
 
 class RunQuerySet(models.QuerySet["Run"]):
@@ -77,3 +83,19 @@ class PlanQuerySet(models.QuerySet["Plan"]):
                 output_field=models.CharField(),
             ),
         )
+
+
+class WorkerQuerySet(models.QuerySet["Worker"]):
+    """Workers."""
+
+    def present(self) -> "WorkerQuerySet":
+        """Seen a moment ago."""
+        return self.filter(seen_at__gt=timezone.now() - WORKER_SILENT)
+
+    def remembered(self) -> "WorkerQuerySet":
+        """Seen in the last days."""
+        return self.filter(seen_at__gt=timezone.now() - WORKER_FORGOTTEN)
+
+    def unconfined(self) -> "WorkerQuerySet":
+        """Their children have the rights of the platform."""
+        return self.filter(isolation=Isolation.OFF)

@@ -1,12 +1,13 @@
 from django.urls import path
 
-from studio.runs import live, views, views_plans
+from studio.runs import live, views, views_plans, views_workers
 
 app_name = "runs"
 _RUN = "<uuid:run_id>/"
 _PLAN = "plans/<uuid:plan_id>/"
 urlpatterns = [
     path("", views.index, name="index"),
+    path("workers/", views_workers.workers, name="workers"),
     path("plans/", views_plans.plans, name="plans"),
     path(_PLAN, views_plans.plan, name="plan"),
     path(_PLAN + "status/", views_plans.plan_status, name="plan_status"),

@@ -22,6 +22,7 @@ from studio.runs.lifecycle.losses import (
     reap_expired,
     slot_abandon,
 )
+from studio.runs.lifecycle.presence import worker_seen
 
 __all__ = [
     "Claim",
@@ -40,4 +41,5 @@ __all__ = [
     "reap_expired",
     "renew",
     "slot_abandon",
+    "worker_seen",
 ]
