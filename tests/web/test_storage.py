@@ -261,6 +261,15 @@ def test_uploads_that_nobody_finished_go_and_others_stay(
     assert AuditEvent.objects.get(action="dataset.discard").actor_name == "system"
 
 
+def test_a_document_nobody_can_read_keeps_what_it_names_and_stops_nobody(factories, people) -> None:
+    failed = failed_run(factories, people)
+    queued = factories.make_run(people.project, people.admin)
+    kept = attempt_dir(failed.pk, 1) / "checkpoints" / "step-5"
+    Run.objects.filter(pk=queued.pk).update(spec={"kind": "unknown", "later": [{"at": str(kept)}]})
+    sweep(limits_by_age(), actor=None)
+    assert left(failed) == {"1/step-5", "2/step-10", "2/samples.parquet"}
+
+
 def test_what_was_deleted_by_a_person_is_deleted_in_the_end(factories, people) -> None:
     from studio.datasets.services import version_delete
 
