@@ -86,7 +86,8 @@ class Platform:
         self, data_dir: Path, *, server_url: str | None = None, **environment: str
     ) -> None:
         self.data_dir = data_dir
-        data_dir.mkdir(mode=0o700, parents=True)
+        # There already when it is a file system of its own.
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         (data_dir / "models").mkdir()
         self.database = open_database(
             os.environ.get("DATABASE_URL", "") if server_url is None else server_url, data_dir

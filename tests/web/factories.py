@@ -161,6 +161,18 @@ def gauge_results(bits_per_byte):
     return EvaluateResults(gauge=gauge)
 
 
+def gauge_spec():
+    """A valid evaluation by gauge texts alone, of a base model that is not there."""
+    model = {"path": str(settings.STUDIO_DATA_DIR / "models" / "tiny")}
+    return {"kind": "evaluate", "model": model, "base": model, "gauge": {"prompts": corpus()}}
+
+
+def corpus():
+    """The reference of a corpus that every project may read."""
+    path = settings.ROOT / "examples" / "soae_demo" / "corpus_general.zh.jsonl"
+    return {"kind": "corpus", "path": str(path)}
+
+
 def evaluation_spec(**changes):
     """A valid evaluation of a model that is not there: good for runs that no worker takes."""
     examples = settings.ROOT / "examples" / "soae_demo"

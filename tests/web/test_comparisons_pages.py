@@ -260,7 +260,7 @@ def test_paths_do_not_show_where_the_data_directory_is(evaluate, compare, settin
 
 
 # Session, user, membership and project switcher are four.
-NUM_QUERIES = {"index": 7, "samples": 6, "sample": 6, "parameters": 6}
+NUM_QUERIES = {"index": 8, "samples": 7, "sample": 7, "parameters": 7}
 
 
 @pytest.mark.slow

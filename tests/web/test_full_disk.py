@@ -35,7 +35,6 @@ def test_an_upload_is_stored_whole_or_not_at_all(disk: SmallDisk, factories, set
     partial.mkdir(parents=True)
     settings.STUDIO_DATA_DIR = disk.path
     settings.FILE_UPLOAD_TEMP_DIR = partial
-    settings.STUDIO_INPUT_ROOTS = [disk.path / "uploads"]
     settings.STUDIO_DISK_RESERVE_BYTES = -1_000_000_000  # the guard sees room where none is
     project = factories.make_project()
     client = Client(raise_request_exception=False)

@@ -61,10 +61,7 @@ VIOLATIONS: dict[str, list[Callable[[], object]]] = {
 def runs(tmp_path: Any, settings: Any) -> None:
     """One run that an attempt holds, two that are queued, and two plans."""
     settings.STUDIO_DATA_DIR = tmp_path
-    settings.STUDIO_INPUT_ROOTS = [tmp_path]
-    base = {"path": f"{tmp_path}/base"}
-    prompts = {"path": f"{tmp_path}/a.jsonl", "kind": "corpus"}
-    spec = {"kind": "evaluate", "model": base, "base": base, "gauge": {"prompts": prompts}}
+    spec = factories.gauge_spec()
     project = factories.make_project()
     actor = factories.make_user("engineer", project=project, role=Role.ENGINEER)
     document = {"kind": "plan", "name": "p", "steps": [{"id": "only", "spec": spec}]}

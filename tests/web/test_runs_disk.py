@@ -133,7 +133,6 @@ def test_what_running_runs_may_still_write_is_promised_to_them(
 ) -> None:
     with small_disk(tmp_path / "data", num_bytes=RECORDS_BYTES * 3 // 2) as small:
         settings.STUDIO_DATA_DIR = small.path
-        settings.STUDIO_INPUT_ROOTS = [small.path, settings.ROOT / "examples"]
         settings.STUDIO_DISK_RESERVE_BYTES = 0
         project = factories.make_project()
         user = factories.make_user("e", project=project, role=Role.ENGINEER)

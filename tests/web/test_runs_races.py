@@ -55,12 +55,8 @@ class World:
 @pytest.fixture
 def world(tmp_path: Any, settings: Any) -> World:
     settings.STUDIO_DATA_DIR = tmp_path
-    settings.STUDIO_INPUT_ROOTS = [tmp_path]
-    settings.STUDIO_RUN_CHECKS = []
     settings.STUDIO_RUN_PUBLISHERS = []
-    base = {"path": f"{tmp_path}/base"}
-    prompts = {"path": f"{tmp_path}/a.jsonl", "kind": "corpus"}
-    spec = {"kind": "evaluate", "model": base, "base": base, "gauge": {"prompts": prompts}}
+    spec = factories.gauge_spec()
     project = factories.make_project()
     actor = factories.make_user("engineer", project=project, role=Role.ENGINEER)
     return World(project, actor, spec)

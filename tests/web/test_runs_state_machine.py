@@ -294,15 +294,11 @@ class Lifecycle(RuleBasedStateMachine):
 @pytest.mark.slow
 def test_every_history_ends_as_the_oracle_says(tmp_path: Any, settings: Any) -> None:
     settings.STUDIO_DATA_DIR = tmp_path
-    settings.STUDIO_INPUT_ROOTS = [tmp_path]
-    settings.STUDIO_RUN_CHECKS = []
     settings.STUDIO_RUN_PUBLISHERS = [f"{__name__}.publish"]
-    base = {"path": f"{tmp_path}/base"}
-    corpus = {"path": f"{tmp_path}/a.jsonl", "kind": "corpus"}
-    evaluate = {"kind": "evaluate", "model": base, "base": base, "gauge": {"prompts": corpus}}
+    evaluate = factories.gauge_spec()
     train = {
-        "kind": "continual_pretrain", "model": base, "num_tokens": 100,
-        "sources": [{"name": "domain", "dataset": corpus, "weight": 1.0}],
+        "kind": "continual_pretrain", "model": evaluate["base"], "num_tokens": 100,
+        "sources": [{"name": "domain", "dataset": factories.corpus(), "weight": 1.0}],
         "optimizer": {"learning_rate": 0.001},
     }  # fmt: skip
     gate = {"metric": "results.gauge.bits_per_byte", "operator": "at_most", "value": 2.0}

@@ -36,7 +36,6 @@ OLD = timedelta(days=100)
 @pytest.fixture
 def data_dir(tmp_path: Path, settings) -> Path:
     settings.STUDIO_DATA_DIR = tmp_path
-    settings.STUDIO_INPUT_ROOTS = [tmp_path, settings.ROOT / "examples"]
     (tmp_path / "uploads" / "partial").mkdir(parents=True)
     return tmp_path
 

@@ -15,7 +15,6 @@ pytestmark = pytest.mark.django_db
 def stored(settings, tmp_path, factories):
     """An upload and the version that was made of it."""
     settings.STUDIO_DATA_DIR = tmp_path
-    settings.STUDIO_INPUT_ROOTS = [tmp_path / "uploads", tmp_path / "runs"]
     (tmp_path / "uploads").mkdir()
     project = factories.make_project()
     factories.make_import(project, factories.make_user("lina", project=project, role="expert"))
