@@ -13,7 +13,7 @@ export TQDM_DISABLE := 1
 # Three processes for two cores, since tests of whole platforms wait more than they compute; each
 # imports torch, which takes 1 GB of memory.
 TEST_WORKERS ?= 3
-PARALLEL := -n $(TEST_WORKERS) --no-loadscope-reorder
+PARALLEL = -n $(TEST_WORKERS) --no-loadscope-reorder
 # Read by requirements/install.sh, which says what they are for.
 export TORCH TORCH_INDEX
 
@@ -39,8 +39,10 @@ test-extensions: setup
 	$(BIN)/python -m pytest -m extensions tests/architecture/test_extensions.py
 
 # For work at the desk: neither platforms of processes nor a browser nor what takes long.
+# Its tests compute and wait for nothing: a process for each core.
+test-fast: TEST_WORKERS = 2
 test-fast: setup
-	$(BIN)/python -m pytest -n 2 --no-loadscope-reorder -m "not slow and not browser and not extensions" --ignore=tests/supervision
+	$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not browser and not extensions" --ignore=tests/supervision
 
 # What a database decides, on PostgreSQL: runs, locks, constraints, transactions, stored text; FULL=1
 # runs every test there. Starts a server of its own unless DATABASE_URL names one.

@@ -26,7 +26,7 @@ from pipeline.errors import (
 )
 from pipeline.execution import JsonlEventSink, RecipeResult, RunContext
 from pipeline.modeling.inspection import inspect_model_directory
-from pipeline.modeling.library_errors import is_panic
+from pipeline.modeling.loader_errors import is_panic
 from pipeline.provenance import describe_environment, path_digest
 
 UNEXPECTED = "run.crashed"

@@ -19,7 +19,7 @@ from pipeline.modeling.clean_directory import clean_directory
 from pipeline.modeling.gguf_header import read_gguf_header
 from pipeline.modeling.gguf_model import GGUF_NAME
 from pipeline.modeling.inspection import inspect_model_directory, read_model
-from pipeline.modeling.library_errors import as_model_error
+from pipeline.modeling.loader_errors import as_model_error
 from pipeline.modeling.model_facts import CleanModel, ModelFacts
 from pipeline.modeling.trial import try_out
 

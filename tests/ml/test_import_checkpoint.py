@@ -10,7 +10,7 @@ import gguf
 import numpy as np
 import pytest
 
-from pipeline.contracts.events import Payload, Progress
+from pipeline.contracts.events import Progress
 from pipeline.contracts.specs import parse_run_spec
 from pipeline.errors import ModelError, StoppedAtCheckpoint
 from pipeline.execution import RunContext
@@ -20,20 +20,6 @@ from pipeline.provenance import path_digest
 from pipeline.recipes import import_checkpoint
 
 ROOT = Path(__file__).parents[2]
-
-
-class Recorder:
-    def __init__(self) -> None:
-        self.payloads: list[Payload] = []
-
-    def emit(self, payload: Payload) -> None:
-        self.payloads.append(payload)
-
-
-@pytest.fixture
-def context(tmp_path: Path) -> RunContext:
-    (tmp_path / "run").mkdir()
-    return RunContext(run_dir=tmp_path / "run", spec_digest="0" * 64, events=Recorder())
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.contracts.dataset_manifest import DatasetManifest
-from pipeline.contracts.events import Payload, Progress
+from pipeline.contracts.events import Progress
 from pipeline.contracts.references import DatasetRef
 from pipeline.contracts.row_errors import ROW_ERROR_TEXTS
 from pipeline.contracts.specs import parse_run_spec
@@ -27,20 +27,6 @@ from pipeline.recipes import import_dataset
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "examples" / "soae_demo"
-
-
-class Recorder:
-    def __init__(self) -> None:
-        self.payloads: list[Payload] = []
-
-    def emit(self, payload: Payload) -> None:
-        self.payloads.append(payload)
-
-
-@pytest.fixture
-def context(tmp_path: Path) -> RunContext:
-    (tmp_path / "run").mkdir()
-    return RunContext(run_dir=tmp_path / "run", spec_digest="0" * 64, events=Recorder())
 
 
 def spec_for(path: Path, kind: str = "domain_test", **fields: Any) -> Any:

@@ -12,13 +12,13 @@ import pytest
 import torch
 import transformers
 
-from pipeline.contracts.events import Payload, RunWarning
+from pipeline.contracts.events import RunWarning
 from pipeline.contracts.specs import parse_run_spec
 from pipeline.errors import ModelError
 from pipeline.execution import RunContext
 from pipeline.modeling.clean_directory import clean_directory
 from pipeline.modeling.inspection import read_model
-from pipeline.modeling.library_errors import is_panic
+from pipeline.modeling.loader_errors import is_panic
 from pipeline.modeling.loading import load_model, load_tokenizer
 from pipeline.modeling.model_config import ARCHITECTURES
 from pipeline.modeling.tiny import save_tiny_model
@@ -88,20 +88,6 @@ UNKNOWN_SETTINGS = {
         "assistant_model": "../x",
     },
 }  # fmt: skip
-
-
-class Recorder:
-    def __init__(self) -> None:
-        self.payloads: list[Payload] = []
-
-    def emit(self, payload: Payload) -> None:
-        self.payloads.append(payload)
-
-
-@pytest.fixture
-def context(tmp_path: Path) -> RunContext:
-    (tmp_path / "run").mkdir()
-    return RunContext(run_dir=tmp_path / "run", spec_digest="0" * 64, events=Recorder())
 
 
 @pytest.fixture(scope="module")
