@@ -305,6 +305,17 @@ def test_a_checkpoint_in_use_is_not_deleted(
     assert "was deleted" in client.post(url, follow=True).content.decode()
 
 
+def test_a_run_whose_document_nobody_can_read_keeps_what_it_names(
+    client, project, engineer, factories, base_path, train
+) -> None:
+    found = train(project, engineer, base_path)
+    run = factories.make_run(project, engineer)
+    later = {"kind": "of a later version", "parts": [{"path": str(found.model_path)}]}
+    Run.objects.filter(pk=run.pk).update(spec=later)
+    url = reverse("registry:delete", args=["alpha", found.pk])
+    assert "is in use by the run evaluation" in client.post(url, follow=True).content.decode()
+
+
 def test_a_deleted_checkpoint_keeps_its_card_and_no_run_starts_from_it(
     client, project, engineer, factories, base_path, django_capture_on_commit_callbacks, train
 ) -> None:

@@ -19,7 +19,7 @@ from pipeline.contracts.reports import Report
 from pipeline.errors import SpecError
 from studio.accounts.models import Project
 from studio.pages.text import control_character
-from studio.runs.documents import run_document
+from studio.runs.documents import stored_paths
 from studio.runs.models import Run
 from studio.runs.paths import attempt_dir, is_linked
 from studio.runs.reports import run_report
@@ -66,10 +66,7 @@ def unfinished_runs_reading(project: Project, directory: Path) -> list[Run]:
         run
         for run in unfinished.defer("report")
         if (maker is not None and run.plan_id == maker.plan_id)
-        or any(
-            Path(named.path).is_relative_to(directory)
-            for named in spec_inputs(run_document(run).spec)
-        )
+        or any(path.is_relative_to(directory) for path in stored_paths(run))
     ]
 
 

@@ -6,13 +6,13 @@ from pathlib import Path
 from uuid import UUID
 
 from django.conf import settings
-from pydantic import JsonValue
 
 from pipeline.contracts.manifest import MANIFEST_NAME, Manifest
 from pipeline.errors import SpecError
 from studio.accounts.models import Project
 from studio.datasets.models import DatasetVersion, Upload, uploads_dir
 from studio.registry.models import Checkpoint
+from studio.runs.documents import stored_paths
 from studio.runs.models import Run
 from studio.runs.paths import STDERR_NAME, attempt_dir, run_dir
 from studio.runs.reports import run_report
@@ -162,27 +162,13 @@ def _named_paths() -> Iterator[str]:
     for path in DatasetVersion.objects.live().values_list("path", flat=True):
         yield Path(path).parent.as_posix()
     for run in Run.objects.unfinished().defer("report"):
-        # As it is stored: a document that cannot be read any more still keeps what it names.
-        for text in _texts(run.spec):
-            if Path(text).is_absolute():
-                yield data_path(Path(text))
+        for named in stored_paths(run):
+            yield data_path(named)
     # A gate that did not hold fails a run that has a report.
     for run in Run.objects.filter(state=RunState.FAILED).exclude(report=None):
         report = run_report(run)
         for output in report.outputs.values() if report else ():
             yield data_path(attempt_dir(run.pk, run.attempt) / output.path)
-
-
-def _texts(value: JsonValue) -> Iterator[str]:
-    """Every text of a JSON document, whatever its place."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list):
-        for item in value:
-            yield from _texts(item)
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _texts(item)
 
 
 def _children(directory: Path) -> Iterable[Path]:
