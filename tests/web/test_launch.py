@@ -295,13 +295,22 @@ def test_things_of_other_projects_are_no_choices(factories, engineer, project) -
     assert token not in {c.token for c in ProjectChoices(project).datasets(("domain_test",))}
 
 
-def test_checkpoints_of_the_project_are_the_models_to_choose(factories, engineer, project) -> None:
-    def register(owner, name, **columns):
+@pytest.fixture
+def register(engineer):
+    """`register(project, "name", kind="draft")` makes a checkpoint without files."""
+
+    def make(owner, name, kind="imported", **columns):
         return Checkpoint.objects.create(
-            project=owner, name=name, path=f"models/{name}", digest="b" * 64, kind="imported",
+            project=owner, name=name, path=f"models/{name}", digest="b" * 64, kind=kind,
             created_by=engineer, **columns,
         )  # fmt: skip
 
+    return make
+
+
+def test_checkpoints_of_the_project_are_the_models_to_choose(
+    factories, engineer, project, register
+) -> None:
     mine = register(project, "mine")
     register(factories.make_project("other", "Other"), "theirs")
     gone = {"deleted_at": timezone.now(), "deleted_by": engineer}
@@ -310,6 +319,13 @@ def test_checkpoints_of_the_project_are_the_models_to_choose(factories, engineer
     (choice,) = (choice for choice in choices if choice.token.startswith("checkpoint:"))
     assert choice.token == f"checkpoint:{mine.pk}"
     assert choice.reference() == mine.reference()
+
+
+def test_the_method_is_offered_what_nothing_trained_first(project, base_model, register) -> None:
+    for name, kind in (("mine", "imported"), ("cpt", "continual_pretrain"), ("small", "draft")):
+        register(project, name, kind)
+    names = [choice.path.name for choice in ProjectChoices(project).bases()]
+    assert names == ["mine", "tiny-base", "cpt"]
 
 
 def test_foreign_run_is_no_template(client, factories, engineer, project) -> None:

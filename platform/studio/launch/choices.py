@@ -17,7 +17,7 @@ from pipeline.contracts.manifest import file_sha256
 from studio.accounts.models import Project
 from studio.datasets.examples import EXAMPLE_KINDS, example_path, example_stems
 from studio.datasets.models import DatasetVersion
-from studio.registry.models import Checkpoint
+from studio.registry.models import BASE, Checkpoint
 from studio.runs.kinds import kind_label
 from studio.runs.models import Run
 from studio.runs.paths import attempt_dir
@@ -105,14 +105,25 @@ class ProjectChoices:
 
     def outputs(self, name: str) -> list[Choice]:
         """What finished runs left under this name; for `model` the project's checkpoints."""
-        found = self._checkpoints if name == "model" else self._stored(name)
+        is_model = name == "model"
+        if is_model:
+            found = [checkpoint_choice(checkpoint) for checkpoint in self._checkpoints]
+        else:
+            found = self._stored(name)
         known = {choice.path for choice in found}
-        if name == "model":
+        if is_model:
             prepared = [choice for choice in base_choices() if choice.path not in known]
             found = found + prepared
             known |= {choice.path for choice in prepared}
         kept = [choice for choice in self._kept if not choice.kind]
         return found + [choice for choice in kept if choice.path not in known]
+
+    def bases(self) -> list[Choice]:
+        """Models that the whole method can start from: no draft, and first what nothing trained."""
+        kinds = {checkpoint.model_path: checkpoint.kind for checkpoint in self._checkpoints}
+        models = [choice for choice in self.outputs("model") if kinds.get(choice.path) != "draft"]
+        untrained = (BASE.name, "imported")
+        return sorted(models, key=lambda choice: kinds.get(choice.path, BASE.name) not in untrained)
 
     @cached_property
     def _datasets(self) -> list[Choice]:
@@ -149,10 +160,9 @@ class ProjectChoices:
         ]
 
     @cached_property
-    def _checkpoints(self) -> list[Choice]:
+    def _checkpoints(self) -> list[Checkpoint]:
         checkpoints = Checkpoint.objects.live().filter(project=self._project)
-        newest = checkpoints.defer("facts").order_by("-pk")[:MAX_CHOICES]
-        return [checkpoint_choice(checkpoint) for checkpoint in newest]
+        return list(checkpoints.defer("facts").order_by("-pk")[:MAX_CHOICES])
 
     @cached_property
     def _kept(self) -> list[Choice]:

@@ -103,7 +103,7 @@ class MethodForm(CheckedTextMixin, forms.Form):
 
     def __init__(self, data: Mapping[str, Any] | None = None, *, choices: ProjectChoices) -> None:
         super().__init__(data)
-        self._bases = {choice.token: choice for choice in choices.outputs("model")}
+        self._bases = {choice.token: choice for choice in choices.bases()}
         field = self.fields["base"]
         assert isinstance(field, forms.ChoiceField)  # noqa: S101 (declared above)
         field.choices = [(choice.token, choice.label) for choice in self._bases.values()]
