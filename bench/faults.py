@@ -9,7 +9,6 @@ claimed, cancel the time from a person's request to the end of the run.
 """
 
 import argparse
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -18,7 +17,7 @@ from pathlib import Path
 
 from bench.fault_injection.campaign import Campaign, append_record, read_records
 from bench.fault_injection.injection import Record
-from bench.fault_injection.kinds import KINDS
+from bench.fault_injection.kinds import KINDS, Kind
 from bench.protocol import Result, Table, percentile, quartiles
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,8 +35,6 @@ def run(arguments: Sequence[str]) -> Result:
     options = _parser().parse_args(arguments)
     path: Path = options.records or ROOT / "var" / "bench" / f"faults-{options.seed}.jsonl"
     until = time.monotonic() + 60 * options.minutes
-    # Leaves by the way on which platforms are stopped and their disks unmounted.
-    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     databases = DATABASES if options.database == "both" else (options.database,)
     print(f"seed {options.seed}, records in {path}", file=sys.stderr)
     for database in databases:
@@ -47,10 +44,15 @@ def run(arguments: Sequence[str]) -> Result:
             campaign = Campaign(
                 database=database, seed=options.seed, lease_seconds=lease_seconds,
                 num_platforms=options.platforms,
-                kinds=[kind for kind in KINDS if options.kinds in kind.name],
+                kinds=[kind for kind in KINDS if _is_wanted(kind, options)],
             )  # fmt: skip
             _go_on(campaign, count, path, until)
     return summary(read_records(path))
+
+
+def _is_wanted(kind: Kind, options: argparse.Namespace) -> bool:
+    is_quick = not kind.is_long and not kind.needs_clock
+    return options.kinds in kind.name and (is_quick or not options.quick)
 
 
 def _go_on(campaign: Campaign, count: int, path: Path, until: float) -> None:
@@ -159,5 +161,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--platforms", type=int, default=4, help="beside each other")
     parser.add_argument("--minutes", type=float, default=120.0, help="no fault begins later")
     parser.add_argument("--kinds", default="", help="only those with this in their name")
+    parser.add_argument(
+        "--quick", action="store_true", help="none that waits for a lease or moves the clock"
+    )
     parser.add_argument("--records", type=Path, help="one line for each fault; read and added to")
     return parser

@@ -47,10 +47,10 @@ class Campaign:
             port = stack.enter_context(postgres_server()) if self.database == "postgres" else 0
             workers = [
                 threading.Thread(
-                    target=self._work, args=(Path(folder) / str(number), port, number == 0),
+                    target=self._work, args=(Path(folder) / str(number), port, has_clock),
                     kwargs={"todo": todo, "records": records, "until": until},
                 )
-                for number in range(self.num_platforms)
+                for number, has_clock in enumerate(self._clocks())
             ]  # fmt: skip
             for worker in workers:
                 worker.start()
@@ -65,6 +65,11 @@ class Campaign:
                     yield record
                 else:
                     raise record
+
+    def _clocks(self) -> list[bool]:
+        """By platform, whether its clock can be moved: the first one's, where a kind needs it."""
+        needs_clock = any(kind.needs_clock for kind in self.kinds)
+        return [needs_clock and number == 0 for number in range(self.num_platforms)]
 
     def _work(
         self, folder: Path, port: int, has_clock: bool, *, todo: "_Hand",

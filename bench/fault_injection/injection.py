@@ -70,7 +70,7 @@ def inject(subject: Subject, kind: Kind, *, seed: int, number: int) -> Record:
         return record
     number_before = subject.attempt(run_id)
     was_alive = subject.state(run_id) == "running"
-    struck_at = time.time()
+    struck_at = subject.now()
     try:
         hit = _strike(subject, kind, run_id, chance, record, patience)
     except (OSError, ValueError):  # what it was to meet had ended a moment before
@@ -85,7 +85,7 @@ def inject(subject: Subject, kind: Kind, *, seed: int, number: int) -> Record:
     if record.stuck:
         return record
     _judge(subject, record, runs, hit)
-    if subject.clock is None and hit.replaced is None:
+    if not kind.needs_clock and hit.replaced is None:
         _measure(subject, record, run_id, number_before, struck_at)
     return record
 
@@ -122,7 +122,7 @@ def _watch_service(
         return
     name, pid = hit.replaced
     if subject.wait(lambda: subject.service(name) not in {0, pid}, patience):
-        record.detection_seconds = time.time() - struck_at
+        record.detection_seconds = subject.now() - struck_at
     else:
         record.stuck += f"{name} was not started again; "
 

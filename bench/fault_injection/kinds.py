@@ -44,7 +44,6 @@ class Kind:
     needs_clock: bool = False
     is_long: bool = False
     """It waits for a lease to run out."""
-    fills_disk: bool = False
     first_step: int = 1
     """The run has come so far before it strikes."""
 
@@ -119,9 +118,13 @@ def supervisor_paused(subject: Subject, run_id: UUID, _random: random.Random) ->
 
 @contextmanager
 def attempt_paused(subject: Subject, run_id: UUID, _random: random.Random) -> Iterator[Hit]:
-    pids = subject.supervisor(run_id), subject.child(run_id)
-    with subject.paused(*pids):
-        yield Hit(met=f"supervisor and child {pids}", holds_until_lost=True)
+    """The supervisor first, which would otherwise see its child stand still."""
+    supervisor = subject.supervisor(run_id)
+    with subject.paused(supervisor):
+        pids = subject.processes_of_slot()
+        with subject.paused(*pids):
+            met = f"supervisor {supervisor} and its child's processes {pids}" if pids else ""
+            yield Hit(met=met, holds_until_lost=True)
 
 
 @contextmanager
@@ -215,6 +218,6 @@ KINDS = (
     Kind(name="connections cut", strike=connections_cut, databases=("postgres",)),
     Kind(name="checkpoint truncated", strike=checkpoint_damaged(truncate), first_step=11),
     Kind(name="checkpoint bit flipped", strike=checkpoint_damaged(flip_bit), first_step=11),
-    Kind(name="disk full", strike=disk_full, fills_disk=True),
+    Kind(name="disk full", strike=disk_full),
     Kind(name="clock stepped", strike=clock_stepped, needs_clock=True),
 )

@@ -141,6 +141,11 @@ class Subject:
             raise ProcessLookupError(f"run {run_id} has no child now")
         return int(pid)
 
+    def processes_of_slot(self) -> list[int]:
+        """Every living process of the compute slot's child, inside its confinement or not."""
+        (lock,) = (self.platform.data_dir / "slots").glob("*-compute-0.lock")
+        return self.platform.processes_of_slot(lock)
+
     def supervisor(self, run_id: UUID) -> int:
         """The pool process that supervises the run."""
         return self.platform.parent(self.child(run_id))
@@ -199,6 +204,10 @@ class Subject:
                 [APPLICATION],
             ).fetchall()
         return len(rows)
+
+    def now(self) -> float:
+        """Seconds since 1970 as the platform's processes read them."""
+        return time.time() + self._clock_offset_seconds
 
     def step_clock(self, seconds: int) -> None:
         """Every process of the platform reads another time of day; PostgreSQL's server does not."""
