@@ -1,6 +1,7 @@
 """A full disk under files or database gives a page that says so, and leaves nothing half done."""
 
 import os
+import re
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,6 +70,42 @@ def test_an_upload_is_stored_whole_or_not_at_all(disk: SmallDisk, factories, set
     stored = Upload.objects.get()
     assert stored.path.read_bytes() == content
     assert Import.objects.filter(upload=stored).exists()
+
+
+def test_an_administrator_frees_space_on_the_page_that_says_so(
+    disk: SmallDisk, factories, settings
+) -> None:
+    settings.STUDIO_DATA_DIR = disk.path
+    settings.STUDIO_DISK_RESERVE_BYTES = -1_000_000_000
+    partial = disk.path / "uploads" / "partial"
+    partial.mkdir(parents=True)
+    settings.FILE_UPLOAD_TEMP_DIR = partial
+    left_behind = partial / "tmpabc.upload.csv"
+    left_behind.write_bytes(bytes(200_000))
+    os.utime(left_behind, (0, 0))
+    project = factories.make_project()
+    client = Client(enforce_csrf_checks=True, raise_request_exception=False)
+    client.force_login(factories.make_user("root", is_superuser=True))
+    client.cookies["django_language"] = "en"
+    url = reverse("datasets:upload", args=[project.slug])
+    token = _csrf_token(client.get(url).content)
+    disk.leave(0)
+    file = SimpleUploadedFile("table.csv", os.urandom(50_000))
+    fields = {"file": file, "kind": "domain_test", "name": "T", "policy": ""}
+    response = client.post(url, fields | {"csrfmiddlewaretoken": token})
+    assert response.status_code == 507
+    form = response.content.decode().partition(f'action="{reverse("storage:site_free")}"')[2]
+    token = _csrf_token(form.encode())
+    assert (
+        client.post(reverse("storage:site_free"), {"csrfmiddlewaretoken": token}).status_code == 302
+    )
+    assert not left_behind.exists()
+
+
+def _csrf_token(content: bytes) -> str:
+    found = re.search(rb'name="csrfmiddlewaretoken" value="(\w+)"', content)
+    assert found is not None
+    return found[1].decode()
 
 
 @pytest.mark.django_db  # of its own; the mark lets any connection through
