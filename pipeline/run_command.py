@@ -26,6 +26,7 @@ from pipeline.errors import (
 )
 from pipeline.execution import JsonlEventSink, RecipeResult, RunContext
 from pipeline.modeling.inspection import inspect_model_directory
+from pipeline.modeling.lean_imports import without_scikit_learn
 from pipeline.modeling.loader_errors import is_panic
 from pipeline.provenance import describe_environment, path_digest
 
@@ -144,7 +145,8 @@ def _execute(spec: AnySpec, context: RunContext) -> int:
     )
     try:
         # Imported only when it runs: short kinds must not pay for torch.
-        recipe = importlib.import_module(f"pipeline.recipes.{spec.kind}")
+        with without_scikit_learn():
+            recipe = importlib.import_module(f"pipeline.recipes.{spec.kind}")
         result = recipe.run(spec, context)
         _write_report(spec, context, result, started_at, time.monotonic() - clock)
     except StoppedAtCheckpoint as exc:

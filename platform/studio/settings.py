@@ -129,6 +129,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "studio.accounts.sessions.IdleSignOutMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "studio.pages.dropped_body.DroppedBodyMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
 ]

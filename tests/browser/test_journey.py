@@ -125,12 +125,12 @@ def _launch_after_an_error(page: Page) -> None:
     page.locator("[name='sources.0.weight']").fill("1")
     page.locator("[name='optimizer.learning_rate']").fill("0.001")
     page.locator("[name='batch.max_seq_length']").fill("64")
-    page.locator("[name=checkpoint_every_steps]").fill("200")
+    page.locator("[name=checkpoint_every_steps]").fill("100")
     page.locator("[name=num_tokens]").fill("-5")
     page.get_by_role("button", name="Start the run").click()
     expect(page.locator("[name=num_tokens]")).to_have_attribute("aria-invalid", "true")
     expect(page.locator("[name='sources.0.name']")).to_have_value("reports")
-    page.locator("[name=num_tokens]").fill("200000")
+    page.locator("[name=num_tokens]").fill("64000")
     page.get_by_role("button", name="Start the run").click()
 
 
@@ -144,5 +144,5 @@ def _watch(page: Page) -> None:
     before = progress.get_attribute("value")
     expect(progress).not_to_have_attribute("value", before or "")
     expect(page.locator("figure[data-chart] .main-svg").first).to_be_visible()
-    expect(page.get_by_text("Checkpoint saved at step 200").first).to_be_visible()
+    expect(page.get_by_text("Checkpoint saved at step 100").first).to_be_visible()
     assert page.evaluate("window.isSamePage")

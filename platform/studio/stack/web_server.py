@@ -25,6 +25,8 @@ from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
 
+from studio.stack.request_bodies import Request, Task
+
 logger = logging.getLogger(__name__)
 
 NUM_THREADS = 8
@@ -66,6 +68,9 @@ class Wait(Enum):
 
 class Channel(HTTPChannel):  # type: ignore[misc]  # waitress is untyped
     """One connection, and since when it waits for its client."""
+
+    parser_class = Request
+    task_class = Task
 
     def __init__(
         self,
