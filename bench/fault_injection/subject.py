@@ -206,8 +206,8 @@ class Subject:
         return len(rows)
 
     def now(self) -> float:
-        """Seconds since 1970 as the platform's processes read them."""
-        return time.time() + self._clock_offset_seconds
+        """Seconds since 1970 as the database notes them: PostgreSQL's server has its own clock."""
+        return time.time() + (self._clock_offset_seconds if self.database == "sqlite" else 0)
 
     def step_clock(self, seconds: int) -> None:
         """Every process of the platform reads another time of day; PostgreSQL's server does not."""
