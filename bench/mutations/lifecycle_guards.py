@@ -83,11 +83,6 @@ LIFECYCLE_GUARDS = (
         code="    settle(Run.objects.get(pk=run_id))\n",
     ),
     Guard(
-        name="an attempt ends once",
-        path=f"{LIFECYCLE}/ends.py",
-        code=", state__in=LIVE_ATTEMPT_STATES",
-    ),
-    Guard(
         name="a report that fails its gate fails the run",
         path=f"{LIFECYCLE}/finish.py",
         code="            check_gates(run.step_id, plans.step_gates(run), report)\n",

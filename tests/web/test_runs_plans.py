@@ -10,6 +10,7 @@ from pipeline.contracts.documents import read_plan_spec
 from pipeline.contracts.reports import Output
 from pipeline.errors import SpecError
 from studio.accounts.models import Membership, Project, Role, User
+from studio.registry.models import Checkpoint
 from studio.runs import lifecycle, services
 from studio.runs.models import Plan, Run
 from studio.runs.states import RunState
@@ -156,6 +157,20 @@ def test_a_gate_that_does_not_hold_fails_the_step_and_keeps_its_report(
     assert "bits_per_byte is 3.0" in evaluate.error_message
     assert evaluate.report["results"]["gauge"]["bits_per_byte"] == 3.0
     assert states(plan)["compare"] == "cancelled"
+
+
+def test_a_model_that_its_gate_refuses_is_not_registered(
+    project: Project, engineer: User, spec: dict[str, Any], execute: Callable[..., Run]
+) -> None:
+    gate = {"metric": "seconds", "operator": "at_most", "value": 0.5}
+    spec["steps"][1]["gates"] = [gate]
+    plan = services.plan_create(
+        project=project, actor=engineer, spec=read_plan_spec(json.dumps(spec))
+    )
+    train = execute(step(plan, "train"))
+    assert (train.state, train.error_code) == (RunState.FAILED, "plan.gate_failed")
+    assert "model" in train.report["outputs"]
+    assert not Checkpoint.objects.exists()
 
 
 def test_a_missing_output_fails_the_step_that_reads_it(

@@ -9,7 +9,7 @@ from studio.runs import plans
 from studio.runs.lifecycle.fence import held
 from studio.runs.lifecycle.stored_text import fitting
 from studio.runs.models import Attempt, Run
-from studio.runs.states import LIVE_ATTEMPT_STATES, AttemptState, RunState
+from studio.runs.states import AttemptState, RunState
 from studio.runs.transitions import enqueue, move
 
 
@@ -65,8 +65,8 @@ def end_attempt(
     exit_status: int | None,
     message: str = "",
 ) -> None:
-    """The attempt has ended, unless it had before."""
-    Attempt.objects.filter(run_id=run_id, number=attempt, state__in=LIVE_ATTEMPT_STATES).update(
+    """The attempt, which holds its run and is locked by the caller, has ended."""
+    Attempt.objects.filter(run_id=run_id, number=attempt).update(
         state=state,
         ended_at=Now(),
         exit_status=exit_status,
