@@ -21,7 +21,7 @@ from studio.runs.models import Attempt, Outbox, Run, RunEvent
 from studio.runs.outbox import outbox_due
 from studio.runs.presentation_metrics import run_curves
 from studio.runs.states import RunState
-from studio.runs.transitions import TRANSITIONS, move
+from studio.runs.transitions import TRANSITIONS, enqueue, move
 
 pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
 SLOT = "machine/compute-0"
@@ -214,6 +214,7 @@ def test_every_write_of_a_stale_attempt_is_rejected(run: Run) -> None:
     expire(run)
     assert lifecycle.reap_expired() == [(run.pk, stale)]
     fresh = claimed(run, OTHER_SLOT).attempt
+    attempts = list(run.attempts.order_by("number").values())
     line = event_line(run, stale, 1, Progress(stage="train", done=1, total=2, unit="tokens"))
 
     assert not lifecycle.renew(run.pk, stale)
@@ -228,7 +229,23 @@ def test_every_write_of_a_stale_attempt_is_rejected(run: Run) -> None:
     run.refresh_from_db()
     assert (run.state, run.attempt, run.owner) == (RunState.RUNNING, fresh, OTHER_SLOT)
     assert run.report is None
+    assert list(run.attempts.order_by("number").values()) == attempts
     assert not RunEvent.objects.exists()
+
+
+def test_a_cancelling_run_has_no_way_back_to_the_queue(run: Run, engineer: User) -> None:
+    claimed(run)
+    services.run_cancel(run=run, actor=engineer)
+    with transaction.atomic():
+        assert not enqueue(Run.objects.filter(pk=run.pk))
+    assert not Outbox.objects.filter(run=run).exists()
+
+
+def test_only_expired_leases_are_shown_to_whoever_looks_first(run: Run) -> None:
+    attempt = claimed(run).attempt
+    assert lifecycle.reap_expired(is_dry_run=True) == []
+    expire(run)
+    assert lifecycle.reap_expired(is_dry_run=True) == [(run.pk, attempt)]
 
 
 def test_a_start_whose_answer_was_lost_may_be_said_again(run: Run) -> None:
