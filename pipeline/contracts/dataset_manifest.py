@@ -35,6 +35,19 @@ class LengthSummary(Contract):
     max: int
 
 
+class SourceMember(Contract):
+    """One data file of an archive or folder."""
+
+    name: str
+    format: str
+    benchmark: str = ""
+    """What its layout was recognised as; empty where it is one of the platform's own."""
+    subject: str = ""
+    split: str = ""
+    num_rows: int = Field(ge=0)
+    num_rejected: int = Field(ge=0)
+
+
 class SourceFile(Contract):
     """The file the rows were read from."""
 
@@ -45,6 +58,12 @@ class SourceFile(Contract):
     encoding: str
     """Empty for formats that have an encoding of their own."""
     columns: tuple[ColumnMeaning, ...]
+    benchmark: str = ""
+    """What a single file's layout was recognised as."""
+    members: tuple[SourceMember, ...] = ()
+    """The data files of an archive or folder."""
+    not_read: tuple[str, ...] = ()
+    """Files of an archive or folder that are no data."""
 
 
 class DatasetManifest(Contract):

@@ -19,6 +19,8 @@ class RowErrorGroup(Contract):
     code: str
     count: int
     first_lines: tuple[int, ...]
+    first_files: tuple[str, ...] = ()
+    """Of the first lines, where the rows came in several files."""
     is_about_file: bool
     example: RowErrorExample
 

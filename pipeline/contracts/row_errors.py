@@ -3,8 +3,8 @@
 A row error travels as `code` and `params` from the process that parsed the file to the page that
 shows it. The English words live here and nowhere else; the web application uses them as the message
 ids of its translations, so a new code needs one entry here and one in each language's catalogue.
-Params named in `PHRASE_PARAMS` hold words of `ROW_ERROR_PHRASES` that are translated the same way;
-all others are the user's own names and numbers.
+Params named in `row_error_phrases.PHRASE_PARAMS` hold words of that module, translated the same
+way; all others are the user's own names and numbers.
 
 Codes that begin with `file.` or `header.` concern the file as a whole: no row was read after them.
 """
@@ -33,7 +33,33 @@ ROW_ERROR_TEXTS: Mapping[str, RowErrorText] = MappingProxyType(
         ),
         "file.type": RowErrorText(
             "the content is {detected}, which cannot be read as rows",
-            "give JSON Lines, a JSON array, CSV or XLSX; the content decides, not the file name",
+            "give JSON Lines, a JSON array, CSV or XLSX, or import several JSON or CSV files packed"
+            " as a zip archive; the content decides, not the file name",
+        ),
+        "file.archive_damaged": RowErrorText(
+            "the file {member} is damaged and cannot be unpacked",
+            "pack the files again, as a zip archive",
+        ),
+        "file.archive_unsafe": RowErrorText(
+            "the archive was refused before it was unpacked: {member}: {reason}",
+            "pack only the data files themselves, as a zip archive without a password",
+        ),
+        "file.archive_limit": RowErrorText(
+            "the archive was refused before it was unpacked: {reason} ({count}, at most {limit})",
+            "take out what is not needed, or split it into several archives",
+        ),
+        "file.archive_empty": RowErrorText(
+            "the archive holds no data file; it holds: {names}",
+            "data files end in .csv, .tsv, .json, .jsonl, .ndjson or .parquet",
+        ),
+        "file.archive_same_role": RowErrorText(
+            "the files {member} and {other} hold the same subject and split",
+            "keep one of them, or give each its own name; different settings of a benchmark are "
+            "different data sets",
+        ),
+        "file.benchmark_kind": RowErrorText(
+            "the file is {benchmark}, whose rows are of another kind",
+            'choose "{expected}" as what the rows are',
         ),
         "file.xlsx_old": RowErrorText(
             "the content is an old .xls workbook or a password-protected one",
@@ -190,71 +216,36 @@ ROW_ERROR_TEXTS: Mapping[str, RowErrorText] = MappingProxyType(
             "answer {value} names none of the {count} choices",
             "give the index from 0 to {last}, or the letter",
         ),
+        # Rows of benchmarks.
+        "row.id_in_two_files": RowErrorText(
+            "another file has a row with the id {id}", "give each row its own id"
+        ),
+        "row.answer_withheld": RowErrorText(
+            "the row has no answer, so nothing can be scored ({benchmark} publishes some splits "
+            "without answers)",
+            "leave it out, or take the split that has answers",
+        ),
+        "row.answer_label": RowErrorText(
+            "answer {value} is none of the labels {labels}",
+            "give the label of the right choice",
+        ),
+        "row.several_answers": RowErrorText(
+            "{count} choices are right; only questions with one right choice can be scored",
+            "leave the row out",
+        ),
+        "row.no_choices": RowErrorText(
+            "the question has no choices; its answer is free text",
+            "import the file as questions and answers, too",
+        ),
+        "row.has_choices": RowErrorText(
+            "the question has choices; its answer is one of them",
+            "import the file as multiple choice, too",
+        ),
+        "row.no_final_number": RowErrorText(
+            "the answer does not end with #### and a number",
+            "write the number that is compared after #### on a line of its own",
+        ),
     }
-)
-
-JSON_SYNTAX_REASONS: Mapping[str, str] = MappingProxyType(
-    {
-        "Expecting ',' delimiter": "a comma is missing",
-        "Expecting ':' delimiter": "a colon is missing after the key",
-        "Expecting property name enclosed in double quotes": "a key in double quotes is missing",
-        "Expecting value": "a value is missing",
-        "Unterminated string starting at": "the string that begins here is not closed",
-        "Invalid control character at": "a line break, tab or control character is not escaped",
-        "Invalid \\escape": "the backslash escape is not valid",
-        "Invalid \\uXXXX escape": "the \\u escape needs four hexadecimal digits",
-        "Extra data": "something follows the end of the object",
-    }
-)
-"""The standard library's JSON messages, in words an expert can act upon."""
-
-VALUE_TYPE_NAMES: Mapping[type, str] = MappingProxyType(
-    {
-        dict: "an object",
-        list: "a list",
-        str: "text",
-        bool: "true/false",
-        int: "a number",
-        float: "a number",
-        type(None): "null",
-    }
-)
-"""What a person calls a JSON type."""
-
-FILE_TYPE_NAMES: tuple[str, ...] = (
-    "a PDF document",
-    "a gzip archive",
-    "a zip archive",
-    "a Word document",
-    "a web page or XML",
-    "an image",
-    "a database",
-    "a model file",
-    "binary data",
-)
-
-ANSWER_TYPE = "an index from 0 or a letter"
-EXCHANGE_TYPE = "a list of a question and an answer"
-CONVERSATION_FIELDS = "messages, conversations, or instruction and output"
-UNSAFE_ENTITIES = "it declares XML entities"
-UNSAFE_SIZE = "unpacked it would be far larger than a table"
-UNSAFE_OVERLAP = "its parts overlap"
-UNSAFE_ENCRYPTED = "its parts are encrypted"
-DAMAGED_WORKBOOK = "its parts are damaged or missing"
-
-PHRASE_PARAMS = frozenset({"reason", "found", "expected", "detected"})
-ROW_ERROR_PHRASES: tuple[str, ...] = (
-    *JSON_SYNTAX_REASONS.values(),
-    *dict.fromkeys(VALUE_TYPE_NAMES.values()),
-    *FILE_TYPE_NAMES,
-    ANSWER_TYPE,
-    EXCHANGE_TYPE,
-    CONVERSATION_FIELDS,
-    UNSAFE_ENTITIES,
-    UNSAFE_SIZE,
-    UNSAFE_OVERLAP,
-    UNSAFE_ENCRYPTED,
-    DAMAGED_WORKBOOK,
 )
 
 
@@ -270,6 +261,8 @@ class RowError:
     params: Mapping[str, str | int] = field(default_factory=dict)
     value_excerpt: str = ""
     """The value seen, at most 80 characters, escaped to printable characters."""
+    file: str | None = None
+    """Which file, where several came as one."""
 
     @property
     def is_about_file(self) -> bool:

@@ -3,7 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipeline.contracts.row_errors import CONVERSATION_FIELDS, EXCHANGE_TYPE, VALUE_TYPE_NAMES
+from pipeline.contracts.row_error_phrases import (
+    CONVERSATION_FIELDS,
+    EXCHANGE_TYPE,
+    VALUE_TYPE_NAMES,
+)
 from pipeline.data.records import Conversation, DomainItem, Message
 from pipeline.data.row_fields import InvalidRowError, common_fields, text_field, wrong_type
 

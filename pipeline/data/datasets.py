@@ -7,6 +7,8 @@ from typing import Any, NoReturn, TypeVar, overload
 
 from pipeline.contracts.references import DatasetRef, RowFilter
 from pipeline.contracts.row_errors import RowError
+from pipeline.data.benchmarks.recognition import SPLIT_KEY
+from pipeline.data.benchmarks.scoring import scored_rows
 from pipeline.data.encodings import UTF8_BOM
 from pipeline.data.readers import numbered_rows
 from pipeline.data.records import RECORD_TYPES, Record
@@ -19,12 +21,14 @@ OtherRowT = TypeVar("OtherRowT", bound=Record)
 
 
 @overload
-def read_rows(ref: DatasetRef, wanted: type[RowT]) -> list[RowT]: ...
+def read_rows(ref: DatasetRef, wanted: type[RowT], *, to_be_scored: bool = False) -> list[RowT]: ...
 @overload
 def read_rows(
-    ref: DatasetRef, wanted: tuple[type[RowT], type[OtherRowT]]
+    ref: DatasetRef, wanted: tuple[type[RowT], type[OtherRowT]], *, to_be_scored: bool = False
 ) -> list[RowT | OtherRowT]: ...
-def read_rows(ref: DatasetRef, wanted: type[RowT] | tuple[type[RowT], ...]) -> list[RowT]:
+def read_rows(
+    ref: DatasetRef, wanted: type[RowT] | tuple[type[RowT], ...], *, to_be_scored: bool = False
+) -> list[RowT]:
     """All rows the reference names: the file is valid as a whole, filtered and thinned out.
 
     `limit` takes rows spread evenly over the filtered file, so a file sorted by topic stays
@@ -33,6 +37,8 @@ def read_rows(ref: DatasetRef, wanted: type[RowT] | tuple[type[RowT], ...]) -> l
     Args:
         ref: The file, its kind, and which of its rows to use.
         wanted: The record type, or the two, that the caller can use.
+        to_be_scored: A benchmark's few-shot and training rows are left out
+            (`benchmarks.scoring`), unless the reference filters by split itself.
 
     Raises:
         DataError: `data.not_found`, `data.digest_mismatch`, `data.encoding`, `data.json_syntax`,
@@ -76,6 +82,14 @@ def read_rows(ref: DatasetRef, wanted: type[RowT] | tuple[type[RowT], ...]) -> l
             f"{path} holds {len(records)} rows, but none passes the filter ({filters}); values are "
             'compared with their type, so the number 1 is not the text "1"',
         )
+    if to_be_scored and all(rule.field != f"meta.{SPLIT_KEY}" for rule in ref.where):
+        examples, kept = kept, scored_rows(kept)
+        if not kept:
+            raise DataError(
+                "data.empty",
+                f"{path} holds {len(examples)} rows, all of them few-shot examples or training "
+                "rows of a benchmark; use its test or validation rows",
+            )
     if ref.limit is not None and ref.limit < len(kept):
         kept = [kept[index * len(kept) // ref.limit] for index in range(ref.limit)]
     return kept

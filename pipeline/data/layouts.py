@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pipeline.contracts.references import DatasetKind
-from pipeline.contracts.row_errors import ANSWER_TYPE, VALUE_TYPE_NAMES
+from pipeline.contracts.row_error_phrases import ANSWER_TYPE, VALUE_TYPE_NAMES
 from pipeline.data.conversation_layouts import conversation_record
 from pipeline.data.records import Document, DomainItem, MultipleChoiceItem, Record
 from pipeline.data.row_fields import InvalidRowError, common_fields, text_field, wrong_type

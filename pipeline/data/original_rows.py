@@ -13,9 +13,10 @@ from pathlib import Path
 
 from pipeline.contracts.references import DatasetKind
 from pipeline.contracts.row_errors import RowError
+from pipeline.data.benchmarks.layouts import TableLayout
 from pipeline.data.columns import ALIASES, column_fields
 from pipeline.data.encodings import Encoding
-from pipeline.data.readers import FileFormat
+from pipeline.data.formats import FileFormat
 from pipeline.data.readers_csv import iter_csv_records, sniff_delimiter
 from pipeline.data.readers_json import iter_lines, read_json_array, read_json_lines
 from pipeline.data.readers_parquet import ROW_SCHEMAS
@@ -31,6 +32,7 @@ class OriginalRow:
 
     cells: tuple[str, ...] | None = None
     text: str = ""
+    """As it stands in the file; empty for a workbook."""
 
 
 class OriginalRows:
@@ -43,15 +45,19 @@ class OriginalRows:
         file_format: FileFormat | None,
         encoding: Encoding,
         sheet: str | None = None,
+        table: TableLayout | None = None,
     ) -> None:
         self._is_table = file_format in {"csv", "xlsx"}
+        self._bare = table if table is not None and not table.has_header else None
         self._rows = _rows(path, file_format, encoding, sheet)
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
-        """Header of a table; empty for other formats."""
+        """Header of a table; fields of one without a header; empty for other formats."""
         if not self._is_table:
             return ()
+        if self._bare is not None:
+            return self._bare.fields
         _, header = next(self._rows, (0, OriginalRow()))
         return tuple(name.strip() for name in header.cells or ())
 
@@ -73,7 +79,8 @@ class OriginalRows:
         if any(extra):
             return OriginalRow(text=row.text or "\t".join(row.cells))
         padding = ("",) * (len(self.columns) - len(row.cells))
-        return OriginalRow(cells=(*row.cells[: len(self.columns)], *padding))
+        cells = (*row.cells[: len(self.columns)], *padding)
+        return OriginalRow(cells=cells, text=row.text)
 
 
 def source_columns(
@@ -84,10 +91,15 @@ def source_columns(
     sheet: str | None,
     kind: DatasetKind,
     mapping: Mapping[str, str],
+    table: TableLayout | None = None,
 ) -> list[tuple[str, str]]:
     """(name, field) of the columns of a table, or of the top-level keys of the first rows."""
     if file_format in {"csv", "xlsx"}:
-        rows = OriginalRows(path, file_format=file_format, encoding=encoding, sheet=sheet)
+        rows = OriginalRows(
+            path, file_format=file_format, encoding=encoding, sheet=sheet, table=table
+        )
+        if table is not None:
+            return list(zip(rows.columns, table.fields, strict=True))
         names = [name for name in rows.columns if name]
         return list(zip(names, column_fields(names, kind, mapping), strict=True))
     if file_format not in {"json_array", "json_lines"}:

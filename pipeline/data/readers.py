@@ -4,22 +4,16 @@
 a file whole or raises. Formats are told apart by content, never by file name alone.
 """
 
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pipeline.contracts.references import DatasetKind
 from pipeline.contracts.row_errors import RowError
+from pipeline.data.benchmarks.recognition import Recognised, recognise
 from pipeline.data.columns import IGNORE
-from pipeline.data.encodings import (
-    UTF8_BOM,
-    UTF16_BOMS,
-    Encoding,
-    EncodingChoice,
-    decodes_as,
-    detect_encoding,
-)
+from pipeline.data.encodings import Encoding, EncodingChoice, decodes_as, detect_encoding
+from pipeline.data.formats import FileFormat, detect_format
 from pipeline.data.layouts import build_record
 from pipeline.data.readers_csv import read_csv
 from pipeline.data.readers_json import RawRow, read_json_array, read_json_lines
@@ -27,21 +21,6 @@ from pipeline.data.readers_parquet import read_parquet
 from pipeline.data.readers_xlsx import read_xlsx
 from pipeline.data.records import Record
 from pipeline.data.row_fields import InvalidRowError
-
-FileFormat = Literal["json_lines", "json_array", "csv", "xlsx", "parquet"]
-
-_HEAD_BYTES = 8192
-_ARRAY_OF_OBJECTS = re.compile(rb"\[\s*([{\]]|$)")
-_SIGNATURES: Sequence[tuple[bytes, str]] = (
-    (b"%PDF-", "a PDF document"),
-    (b"\x1f\x8b", "a gzip archive"),
-    (b"\x89PNG", "an image"),
-    (b"\xff\xd8\xff", "an image"),
-    (b"GIF8", "an image"),
-    (b"SQLite format 3", "a database"),
-    (b"GGUF", "a model file"),
-)
-_OLE_SIGNATURE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
 
 def scan_rows(
@@ -60,7 +39,7 @@ def scan_rows(
 
     Args:
         path: JSON Lines, JSON array, CSV (comma, semicolon, tab), XLSX, or the Parquet of a
-            committed version; decided by content.
+            committed version or of a known benchmark; decided by content.
         kind: What the rows are.
         encoding: `auto` takes UTF-8 if the whole file is valid UTF-8, else GB18030 if it is valid
             that. Nothing is ever replaced or skipped. Workbooks have their own encoding.
@@ -79,16 +58,37 @@ def numbered_rows(
     encoding: EncodingChoice = "auto",
     mapping: Mapping[str, str] | None = None,
     sheet: str | None = None,
+    recognised: Recognised | None = None,
 ) -> Iterator[tuple[int, Record] | RowError]:
-    """As `scan_rows`, each record with its line or row number; an error carries its own."""
+    """As `scan_rows`, each record with its line or row number; an error carries its own.
+
+    `recognised` is what is known of the file's layout; None finds it out by the file's own name.
+    """
+    file_format = detect_format(path)
+    if isinstance(file_format, RowError):
+        yield file_format
+        return
+    if file_format == "zip":
+        yield RowError(code="file.type", params={"detected": "a zip archive"})
+        return
+    chosen: Encoding = "utf-8"
+    if file_format in {"json_lines", "json_array", "csv"}:
+        chosen = detect_encoding(path) if encoding == "auto" else encoding
+    known = recognised or recognise(
+        path, name=path.name, file_format=file_format, encoding=chosen, mapping=mapping
+    )
+    refusal = known.wrong_kind(kind)
+    if refusal is not None:
+        yield refusal
+        return
     first_lines: dict[str, int] = {}
-    for item in _raw_rows(path, kind, encoding, mapping, sheet):
+    for item in _raw_rows(path, kind, file_format, chosen, mapping, sheet, known):
         if isinstance(item, RowError):
             yield item
             continue
         line, row = item
         try:
-            record = build_record(row, kind=kind, line=line)
+            record = build_record(known.native_fields(row, kind), kind=kind, line=line)
             first_line = first_lines.setdefault(record.id, line)
             if first_line != line:
                 raise InvalidRowError(
@@ -99,78 +99,32 @@ def numbered_rows(
                     first_line=first_line,
                 )
         except InvalidRowError as exc:
-            yield exc.at_line(line)
+            yield known.told(exc).at_line(line)
         else:
-            yield line, record
+            yield line, known.placed(record)
 
 
 def _raw_rows(
     path: Path,
     kind: DatasetKind,
-    encoding: EncodingChoice,
+    file_format: FileFormat,
+    encoding: Encoding,
     mapping: Mapping[str, str] | None,
     sheet: str | None,
+    known: Recognised,
 ) -> Iterable[RawRow | RowError]:
-    file_format = detect_format(path)
-    if isinstance(file_format, RowError):
-        return [file_format]
-    if file_format == "xlsx":
-        return read_xlsx(path, kind=kind, mapping=mapping, sheet=sheet)
-    if file_format == "parquet":
-        return _renamed(read_parquet(path), mapping)
-    chosen: Encoding = detect_encoding(path) if encoding == "auto" else encoding
-    if file_format == "json_array":
-        return _renamed(read_json_array(path, chosen), mapping)
-    if file_format == "json_lines":
-        return _renamed(read_json_lines(path, chosen), mapping)
-    return read_csv(path, chosen, kind=kind, mapping=mapping)
-
-
-def detect_format(path: Path) -> FileFormat | RowError:
-    """How the file is read, or why it cannot be.
-
-    The suffix only decides between formats that the content allows.
-    """
-    with path.open("rb") as file:
-        head = file.read(_HEAD_BYTES)
-    if head.startswith(b"PK\x03\x04"):
-        return "xlsx"
-    if head.startswith(b"PAR1"):
-        return "parquet"
-    refusal = _refusal(head, path)
-    if refusal is not None:
-        return refusal
-    start = head.removeprefix(UTF8_BOM).lstrip()
-    is_named_as_table = path.suffix.lower() in {".csv", ".tsv"}
-    if not is_named_as_table and _ARRAY_OF_OBJECTS.match(start):
-        return "json_array"
-    is_named_as_json = path.suffix.lower() in {".jsonl", ".json", ".ndjson"}
-    if is_named_as_json or (start.startswith(b"{") and not is_named_as_table):
-        return "json_lines"
-    return "csv"
-
-
-def _refusal(head: bytes, path: Path) -> RowError | None:
-    for signature, detected in _SIGNATURES:
-        if head.startswith(signature):
-            return RowError(code="file.type", params={"detected": detected})
-    if head.startswith(_OLE_SIGNATURE):
-        return RowError(code="file.xlsx_old")
-    if head.startswith(UTF16_BOMS):
-        return RowError(code="file.encoding_utf16", line=1)
-    start = head.removeprefix(UTF8_BOM).lstrip()
-    if not start:
-        # A first block of white space with content after it is left to the row readers.
-        size = path.stat().st_size
-        if size <= len(head):
-            return RowError(code="file.empty", params={"bytes": size})
-    if start[:5].lower().startswith((b"<html", b"<!doc", b"<?xml", b"<svg")):
-        return RowError(code="file.type", params={"detected": "a web page or XML"})
-    # One stray NUL is an error of its row; many control bytes are not text.
-    control = sum(byte < 9 or 13 < byte < 32 for byte in head)
-    if control > max(8, len(head) // 50):
-        return RowError(code="file.type", params={"detected": "binary data"})
-    return None
+    match file_format:
+        case "xlsx":
+            return read_xlsx(path, kind=kind, mapping=mapping, sheet=sheet)
+        case "parquet":
+            is_known = known.layout is not None
+            return _renamed(read_parquet(path, is_known_layout=is_known), mapping)
+        case "json_array":
+            return _renamed(read_json_array(path, encoding), mapping)
+        case "json_lines":
+            return _renamed(read_json_lines(path, encoding), mapping)
+        case _:
+            return read_csv(path, encoding, kind=kind, mapping=mapping, table=known.table)
 
 
 def _renamed(
@@ -204,9 +158,11 @@ def _rename_fields(row: dict[str, Any], mapping: Mapping[str, str]) -> dict[str,
 
 __all__ = [
     "FileFormat",
+    "Recognised",
     "decodes_as",
     "detect_encoding",
     "detect_format",
     "numbered_rows",
+    "recognise",
     "scan_rows",
 ]

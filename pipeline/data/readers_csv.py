@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pipeline.contracts.references import DatasetKind
 from pipeline.contracts.row_errors import RowError, excerpt
+from pipeline.data.benchmarks.layouts import TableLayout
 from pipeline.data.columns import resolve_columns, row_from_cells
 from pipeline.data.encodings import Encoding
 from pipeline.data.readers_json import MAX_ROW_BYTES, RawRow, iter_lines
@@ -23,20 +24,24 @@ def read_csv(
     *,
     kind: DatasetKind,
     mapping: Mapping[str, str] | None = None,
+    table: TableLayout | None = None,
 ) -> Iterator[RawRow | RowError]:
     """One raw row or error for each record that is not blank, in the file's order.
 
     A record may span lines; its line is the one it begins on. A damaged header ends the file.
+    `table` says what the columns are where the file is known to be a benchmark's.
     """
     delimiter = sniff_delimiter(path, encoding)
-    fields: list[str] | None = None
+    fields: Sequence[str] | None = None
+    if table is not None and not table.has_header:
+        fields = table.fields
     for line, cells, _text in iter_csv_records(path, encoding, delimiter):
         if isinstance(cells, RowError):
             yield cells
             if fields is None:
                 return
         elif fields is None:
-            resolved = resolve_columns(cells, kind, mapping)
+            resolved = table.fields if table else resolve_columns(cells, kind, mapping)
             if isinstance(resolved, RowError):
                 yield resolved
                 return

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
-from pipeline.contracts.row_errors import JSON_SYNTAX_REASONS, RowError
+from pipeline.contracts.row_error_phrases import JSON_SYNTAX_REASONS
+from pipeline.contracts.row_errors import RowError
 from pipeline.data.encodings import UTF8_BOM, Encoding, decodes_as
 from pipeline.data.row_fields import InvalidRowError, type_name
 

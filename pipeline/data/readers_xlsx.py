@@ -21,14 +21,14 @@ from openpyxl.utils import get_column_letter
 from openpyxl.utils.exceptions import InvalidFileException
 
 from pipeline.contracts.references import DatasetKind
-from pipeline.contracts.row_errors import (
+from pipeline.contracts.row_error_phrases import (
     DAMAGED_WORKBOOK,
     UNSAFE_ENCRYPTED,
     UNSAFE_ENTITIES,
     UNSAFE_OVERLAP,
     UNSAFE_SIZE,
-    RowError,
 )
+from pipeline.contracts.row_errors import RowError
 from pipeline.data.columns import resolve_columns, row_from_cells
 from pipeline.data.readers_json import RawRow
 from pipeline.data.row_fields import InvalidRowError

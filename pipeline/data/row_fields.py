@@ -4,7 +4,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.contracts.row_errors import VALUE_TYPE_NAMES, RowError, excerpt
+from pipeline.contracts.row_error_phrases import VALUE_TYPE_NAMES
+from pipeline.contracts.row_errors import RowError, excerpt
 
 LANGUAGES = ("zh", "en")
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")

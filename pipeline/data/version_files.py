@@ -37,9 +37,11 @@ ERROR_SCHEMA = pa.schema(
         ("value_excerpt", pa.string()),
         ("cells", pa.list_(pa.string())),
         ("row", pa.string()),
+        ("file", pa.string()),
     ]
 )
-"""`cells` has the file's columns, `row` the text of a row that does not fit them."""
+"""`cells` has the file's columns, `row` the text of a row that does not fit them, `file` the member
+of an archive. Files written before archives were read lack the last."""
 
 _META_ENCODER = json.JSONEncoder(ensure_ascii=False)
 
@@ -158,6 +160,7 @@ class ErrorWriter(_GroupedWriter):
             "value_excerpt": storable(error.value_excerpt),
             "cells": None if cells is None else [storable(cell) for cell in cells],
             "row": text,
+            "file": None if error.file is None else storable(error.file),
         }
         self._append(row, sum(map(len, cells or ())) + len(text) + 200)
 

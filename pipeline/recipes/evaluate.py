@@ -60,7 +60,7 @@ def _run(spec: EvaluateSpec, context: RunContext) -> RecipeResult:
     outputs = {"samples": context.run_dir / "samples.parquet"}
 
     if spec.text_overlap is not None:
-        items = read_rows(spec.text_overlap.dataset, DomainItem)
+        items = read_rows(spec.text_overlap.dataset, DomainItem, to_be_scored=True)
         with open_engine(spec.engine, model_path, device=device, dtype=spec.dtype) as engine:
             answers = answer_items(engine, tokenizer, items, spec.text_overlap, context)
     model = load_model(model_path, dtype=getattr(torch, spec.dtype), device=device)
@@ -100,7 +100,7 @@ def _answer_choices(
     tokenizer: PreTrainedTokenizerBase,
     context: RunContext,
 ) -> list[ChoiceResult]:
-    items = read_rows(settings.dataset, MultipleChoiceItem)
+    items = read_rows(settings.dataset, MultipleChoiceItem, to_be_scored=True)
     progress = context.progress("questions", total=len(items), unit="questions")
     results = evaluate_choices(model, tokenizer, items)
     progress.advance_to(len(items))

@@ -5,38 +5,37 @@ Outputs: `dataset` (dataset/rows.parquet, beside it manifest.json) of a committe
 (errors.parquet) when rows were rejected.
 """
 
+import contextlib
+import hashlib
 import shutil
-from collections import Counter
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.contracts.dataset_manifest import (
     ColumnMeaning,
     DatasetManifest,
     SourceFile,
+    SourceMember,
     StoredColumn,
 )
-from pipeline.contracts.import_results import (
-    ImportDatasetResults,
-    RowErrorExample,
-    RowErrorGroup,
-)
+from pipeline.contracts.import_results import ImportDatasetResults
 from pipeline.contracts.import_specs import ImportDatasetSpec
 from pipeline.contracts.row_errors import RowError
 from pipeline.data.datasets import dataset_digest
-from pipeline.data.encodings import Encoding
-from pipeline.data.original_rows import OriginalRow, OriginalRows, source_columns
-from pipeline.data.readers import FileFormat, detect_encoding, detect_format, scan_rows
+from pipeline.data.error_tally import ErrorTally
+from pipeline.data.file_sets import FileSet, open_file_set
+from pipeline.data.formats import detect_format
+from pipeline.data.import_sources import Reading, SourceData, member_data, source_data
+from pipeline.data.original_rows import OriginalRow
 from pipeline.data.readers_parquet import ROW_SCHEMAS
 from pipeline.data.records import Record
-from pipeline.data.version_files import ErrorWriter, RowWriter, storable, storable_params
+from pipeline.data.version_files import ErrorWriter, RowWriter, storable
 from pipeline.durable import partial_path, publish
 from pipeline.errors import DataError, StoppedAtCheckpoint
 from pipeline.execution import RecipeResult, RunContext
 
 PROGRESS_ROWS = 5_000
-NUM_FIRST_LINES = 5
-_CHUNK_BYTES = 1 << 20
 
 
 def run(spec: ImportDatasetSpec, context: RunContext) -> RecipeResult:
@@ -49,34 +48,19 @@ def run(spec: ImportDatasetSpec, context: RunContext) -> RecipeResult:
     """
     path = Path(spec.source.resolved_path)
     sha256 = _check_upload(spec, path)
-    detected = detect_format(path)
-    file_format = None if isinstance(detected, RowError) else detected
-    is_text = file_format in {"json_lines", "json_array", "csv"}
-    encoding: Encoding = "utf-8"
-    if is_text:
-        encoding = detect_encoding(path) if spec.encoding == "auto" else spec.encoding
-    source = _describe_source(spec, path, sha256, file_format, encoding if is_text else None)
-
     directory = context.run_dir / "dataset"
     partial = partial_path(directory)
     errors_path = context.run_dir / "errors.parquet"
     for leftover in (directory, partial):
         shutil.rmtree(leftover, ignore_errors=True)
     partial.mkdir()
-    items = scan_rows(
-        path,
-        kind=spec.dataset_kind,
-        encoding=encoding,
-        mapping=spec.columns,
-        sheet=spec.sheet,
-    )
-    originals = OriginalRows(path, file_format=file_format, encoding=encoding, sheet=spec.sheet)
-    num_lines = _num_lines(path) if file_format in {"json_lines", "csv"} else 0
     with (
         RowWriter(partial / "rows.parquet", spec.dataset_kind) as rows,
         ErrorWriter(partial_path(errors_path)) as errors,
     ):
-        errors_by_code = _copy_rows(items, originals, rows, errors, context, num_lines)
+        copied = _Copy(context, rows, errors)
+        source = _read(spec, path, sha256, copied)
+        copied.finish()
 
     is_committed = rows.num_rows > 0 and (errors.num_rows == 0 or spec.policy == "valid_rows")
     manifest = None
@@ -96,16 +80,87 @@ def run(spec: ImportDatasetSpec, context: RunContext) -> RecipeResult:
         num_rows=rows.num_rows,
         num_rejected=errors.num_rows,
         is_committed=is_committed,
-        has_file_error=any(group.is_about_file for group in errors_by_code),
-        errors_by_code=errors_by_code,
+        has_file_error=copied.tally.has_file_error,
+        errors_by_code=copied.tally.groups(),
         source=source,
         manifest=manifest,
     )
     return RecipeResult(results=results, outputs=outputs, inputs={"source": sha256})
 
 
+def _read(spec: ImportDatasetSpec, path: Path, sha256: str, copied: "_Copy") -> SourceFile:
+    """Every row is copied; what the source is."""
+    reading = Reading(
+        kind=spec.dataset_kind, encoding=spec.encoding, columns=spec.columns, sheet=spec.sheet
+    )
+    source = SourceFile(
+        name=spec.file_name,
+        sha256=sha256,
+        num_bytes=_num_bytes(path),
+        format="",
+        encoding="",
+        columns=(),
+    )
+    if path.is_dir() or detect_format(path) == "zip":
+        return _read_set(source, path, reading, copied)
+    data = source_data(path, name=spec.file_name, reading=reading)
+    columns = tuple(
+        ColumnMeaning(name=storable(name), field=storable(field)) for name, field in data.columns()
+    )
+    copied.all_of(data)
+    return source.model_copy(
+        update={
+            "format": data.file_format or "",
+            "encoding": data.encoding or "",
+            "columns": columns,
+            "benchmark": "" if data.recognised is None else data.recognised.benchmark,
+        }
+    )
+
+
+def _read_set(source: SourceFile, path: Path, reading: Reading, copied: "_Copy") -> SourceFile:
+    source = source.model_copy(update={"format": "folder" if path.is_dir() else "zip"})
+    file_set = open_file_set(path, source.name)
+    if isinstance(file_set, RowError):
+        copied.add(file_set, OriginalRow())
+        return source
+    with tempfile.TemporaryDirectory(dir=copied.context.run_dir) as scratch:
+        members = tuple(_copied_members(file_set, Path(scratch), reading, copied))
+    not_read = tuple(storable(name) for name in file_set.not_read)
+    return source.model_copy(update={"members": members, "not_read": not_read})
+
+
+def _copied_members(
+    file_set: FileSet, scratch: Path, reading: Reading, copied: "_Copy"
+) -> Iterator[SourceMember]:
+    with contextlib.closing(member_data(file_set, scratch, reading)) as found:
+        for member, data in found:
+            before = copied.num_rows, copied.num_rejected
+            if isinstance(data, RowError):
+                copied.add(data, OriginalRow())
+            else:
+                copied.all_of(data)
+            yield SourceMember(
+                name=storable(member.name),
+                format="" if isinstance(data, RowError) else data.file_format or "",
+                benchmark=_benchmark_of(data),
+                subject=member.role.subject,
+                split=member.role.split,
+                num_rows=copied.num_rows - before[0],
+                num_rejected=copied.num_rejected - before[1],
+            )
+
+
+def _benchmark_of(data: SourceData | RowError) -> str:
+    if isinstance(data, RowError) or data.recognised is None:
+        return ""
+    return data.recognised.benchmark
+
+
 def _check_upload(spec: ImportDatasetSpec, path: Path) -> str:
     """SHA-256 of the upload, which is the file that was described."""
+    if path.is_dir():
+        return _folder_digest(path)
     if not path.is_file():
         raise DataError(
             "data.not_found", f"the uploaded file {spec.file_name!r} is gone; upload it again"
@@ -120,85 +175,71 @@ def _check_upload(spec: ImportDatasetSpec, path: Path) -> str:
     return sha256
 
 
-def _describe_source(
-    spec: ImportDatasetSpec,
-    path: Path,
-    sha256: str,
-    file_format: FileFormat | None,
-    encoding: Encoding | None,
-) -> SourceFile:
-    columns = source_columns(
-        path,
-        file_format=file_format,
-        encoding=encoding or "utf-8",
-        sheet=spec.sheet,
-        kind=spec.dataset_kind,
-        mapping=spec.columns,
-    )
-    return SourceFile(
-        name=spec.file_name,
-        sha256=sha256,
-        num_bytes=path.stat().st_size,
-        format=file_format or "",
-        encoding=encoding or "",
-        columns=tuple(
-            ColumnMeaning(name=storable(name), field=storable(field)) for name, field in columns
-        ),
-    )
+def _folder_digest(path: Path) -> str:
+    """SHA-256 over name and SHA-256 of each file of a folder, in the order of the names."""
+    digest = hashlib.sha256()
+    for file in sorted(path.rglob("*")):
+        if file.is_file() and not file.is_symlink():
+            line = f"{dataset_digest(file)}  {file.relative_to(path).as_posix()}\n"
+            digest.update(line.encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
 
 
-def _copy_rows(
-    items: Iterable[Record | RowError],
-    originals: OriginalRows,
-    rows: RowWriter,
-    errors: ErrorWriter,
-    context: RunContext,
-    num_lines: int,
-) -> tuple[RowErrorGroup, ...]:
-    """Every item is written to one of the two files; the errors by code, most frequent first."""
-    progress = context.progress("validate", total=num_lines, unit="rows") if num_lines else None
-    num_by_code: Counter[str] = Counter()
-    first_lines: dict[str, list[int]] = {}
-    examples: dict[str, RowErrorExample] = {}
-    file_codes: set[str] = set()
-    for item in items:
-        if isinstance(item, RowError):
-            num_by_code[item.code] += 1
-            if item.code not in examples:
-                examples[item.code] = RowErrorExample(
-                    params=storable_params(item), value_excerpt=storable(item.value_excerpt)
-                )
-            lines = first_lines.setdefault(item.code, [])
-            original = OriginalRow()
-            if item.is_about_file:
-                file_codes.add(item.code)
-            elif item.line is not None:
-                original = originals.at(item.line)
-            if item.line is not None and len(lines) < NUM_FIRST_LINES:
-                lines.append(item.line)
-            errors.append(item, original)
-        else:
-            rows.append(item)
-        num_done = rows.num_rows + errors.num_rows
-        if num_done % PROGRESS_ROWS == 0:
-            if context.stop:
-                raise StoppedAtCheckpoint("stopped on request while the file was read")
-            context.log_metrics(None, rows=float(rows.num_rows), rejected=float(errors.num_rows))
-            if progress is not None:
-                progress.advance_to(num_done)
-    num_done = rows.num_rows + errors.num_rows
-    # Lines are an upper bound of rows; the last event says how many there were.
-    context.progress("validate", total=num_done, unit="rows", done=num_done)
-    return tuple(
-        RowErrorGroup(
-            code=code,
-            count=count,
-            first_lines=tuple(first_lines[code]),
-            is_about_file=code in file_codes,
-            example=examples[code],
+def _num_bytes(path: Path) -> int:
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.lstat().st_size for file in files if file.is_file())
+
+
+class _Copy:
+    """Every item goes to one of the two files of the import."""
+
+    def __init__(self, context: RunContext, rows: RowWriter, errors: ErrorWriter) -> None:
+        self.context = context
+        self.tally = ErrorTally()
+        self._rows = rows
+        self._errors = errors
+        self._taken: set[str] = set()
+        """Ids of earlier files, where there are several."""
+
+    @property
+    def num_rows(self) -> int:
+        return self._rows.num_rows
+
+    @property
+    def num_rejected(self) -> int:
+        return self._errors.num_rows
+
+    def all_of(self, data: SourceData) -> None:
+        """All rows of a file."""
+        # Lines are an upper bound of rows; of several files only those done are known.
+        num_lines = 0 if data.member else data.num_lines()
+        progress = (
+            self.context.progress("validate", total=num_lines, unit="rows") if num_lines else None
         )
-        for code, count in num_by_code.most_common()
-    )
+        for item, original in data.items(self._taken):
+            self.add(item, original)
+            num_done = self.num_rows + self.num_rejected
+            if num_done % PROGRESS_ROWS == 0:
+                if self.context.stop:
+                    raise StoppedAtCheckpoint("stopped on request while the file was read")
+                self.context.log_metrics(
+                    None, rows=float(self.num_rows), rejected=float(self.num_rejected)
+                )
+                if progress is not None:
+                    progress.advance_to(num_done)
+
+    def add(self, item: Record | RowError, original: OriginalRow) -> None:
+        """One row, or what is wrong with a row or a file."""
+        if isinstance(item, RowError):
+            self.tally.add(item)
+            self._errors.append(item, original)
+        else:
+            self._rows.append(item)
+
+    def finish(self) -> None:
+        """The last event says how many rows there were."""
+        num_done = self.num_rows + self.num_rejected
+        self.context.progress("validate", total=num_done, unit="rows", done=num_done)
 
 
 def _write_manifest(
@@ -222,12 +263,3 @@ def _write_manifest(
     document = manifest.model_dump_json(indent=2) + "\n"
     (directory / "manifest.json").write_text(document, encoding="utf-8")
     return manifest
-
-
-def _num_lines(path: Path) -> int:
-    """How many lines the file has; what is not ended by LF at the end counts."""
-    num_lines = 1
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            num_lines += chunk.count(b"\n")
-    return num_lines

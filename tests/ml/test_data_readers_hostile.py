@@ -12,13 +12,8 @@ import openpyxl
 import pytest
 
 from pipeline.contracts.references import DatasetRef
-from pipeline.contracts.row_errors import (
-    ROW_ERROR_PHRASES,
-    ROW_ERROR_TEXTS,
-    UNSAFE_ENTITIES,
-    RowError,
-    excerpt,
-)
+from pipeline.contracts.row_error_phrases import ROW_ERROR_PHRASES, UNSAFE_ENTITIES
+from pipeline.contracts.row_errors import ROW_ERROR_TEXTS, RowError, excerpt
 from pipeline.data import readers_json, readers_xlsx
 from pipeline.data.datasets import read_rows
 from pipeline.data.readers import scan_rows

@@ -163,6 +163,7 @@ def test_broken_json_lines_are_given_back_as_text(tmp_path: Path, context: RunCo
         "code": "json.syntax",
         "count": 1,
         "first_lines": [2],
+        "first_files": [],
         "is_about_file": False,
         "example": {
             "params": json.loads(errors[0]["params"]),

@@ -3,6 +3,7 @@
 import csv
 import io
 import os
+import zipfile
 from pathlib import Path
 
 import openpyxl
@@ -53,6 +54,14 @@ def workbook(rows):
         book.active.append(row)
     content = io.BytesIO()
     book.save(content)
+    return content.getvalue()
+
+
+def archive(files):
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name, text in files.items():
+            packed.writestr(name, text)
     return content.getvalue()
 
 
@@ -119,6 +128,10 @@ def test_the_same_file_is_recognised(client, factories, project, expert) -> None
         ("a.xlsx", workbook([["问题", "答案"], ["Q", "=1+1"]]), "is a formula", "B2 是公式"),
         ("a.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 99, "old .xls", "旧版 .xls"),
         ("a.bin", b"\x80\x02}q\x00" + bytes(60), "binary data", "二进制数据"),
+        ("a.zip", archive({"../a.csv": "x"}), "leads out of the archive", "名称指向压缩包之外"),
+        ("a.zip", archive({"a.csv": "0" * (9 << 20)}), "suspiciously larger", "倍数异常"),
+        ("a.zip", archive({"README.md": "x"}), "no data file", "没有数据文件"),
+        ("a.zip", archive({"a.csv": "x"})[:-9], "The file a.zip is damaged", "文件 a.zip 已损坏"),
     ],
 )
 def test_what_is_wrong_is_said_in_both_languages(
@@ -130,6 +143,53 @@ def test_what_is_wrong_is_said_in_both_languages(
     assert english in report_page(client, started)
     assert chinese in report_page(client, started, "zh-hans")
     assert not DatasetVersion.objects.exists()
+
+
+def test_an_archive_of_a_benchmark_becomes_a_version(client, factories, project, expert) -> None:
+    header = "id,question,A,B,C,D"
+    content = archive(
+        {
+            "val/law_val.csv": f"{header},answer\n0,题,甲,乙,丙,丁,A\n1,题二,甲,乙,丙,丁,B\n",
+            "test/law_test.csv": f"{header}\n0,{HOSTILE},甲,乙,丙,丁\n",
+            f"{HOSTILE}.md": "x",
+        }
+    )
+    send(client, content, name="ceval-exam.zip", kind="multiple_choice")
+    started = Import.objects.get()
+    assert started.upload.path.suffix == ".zip"
+    factories.execute(started.run)
+    page = report_page(client, started)
+    assert "Recognised as C-Eval" in page
+    assert "test/law_test.csv:2" in page
+    assert "C-Eval publishes some splits without answers" in page
+    assert HOSTILE not in page
+    page = report_page(client, started, "zh-hans")
+    assert "识别为 C-Eval" in page
+    assert "C-Eval 的部分数据不公布答案" in page
+    response = client.get(reverse("datasets:rejects", args=["alpha", started.pk]))
+    rows = csv.DictReader(io.StringIO(b"".join(response.streaming_content).decode("utf-8-sig")))
+    (row,) = list(rows)
+    assert (row["__file"], row["__line"]) == ("test/law_test.csv", "2")
+    assert row["__row"] == f"0,{HOSTILE},甲,乙,丙,丁"
+
+    client.post(reverse("datasets:commit", args=["alpha", started.pk]))
+    factories.execute(Import.objects.latest("pk").run)
+    version = DatasetVersion.objects.get()
+    assert (version.num_rows, version.num_rejected) == (2, 1)
+    page = client.get(reverse("datasets:version", args=["alpha", version.pk])).content.decode()
+    assert "val/law/1" in page
+    assert "压缩包中的文件" in page
+
+
+@pytest.mark.parametrize(
+    ("language", "words"), [("en", "as one zip archive"), ("zh-hans", "打包为一个 zip")]
+)
+def test_the_form_says_what_is_recognised(client, project, expert, language, words) -> None:
+    client.cookies["django_language"] = language
+    page = client.get(reverse("datasets:upload", args=["alpha"])).content.decode()
+    assert words in page
+    for name in ("C-Eval", "CMMLU", "MMLU", "ARC", "HellaSwag", "AGIEval", "GSM8K", "LawBench"):
+        assert name in page
 
 
 def test_an_empty_file_is_refused_by_the_form(client, project, expert) -> None:

@@ -9,6 +9,7 @@ from django.utils import translation
 
 from pipeline.contracts.documents import read_run_spec
 from pipeline.contracts.references import DatasetRef
+from pipeline.contracts.row_error_phrases import KIND_NAMES
 from pipeline.contracts.row_errors import ROW_ERROR_TEXTS
 from pipeline.data.columns import ALIASES, IGNORE
 from pipeline.data.datasets import read_rows
@@ -21,7 +22,7 @@ from studio.datasets.downloads import EXAMPLE_FORMATS, example_file
 from studio.datasets.fields import field_choices
 from studio.datasets.models import DatasetKind, DatasetVersion
 from studio.datasets.parquet_pages import read_matching_page, read_page
-from studio.datasets.row_error_texts import describe
+from studio.datasets.row_error_texts import describe, shown_error
 from studio.runs.models import Plan, Run
 from studio.runs.services import run_cancel, run_clone, run_create
 
@@ -199,6 +200,19 @@ def test_columns_can_be_given_every_meaning_the_reader_knows(kind) -> None:
     offered = {name for name, _label in field_choices(kind)}
     assert known <= offered
     assert offered - known <= set("ABCDEFGH")
+
+
+def test_kinds_are_called_the_same_in_errors_and_forms() -> None:
+    with translation.override("en"):
+        assert {str(kind): str(label) for kind, label in DatasetKind.choices} == dict(KIND_NAMES)
+
+
+def test_errors_of_a_time_before_archives_are_shown() -> None:
+    row = {
+        "line": 2, "column": "answer", "code": "row.required_empty", "params": "{}",
+        "value_excerpt": "", "cells": ["Q", ""], "row": "",
+    }  # fmt: skip
+    assert shown_error(row, {}).file == ""
 
 
 @pytest.mark.parametrize("language", ["zh-hans", "en"])

@@ -5,7 +5,8 @@ from django.apps import AppConfig
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from pipeline.contracts.row_errors import ROW_ERROR_PHRASES, ROW_ERROR_TEXTS
+from pipeline.contracts.row_error_phrases import ROW_ERROR_PHRASES
+from pipeline.contracts.row_errors import ROW_ERROR_TEXTS
 
 
 class DatasetsConfig(AppConfig):

@@ -18,6 +18,8 @@ from studio.datasets.row_error_texts import shown_error
 BOM = "\ufeff"
 REPORT_COLUMNS = ("__line", "__column", "__code", "__message", "__hint", "__row")
 """Ignored when the file is uploaded again (`pipeline.data.columns`)."""
+FILE_COLUMN = "__file"
+"""Before them where the rows came in several files; ignored as well."""
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _EXAMPLE_STEMS = {
     DatasetKind.CORPUS: "corpus_domain",
@@ -29,19 +31,23 @@ EXAMPLE_FORMATS = ("jsonl", "csv", "xlsx")
 NUM_EXAMPLE_ROWS = 3
 
 
-def rejects_csv(path: Path, columns: Sequence[str], headers: Mapping[str, str]) -> Iterator[str]:
+def rejects_csv(
+    path: Path, columns: Sequence[str], headers: Mapping[str, str], *, is_of_several: bool
+) -> Iterator[str]:
     """`errors.parquet` as CSV in the reader's language: the file's own columns, then the report's.
 
-    Rows that could not be split into columns stand in `__row`.
+    Rows that could not be split into columns, and those of several files, stand in `__row`.
     """
-    yield BOM + _csv_line((*columns, *REPORT_COLUMNS))
+    file_column = (FILE_COLUMN,) if is_of_several else ()
+    yield BOM + _csv_line((*columns, *file_column, *REPORT_COLUMNS))
     for row in iter_rows(path):
         error = shown_error(row, headers)
         cells = error.cells if error.cells is not None else ("",) * len(columns)
         text = "" if error.cells is not None else error.text
         line = "" if error.line is None else str(error.line)
         report = (line, error.column, error.code, error.message, error.hint, text)
-        yield _csv_line((*cells, *report))
+        file = (error.file,) if is_of_several else ()
+        yield _csv_line((*cells, *file, *report))
 
 
 def rows_jsonl(path: Path) -> Iterator[str]:

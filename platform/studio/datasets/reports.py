@@ -21,7 +21,8 @@ class ErrorGroup:
 
     code: str
     count: int
-    first_lines: tuple[int, ...]
+    first_places: tuple[str, ...]
+    """Lines of the file; of an archive with the member before them."""
     message: str
     hint: str
 
@@ -55,6 +56,12 @@ class ImportReport:
         if self.source.format not in {"csv", "xlsx"}:
             return []
         return [column.name for column in self.source.columns]
+
+    @property
+    def benchmarks(self) -> tuple[str, ...]:
+        """Names of the benchmarks that were recognised in the file or its members."""
+        names = [self.source.benchmark, *(member.benchmark for member in self.source.members)]
+        return tuple(dict.fromkeys(name for name in names if name))
 
 
 def read_columns(started: Import) -> tuple[ColumnMeaning, ...]:
@@ -101,13 +108,20 @@ def read_report(started: Import, *, code: str = "", start: int = 0) -> ImportRep
     )
 
 
+def _places(group: RowErrorGroup) -> tuple[str, ...]:
+    if not group.first_files:
+        return tuple(map(str, group.first_lines))
+    places = zip(group.first_files, group.first_lines, strict=False)
+    return tuple(f"{file}:{line}" for file, line in places)
+
+
 def _group(group: RowErrorGroup, headers: Mapping[str, str]) -> ErrorGroup:
     params = {**group.example.params, "value": group.example.value_excerpt}
     message, hint = describe(group.code, params, headers)
     return ErrorGroup(
         code=group.code,
         count=group.count,
-        first_lines=group.first_lines,
+        first_places=_places(group),
         message=message,
         hint=hint,
     )

@@ -7,7 +7,8 @@ from typing import Any
 
 from django.utils.translation import gettext
 
-from pipeline.contracts.row_errors import PHRASE_PARAMS, ROW_ERROR_PHRASES, ROW_ERROR_TEXTS
+from pipeline.contracts.row_error_phrases import PHRASE_PARAMS, ROW_ERROR_PHRASES
+from pipeline.contracts.row_errors import ROW_ERROR_TEXTS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,6 +21,8 @@ class ShownError:
     message: str
     hint: str
     cells: tuple[str, ...] | None
+    file: str
+    """Which member of an archive; empty for a single file."""
     text: str
     """The row as it was written, on one line; empty when nothing could be read of it."""
 
@@ -37,6 +40,8 @@ def shown_error(row: Mapping[str, Any], headers: Mapping[str, str]) -> ShownErro
         message=message,
         hint=hint,
         cells=cells,
+        # Errors written before archives were read have no such column.
+        file=row.get("file") or "",
         text=" | ".join(cells) if cells is not None else row["row"] or row["value_excerpt"] or "",
     )
 

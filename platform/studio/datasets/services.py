@@ -21,7 +21,19 @@ from studio.runs.inputs import unfinished_runs_reading
 from studio.runs.services import run_create
 
 SUFFIXES = frozenset(
-    {".jsonl", ".json", ".ndjson", ".csv", ".tsv", ".txt", ".xlsx", ".xlsm", ".xls", ".parquet"}
+    [
+        ".jsonl",
+        ".json",
+        ".ndjson",
+        ".csv",
+        ".tsv",
+        ".txt",
+        ".xlsx",
+        ".xlsm",
+        ".xls",
+        ".parquet",
+        ".zip",
+    ]
 )
 """Kept in the stored name, because they help to tell JSON from CSV; all others are dropped."""
 

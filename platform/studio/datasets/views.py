@@ -180,7 +180,12 @@ def rejects(request: ProjectRequest, import_id: int) -> StreamingHttpResponse:
     found = _report(started)
     if found.errors_path is None:
         raise Http404("no row was rejected")
-    lines = rejects_csv(found.errors_path, found.table_columns, found.headers)
+    lines = rejects_csv(
+        found.errors_path,
+        found.table_columns,
+        found.headers,
+        is_of_several=bool(found.source.members),
+    )
     response = StreamingHttpResponse(
         (line.encode() for line in lines), content_type="text/csv; charset=utf-8"
     )

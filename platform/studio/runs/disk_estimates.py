@@ -4,7 +4,7 @@
 |---|---|---|
 | training | the weights in float32 | three checkpoints of weights and two AdamW states |
 | distillation | the draft, the cache of answers | the same, for the draft |
-| import of a data set | four times the file | the same |
+| import of a data set | four times the file | the same, and a member of an archive |
 | import of a checkpoint | the model | the same |
 | evaluation, benchmark | records | records |
 
@@ -33,6 +33,9 @@ BYTES_PER_PARAMETER = {".safetensors": 2.0, ".gguf": 0.5}
 MAX_VOCABULARY = 300_000
 DATA_SET_FACTOR = 4
 """Rows as Parquet with their meta, rejected rows with their originals, and the partial copy."""
+MAX_MEMBER_BYTES = 256 << 20
+MAX_MEMBER_RATIO = 100
+"""One member of an archive at a time is unpacked: what `pipeline.data.archives` allows."""
 
 ModelBytes = Callable[[Reference], int]
 """Bytes of a model's weights in float32."""
@@ -58,10 +61,18 @@ def run_writes(spec: SpecBase, model_bytes: ModelBytes) -> Writes:
             cache = _cache_bytes(spec)
             return Writes(kept=draft.kept + cache, peak=draft.peak + cache)
         case ImportDatasetSpec():
-            return _constant(DATA_SET_FACTOR * tree_bytes(Path(spec.source.resolved_path)))
+            return _data_set(Path(spec.source.resolved_path))
         case ImportCheckpointSpec():
             return _constant(tree_bytes(Path(spec.source.resolved_path)))
     return _constant(0)
+
+
+def _data_set(path: Path) -> Writes:
+    num_bytes = tree_bytes(path)
+    kept = DATA_SET_FACTOR * num_bytes + RECORDS_BYTES
+    is_archive = path.suffix == ".zip"
+    member = min(MAX_MEMBER_BYTES, MAX_MEMBER_RATIO * num_bytes) if is_archive else 0
+    return Writes(kept=kept, peak=kept + member)
 
 
 def plan_writes(steps: Iterable[Writes]) -> Writes:

@@ -1,0 +1,75 @@
+"""Which format a data file is in, decided by its content; its name only settles what is left."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from pipeline.contracts.row_errors import RowError
+from pipeline.data.archives import is_plain_archive
+from pipeline.data.encodings import UTF8_BOM, UTF16_BOMS
+
+FileFormat = Literal["json_lines", "json_array", "csv", "xlsx", "parquet", "zip"]
+
+_HEAD_BYTES = 8192
+_ARRAY_OF_OBJECTS = re.compile(rb"\[\s*([{\]]|$)")
+_SIGNATURES: Sequence[tuple[bytes, str]] = (
+    (b"%PDF-", "a PDF document"),
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"\x89PNG", "an image"),
+    (b"\xff\xd8\xff", "an image"),
+    (b"GIF8", "an image"),
+    (b"SQLite format 3", "a database"),
+    (b"GGUF", "a model file"),
+)
+_ZIP_SIGNATURES = (b"PK\x03\x04", b"PK\x05\x06")
+_OLE_SIGNATURE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+
+
+def detect_format(path: Path) -> FileFormat | RowError:
+    """How the file is read, or why it cannot be.
+
+    The suffix only decides between formats that the content allows.
+    """
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    if head.startswith(_ZIP_SIGNATURES):
+        return "zip" if is_plain_archive(path) else "xlsx"
+    if head.startswith(b"PAR1"):
+        return "parquet"
+    refusal = _refusal(head, path)
+    if refusal is not None:
+        return refusal
+    start = head.removeprefix(UTF8_BOM).lstrip()
+    is_named_as_table = path.suffix.lower() in {".csv", ".tsv"}
+    if not is_named_as_table and _ARRAY_OF_OBJECTS.match(start):
+        return "json_array"
+    is_named_as_json = path.suffix.lower() in {".jsonl", ".json", ".ndjson"}
+    if is_named_as_json or (start.startswith(b"{") and not is_named_as_table):
+        return "json_lines"
+    return "csv"
+
+
+def _refusal(head: bytes, path: Path) -> RowError | None:
+    for signature, detected in _SIGNATURES:
+        if head.startswith(signature):
+            return RowError(code="file.type", params={"detected": detected})
+    if head.startswith(_OLE_SIGNATURE):
+        return RowError(code="file.xlsx_old")
+    if head.startswith(UTF16_BOMS):
+        return RowError(code="file.encoding_utf16", line=1)
+    if head[257:262] == b"ustar":
+        return RowError(code="file.type", params={"detected": "a tar archive"})
+    start = head.removeprefix(UTF8_BOM).lstrip()
+    if not start:
+        # A first block of white space with content after it is left to the row readers.
+        size = path.stat().st_size
+        if size <= len(head):
+            return RowError(code="file.empty", params={"bytes": size})
+    if start[:5].lower().startswith((b"<html", b"<!doc", b"<?xml", b"<svg")):
+        return RowError(code="file.type", params={"detected": "a web page or XML"})
+    # One stray NUL is an error of its row; many control bytes are not text.
+    control = sum(byte < 9 or 13 < byte < 32 for byte in head)
+    if control > max(8, len(head) // 50):
+        return RowError(code="file.type", params={"detected": "binary data"})
+    return None

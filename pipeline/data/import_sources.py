@@ -1,0 +1,166 @@
+"""What an import reads: one file, or the data files of an archive or folder one after another."""
+
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pipeline.contracts.references import DatasetKind
+from pipeline.contracts.row_errors import RowError, excerpt
+from pipeline.data.benchmarks.layouts import TableLayout
+from pipeline.data.benchmarks.recognition import Recognised
+from pipeline.data.encodings import Encoding, EncodingChoice
+from pipeline.data.file_sets import FileSet, Member
+from pipeline.data.original_rows import OriginalRow, OriginalRows, source_columns
+from pipeline.data.readers import (
+    FileFormat,
+    detect_encoding,
+    detect_format,
+    numbered_rows,
+    recognise,
+)
+from pipeline.data.records import Record
+
+TEXT_FORMATS = frozenset({"json_lines", "json_array", "csv"})
+_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reading:
+    """How the rows of an import are to be read."""
+
+    kind: DatasetKind
+    encoding: EncodingChoice
+    columns: Mapping[str, str]
+    sheet: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceData:
+    """One data file with everything that was found out about it before its rows are read."""
+
+    path: Path
+    reading: Reading
+    file_format: FileFormat | None
+    """None for a file that cannot be read; its one item says why."""
+    encoding: Encoding | None
+    """None for formats that have an encoding of their own."""
+    recognised: Recognised | None
+    member: Member | None = None
+
+    def items(self, taken: set[str]) -> Iterator[tuple[Record | RowError, OriginalRow]]:
+        """Each row as a record or as the reason why it is none, then with the row as written.
+
+        Args:
+            taken: ids that other files of the set have; those of this one are added.
+        """
+        originals = OriginalRows(
+            self.path,
+            file_format=self.file_format,
+            encoding=self.encoding or "utf-8",
+            sheet=self.reading.sheet,
+            table=self._table,
+        )
+        numbered = numbered_rows(
+            self.path,
+            kind=self.reading.kind,
+            encoding=self.encoding or "auto",
+            mapping=self.reading.columns,
+            sheet=self.reading.sheet,
+            recognised=self.recognised,
+        )
+        for item in numbered:
+            if isinstance(item, RowError):
+                found: Record | RowError = item
+            else:
+                found = self._taken_id(*item, taken) or item[1]
+            if not isinstance(found, RowError):
+                yield found, OriginalRow()
+                continue
+            original = OriginalRow()
+            if not found.is_about_file and found.line is not None:
+                original = originals.at(found.line)
+            yield self._of_member(found, original)
+
+    def _taken_id(self, line: int, record: Record, taken: set[str]) -> RowError | None:
+        """The error of an id that another file has; within a file the reader has seen to it."""
+        if self.member is None:
+            return None
+        if record.id in taken:
+            params = {"id": record.id[:80]}
+            return RowError(code="row.id_in_two_files", line=line, column="id", params=params)
+        taken.add(record.id)
+        return None
+
+    def _of_member(self, error: RowError, original: OriginalRow) -> tuple[RowError, OriginalRow]:
+        if self.member is None:
+            return error, original
+        # Members have different columns, so that a row is given back as its text.
+        text = original.text or "\t".join(original.cells or ())
+        return replace(error, file=self.member.name), OriginalRow(text=text)
+
+    @property
+    def _table(self) -> TableLayout | None:
+        return None if self.recognised is None else self.recognised.table
+
+    def columns(self) -> list[tuple[str, str]]:
+        """Name and meaning of each column or top-level key."""
+        return source_columns(
+            self.path,
+            file_format=self.file_format,
+            encoding=self.encoding or "utf-8",
+            sheet=self.reading.sheet,
+            kind=self.reading.kind,
+            mapping=self.reading.columns,
+            table=self._table,
+        )
+
+    def num_lines(self) -> int:
+        """Upper bound of rows, for progress; 0 where it is not known beforehand."""
+        if self.file_format not in {"json_lines", "csv"}:
+            return 0
+        num_lines = 1
+        with self.path.open("rb") as file:
+            while chunk := file.read(_CHUNK_BYTES):
+                num_lines += chunk.count(b"\n")
+        return num_lines
+
+
+def source_data(
+    path: Path, *, name: str, reading: Reading, member: Member | None = None
+) -> SourceData:
+    """The data file at `path`, which a person calls `name`."""
+    detected = detect_format(path)
+    file_format = None if isinstance(detected, RowError) else detected
+    encoding: Encoding | None = None
+    if file_format in TEXT_FORMATS:
+        encoding = detect_encoding(path) if reading.encoding == "auto" else reading.encoding
+    recognised = None
+    if file_format is not None:
+        recognised = recognise(
+            path,
+            name=name,
+            file_format=file_format,
+            encoding=encoding or "utf-8",
+            mapping=reading.columns,
+            is_one_of_several=member is not None,
+        )
+    return SourceData(
+        path=path,
+        reading=reading,
+        file_format=file_format,
+        encoding=encoding,
+        recognised=recognised,
+        member=member,
+    )
+
+
+def member_data(
+    file_set: FileSet, scratch: Path, reading: Reading
+) -> Generator[tuple[Member, SourceData | RowError], None, None]:
+    """Each data file of the set; an error where it cannot be unpacked."""
+    for member, path in file_set.opened(scratch):
+        if path is None:
+            params = {"member": excerpt(member.name)}
+            yield member, RowError(code="file.archive_damaged", params=params, file=member.name)
+        else:
+            yield member, source_data(path, name=member.name, reading=reading, member=member)
