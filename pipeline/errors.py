@@ -9,6 +9,7 @@
     |-- DataError                 what the files contain
     |     data.not_found  data.encoding  data.json_syntax  data.row_invalid  data.empty
     |     data.mask_empty  data.format_unsupported  data.digest_mismatch  data.wrong_kind
+    |     data.too_few_examples
     |-- ModelError                checkpoints and tokenizers
     |     model.not_found  model.unsafe_file  model.unsupported  model.vocabulary_mismatch
     |     model.digest_mismatch  model.no_chat_template  model.corrupt_file
@@ -109,6 +110,7 @@ class DataError(PipelineError):
             "data.json_syntax",
             "data.row_invalid",
             "data.empty",
+            "data.too_few_examples",
             "data.mask_empty",
             "data.format_unsupported",
             "data.digest_mismatch",

@@ -155,6 +155,46 @@ class RetentionByScore(Contract):
     """Probability of the right choice."""
 
 
+BenchmarkFigureName = Literal[
+    "acc", "acc_norm", "exact_match_strict", "exact_match_flexible", "no_number"
+]
+
+
+class BenchmarkFigure(Contract):
+    """A mean of 0s and 1s over items."""
+
+    value: float
+    standard_error: float | None
+    """Standard deviation over the square root of n, as the harness has it; None for one item."""
+
+
+class BenchmarkCategory(Contract):
+    """One category of a benchmark."""
+
+    category: str
+    n: int = Field(ge=1)
+    figures: dict[BenchmarkFigureName, BenchmarkFigure]
+
+
+class BenchmarkResults(Contract):
+    """A benchmark in one form, with everything that can change its figures."""
+
+    benchmark: str
+    """Name; empty for questions of one's own."""
+    form: Literal["letter", "full_answer", "number"]
+    num_few_shot: int
+    chat_template: bool
+    n: int = Field(ge=1)
+    chance: float | None
+    """Mean score of uniform guessing; None for generated answers."""
+    figures: dict[BenchmarkFigureName, BenchmarkFigure]
+    """`acc` and `acc_norm`, or `exact_match_strict`, `exact_match_flexible` and `no_number`."""
+    categories: tuple[BenchmarkCategory, ...]
+    prompts_sha256: str
+    """Over all prompts and options in order: equal where the same was asked."""
+    harness: str
+
+
 class EvaluateResults(Contract):
     """A checkpoint's figures; with a baseline, also what it keeps of it. None: not measured."""
 
@@ -165,3 +205,5 @@ class EvaluateResults(Contract):
     retention: RetentionByScore | None = None
     text_overlap_vs_baseline: dict[str, PairedFigure] | None = None
     """By measure."""
+    benchmarks: tuple[BenchmarkResults, ...] = ()
+    """In the order of the spec."""

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from pipeline.contracts.base import Contract, SpecBase
 from pipeline.contracts.fields import DeviceName, DtypeName, EngineName, PositiveInt
 from pipeline.contracts.references import (
+    BenchmarkRef,
     CorpusRef,
     DomainTestRef,
     GaugeTextsRef,
@@ -45,6 +46,30 @@ class GaugeSettings(Contract):
     max_new_tokens: PositiveInt = 64
 
 
+class BenchmarkSettings(Contract):
+    """A known benchmark, asked as lm-evaluation-harness asks it."""
+
+    dataset: BenchmarkRef
+    form: Literal["letter", "full_answer", "number"]
+    """`letter`: the choices are listed, their letters are scored. `full_answer`: each choice is
+    scored as text after the question. `number`: an answer is generated, its number is compared."""
+    num_few_shot: int = Field(default=0, ge=0, le=64)
+    """The first so many examples of each subject stand before every question."""
+    chat_template: bool = False
+    """Examples are turns, the question is the last one."""
+    max_new_tokens: PositiveInt = 256
+    """Of a generated answer."""
+
+    @model_validator(mode="after")
+    def _form_fits_kind(self) -> "BenchmarkSettings":
+        if (self.form == "number") != (self.dataset.kind == "domain_test"):
+            raise ValueError(
+                "form: numbers are generated for questions and answers (`domain_test`), letters "
+                "and full answers are scored for `multiple_choice`"
+            )
+        return self
+
+
 class EvaluateSpec(SpecBase):
     """Measure `model`; with `baseline`, also what it retains of it."""
 
@@ -57,12 +82,19 @@ class EvaluateSpec(SpecBase):
     text_overlap: TextOverlapSettings | None = None
     general_ability: GeneralAbilitySettings | None = None
     gauge: GaugeSettings | None = None
+    benchmarks: tuple[BenchmarkSettings, ...] = Field(
+        default=(), exclude_if=lambda listed: not listed
+    )
+    """Not written out when empty: specs from before there were any keep their digests."""
     engine: EngineName = "auto"
     device: DeviceName = "auto"
     dtype: DtypeName = "float32"
 
     @model_validator(mode="after")
     def _measures_something(self) -> "EvaluateSpec":
-        if self.text_overlap is None and self.general_ability is None and self.gauge is None:
-            raise ValueError("give at least one of text_overlap, general_ability, gauge")
+        measured = (self.text_overlap, self.general_ability, self.gauge)
+        if measured == (None, None, None) and not self.benchmarks:
+            raise ValueError(
+                "give at least one of text_overlap, general_ability, gauge, benchmarks"
+            )
         return self

@@ -122,6 +122,12 @@ class MultipleChoiceRef(DatasetRef):
     kind: Literal["multiple_choice"]
 
 
+class BenchmarkRef(DatasetRef):
+    """Questions of a benchmark, with its few-shot examples."""
+
+    kind: Literal["multiple_choice", "domain_test"]
+
+
 def named_references(value: object, location: str = "") -> Iterator[tuple[str, Reference]]:
     """(dotted location, reference) of everything that a spec, or a part of one, names.
 

@@ -1,7 +1,8 @@
 """Measure a checkpoint: domain answers, general ability, and text the base wrote.
 
 Results: `contracts.evaluation_results.EvaluateResults` (`docs/metrics.md` defines each figure).
-Outputs: `samples` (samples.parquet), `gauge_texts` (gauge_texts.jsonl).
+Outputs: `samples` (samples.parquet), `gauge_texts` (gauge_texts.jsonl), `benchmark_samples`
+(benchmark_samples.jsonl).
 """
 
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pipeline.contracts.evaluation_results import (
+    BenchmarkResults,
     EvaluateResults,
     GaugeResults,
     RetentionByScore,
@@ -21,6 +23,11 @@ from pipeline.data.datasets import read_rows
 from pipeline.data.records import Document, DomainItem, MultipleChoiceItem
 from pipeline.decoding.engines import choose_engine, open_engine
 from pipeline.evaluation import general_ability, language_modeling
+from pipeline.evaluation.benchmarks import (
+    benchmark_results,
+    evaluate_benchmark,
+    write_benchmark_samples,
+)
 from pipeline.evaluation.general_ability import ChoiceResult, choice_figures, evaluate_choices
 from pipeline.evaluation.generation import STARTS_OVER, answer_items, text_overlap_results
 from pipeline.evaluation.language_modeling import (
@@ -73,10 +80,15 @@ def _run(spec: EvaluateSpec, context: RunContext) -> RecipeResult:
         outputs["gauge_texts"] = context.run_dir / "gauge_texts.jsonl"
         gauge = _gauge(spec, spec.gauge, model, outputs["gauge_texts"], device, context)
     write_samples(answers, choices, outputs["samples"])
+    benchmarks: list[BenchmarkResults] = []
+    if spec.benchmarks:
+        outputs["benchmark_samples"] = context.run_dir / "benchmark_samples.jsonl"
+        benchmarks = _benchmarks(spec, model, tokenizer, outputs["benchmark_samples"], context)
     results = EvaluateResults(
         text_overlap=text_overlap_results(answers) if spec.text_overlap else None,
         general_ability=choice_figures(choices) if spec.general_ability else None,
         gauge=gauge,
+        benchmarks=tuple(benchmarks),
     )
     if spec.baseline is not None:
         baseline = Path(spec.baseline.resolved_path)
@@ -104,6 +116,27 @@ def _answer_choices(
     progress = context.progress("questions", total=len(items), unit="questions")
     results = evaluate_choices(model, tokenizer, items)
     progress.advance_to(len(items))
+    return results
+
+
+def _benchmarks(
+    spec: EvaluateSpec,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    path: Path,
+    context: RunContext,
+) -> list[BenchmarkResults]:
+    progress = context.progress("benchmarks", total=len(spec.benchmarks), unit="benchmarks")
+    results, runs = [], []
+    for number, settings in enumerate(spec.benchmarks, start=1):
+        every_row = settings.dataset.model_copy(update={"limit": None})
+        rows = read_rows(every_row, (MultipleChoiceItem, DomainItem))
+        samples = evaluate_benchmark(model, tokenizer, rows, settings)
+        results.append(benchmark_results(samples, settings, rows))
+        runs.append(samples)
+        context.raise_if_stopped(STARTS_OVER)
+        progress.advance_to(number)
+    write_benchmark_samples(runs, path)
     return results
 
 

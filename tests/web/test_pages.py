@@ -72,6 +72,7 @@ PAGES = {
     "evaluations:index": Page(allowed=MEMBERS),
     "evaluations:retention": Page(allowed=MEMBERS),
     "evaluations:text_overlap": Page(allowed=MEMBERS),
+    "evaluations:benchmarks": Page(allowed=MEMBERS),
     "evaluations:speedup": Page(allowed=MEMBERS),
     "published:index": Page(allowed=MEMBERS),
     "evaluations:rows": Page(allowed=MEMBERS, ok=(404,)),  # of no evaluation

@@ -19,6 +19,7 @@ _TABS = (
     ("evaluations:index", gettext_lazy("Results")),
     ("evaluations:retention", gettext_lazy("General ability")),
     ("evaluations:text_overlap", gettext_lazy("Text overlap")),
+    ("evaluations:benchmarks", gettext_lazy("Benchmarks")),
     ("evaluations:speedup", gettext_lazy("Decoding speed")),
     ("published:index", gettext_lazy("Beside the paper")),
 )
