@@ -100,13 +100,6 @@ RUN_GUARDS = (
         code="        if continuation is not None:\n            return continuation\n",
     ),
     Guard(
-        name="a resumed run is locked",
-        path=f"{RUNS}/services.py",
-        code='Run.objects.select_for_update(of=("self",)).get(pk=run.pk)',
-        without="Run.objects.get(pk=run.pk)",
-        is_race=True,
-    ),
-    Guard(
         name="a restarted plan is locked",
         path=f"{RUNS}/services.py",
         code="        Plan.objects.select_for_update().get(pk=plan.pk)\n",

@@ -116,7 +116,7 @@ def run_resume(*, run: Run, actor: User) -> Run:
     """
     with transaction.atomic():
         lock_inputs(run.project_id)
-        run = Run.objects.select_for_update(of=("self",)).get(pk=run.pk)
+        run = Run.objects.get(pk=run.pk)  # as whoever held the lock before has left it
         if not run.is_resumable:
             raise RunStateError(
                 "run.not_resumable",
