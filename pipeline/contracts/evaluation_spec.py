@@ -70,10 +70,33 @@ class BenchmarkSettings(Contract):
         return self
 
 
+class EquivalenceMargins(Contract):
+    """Differences between two evaluations that count as none, fixed before the run, by measure.
+
+    In the measure's stored unit: points, or shares (0.01 is one percentage point). Without a margin
+    a comparison never calls two results equivalent. Of two evaluations the smaller margin counts.
+    """
+
+    rouge1: float | None = Field(default=1.0, gt=0.0)
+    rouge2: float | None = Field(default=1.0, gt=0.0)
+    rougeL: float | None = Field(default=1.0, gt=0.0)  # noqa: N815 (the measure's key)
+    bleu4: float | None = Field(default=0.5, gt=0.0)
+    cut_at_cap: float | None = Field(default=0.05, gt=0.0, lt=1.0)
+    repeated_4gram_rate: float | None = Field(default=0.02, gt=0.0, lt=1.0)
+    is_correct: float | None = Field(default=0.01, gt=0.0, lt=1.0)
+    probability: float | None = Field(default=0.01, gt=0.0, lt=1.0)
+
+    def of(self, measure: str) -> float | None:
+        """The margin of the measure with this key; None without one."""
+        margin: float | None = getattr(self, measure, None)
+        return margin
+
+
 class EvaluateSpec(SpecBase):
     """Measure `model`; with `baseline`, also what it retains of it."""
 
     kind: Literal["evaluate"] = "evaluate"
+    schema_version: Literal[2] = 2  # type: ignore[assignment]  # each kind counts its own versions
     model: Reference
     base: Reference
     """The model whose general ability must be kept; may be `model` itself."""
@@ -86,6 +109,7 @@ class EvaluateSpec(SpecBase):
         default=(), exclude_if=lambda listed: not listed
     )
     """Not written out when empty: specs from before there were any keep their digests."""
+    margins: EquivalenceMargins = EquivalenceMargins()
     engine: EngineName = "auto"
     device: DeviceName = "auto"
     dtype: DtypeName = "float32"

@@ -41,9 +41,27 @@ def _each(items: list[JsonValue], upgrade: Callable[[JsonObject], JsonObject]) -
     return [upgrade(item) if isinstance(item, dict) else item for item in items]
 
 
+def _no_margins_were_fixed(document: JsonObject) -> JsonObject:
+    """Version 2 of an evaluation: it has margins of equivalence, of which version 1 knew none."""
+    if "margins" in document:
+        return document
+    return document | {"schema_version": 2, "margins": dict.fromkeys(_MEASURES_WITH_MARGINS)}
+
+
+_MEASURES_WITH_MARGINS = (
+    "rouge1",
+    "rouge2",
+    "rougeL",
+    "bleu4",
+    "cut_at_cap",
+    "repeated_4gram_rate",
+    "is_correct",
+    "probability",
+)
 _RETIRED_WITH_DRAFTS = frozenset({"drafts", "ngram_arm", "num_losslessness_prompts"})
 
 SPEC_UPGRADES: Mapping[tuple[str, int], SpecUpgrade] = {
+    ("evaluate", 1): SpecUpgrade(step=_no_margins_were_fixed, retired=frozenset()),
     ("speculative_decode", 1): SpecUpgrade(step=_arms_are_a_list, retired=_RETIRED_WITH_DRAFTS),
 }
 """(kind, version) -> the step to version + 1, oldest first; other kinds have had one version."""

@@ -8,9 +8,11 @@ import pytest
 from pipeline.contracts.codec import canonical_json, digest
 from pipeline.contracts.decoding_spec import DraftModelArm, NGramArm
 from pipeline.contracts.documents import read_run_spec, read_spec, spec_document
+from pipeline.contracts.evaluation_spec import EquivalenceMargins
 from pipeline.contracts.kinds import RUN_KINDS
 from pipeline.contracts.plans import execution_order
-from pipeline.contracts.upgrades import upgrade_gate_path
+from pipeline.contracts.samples import MEASURES
+from pipeline.contracts.upgrades import _MEASURES_WITH_MARGINS, upgrade_gate_path
 from pipeline.errors import SpecError
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -70,7 +72,7 @@ def test_a_stored_document_means_what_it_meant(kind: str) -> None:
     """Written again it is a document of today that asks for the same."""
     document = read_spec(stored(kind))
     assert read_spec(canonical_json(document.spec)).spec == document.spec
-    is_newer = kind in {"speculative_decode", "plan"}
+    is_newer = kind in {"speculative_decode", "evaluate", "plan"}
     assert (digest(document.spec) != document.digest) == is_newer
 
 
@@ -126,6 +128,24 @@ def test_what_is_wrong_with_a_document_of_version_1_is_said(change: dict, path: 
     with pytest.raises(SpecError) as caught:
         read_spec(json.dumps(document))
     assert f"  {path}: " in str(caught.value)
+
+
+def test_an_evaluation_of_version_1_fixed_no_margins() -> None:
+    spec = read_run_spec(stored("evaluate")).spec
+    assert set(spec.margins.model_dump().values()) == {None}
+    today = spec.margins.__class__()
+    assert None not in today.model_dump().values()
+    assert today.of("bleu4") == 0.5
+    assert today.of("a measure of tomorrow") is None
+
+
+def test_every_margin_is_of_a_measure_that_can_be_better() -> None:
+    """A measure may have none: it is then never called equivalent."""
+    judged = {
+        one.key for one in MEASURES if one.direction != "neutral" and one.aggregation != "none"
+    }
+    assert set(EquivalenceMargins.model_fields) <= judged
+    assert set(_MEASURES_WITH_MARGINS) <= set(EquivalenceMargins.model_fields)
 
 
 def test_a_stored_plan_opens_with_its_steps_and_gates_of_today() -> None:
