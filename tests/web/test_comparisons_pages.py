@@ -1,14 +1,18 @@
 """Comparing evaluations: comparability before numbers, direction, missing items, parameters."""
 
+import dataclasses
 import re
 from html import unescape
 
 import pytest
 from django.urls import reverse
 
-from pipeline.contracts.estimates import Estimate, PairedFigure
-from studio.comparisons.statuses import Status, judge_difference
-from studio.measures.labels import MEASURES
+from pipeline.metrics.decisions import family_level
+from studio.evaluations import stored_figures
+from studio.evaluations.results import evaluation_of
+from studio.evaluations.stored_figures import family_figures
+from studio.measures.judgements import Status
+from studio.measures.labels import set_measures
 from tests.web import result_factory as results
 
 
@@ -71,7 +75,8 @@ def test_differences_are_those_of_the_pipeline(evaluate, compare) -> None:
     rouge = row_of(html, "ROUGE-L")
     figure = expected["rougeL"]
     assert f"+{figure.difference.value:.2f}" in rouge
-    assert f"[{figure.difference.low:.2f}, {figure.difference.high:.2f}]" in rouge
+    single = f"[{figure.difference.low:.2f}, {figure.difference.high:.2f}]"
+    assert f"95% interval of this difference alone: {single}" in rouge
     assert f"{figure.improved} better, {figure.regressed}" in rouge
     assert f"+{expected['bleu4'].difference.value:.2f}" in row_of(html, "BLEU-4")
     assert "▲ better" in rouge
@@ -142,35 +147,159 @@ def test_a_lost_file_is_said_in_place_of_numbers(evaluate, compare) -> None:
         assert "are gone from the data directory" in compare(a, b, page=page, item="t1-q01-zh")
 
 
-def figure(low, high, *, num_units=100, missing=0):
-    level = None if low is None else 0.95
-    difference = Estimate(
-        value=0.5, low=low, high=high, level=level, n=num_units, num_units=num_units
+def flipped(*, losses, wins, n=64, seed=0):
+    """Two sets of answers to the same questions that differ by these flips."""
+    before = results.choices(n, accuracy=0.7, seed=seed)
+    after = list(before)
+    for wanted, number in ((True, losses), (False, wins)):
+        rows = [row for row, one in enumerate(before) if one.is_correct == wanted][:number]
+        for row in rows:
+            one = before[row]
+            best = (one.answer + wanted) % 4
+            after[row] = dataclasses.replace(
+                one,
+                log_likelihoods=tuple(-1.0 if choice == best else -3.0 for choice in range(4)),
+            )
+    return before, after
+
+
+@pytest.fixture
+def compare_choices(project, engineer, compare):
+    """`compare_choices(losses=4, wins=0)` is the summary of two results that differ so."""
+
+    def show(**options):
+        spec = options.pop("spec", None)
+        runs = [
+            results.make_evaluation(project, engineer, name=name, chosen=chosen, spec=spec)
+            for name, chosen in zip("ab", flipped(**options), strict=True)
+        ]
+        return compare(*runs, html=True)
+
+    return show
+
+
+def test_four_losses_to_no_win_are_not_decided(compare_choices) -> None:
+    """McNemar p = 0.125: the page once called this WORSE."""
+    accuracy = row_of(compare_choices(losses=4, wins=0), "Accuracy")
+    assert "0 better, 4 worse, 60 tied" in accuracy
+    assert "? not decided" in accuracy
+    assert "▼" not in accuracy
+
+
+def test_thirty_losses_to_no_win_are_worse(compare_choices) -> None:
+    html = compare_choices(losses=30, wins=0)
+    assert "▼ worse" in row_of(html, "Accuracy")
+    conclusion = text_of(html.split('class="conclusions"')[1].split("</ul>")[0])
+    assert conclusion.index("▼ worse") < conclusion.index("?") if "?" in conclusion else True
+
+
+def test_equivalent_is_only_said_within_a_margin_fixed_before_the_runs(compare_choices) -> None:
+    wide = {"margins": {"is_correct": 0.2}}
+    assert "= equivalent within the margin" in row_of(
+        compare_choices(losses=3, wins=3, n=240, spec=wide), "Accuracy"
     )
-    return PairedFigure(
-        baseline=1.0, candidate=1.5, difference=difference, ratio=None, improved=None,
-        regressed=None, tied=None, missing=missing,
-    )  # fmt: skip
+    none = {"margins": {"is_correct": None}}
+    accuracy = row_of(compare_choices(losses=3, wins=3, n=240, spec=none), "Accuracy")
+    assert "equivalent" not in accuracy
+    assert "not decided: the interval holds 0, and no margin was fixed" in accuracy
 
 
-@pytest.mark.parametrize(
-    ("measure", "stored", "expected"),
-    [
-        ("rouge1", figure(0.1, 2.0), Status.IMPROVED),
-        ("rouge1", figure(-2.0, -0.1), Status.REGRESSED),
-        ("rouge1", figure(-1.0, 1.0), Status.NO_DIFFERENCE),
-        ("repeated_4gram_rate", figure(0.1, 0.2), Status.REGRESSED),
-        ("repeated_4gram_rate", figure(-0.2, -0.1), Status.IMPROVED),
-        ("rouge1", figure(0.1, 2.0, missing=1), Status.UNDECIDED),
-        ("rouge1", figure(-1.0, 1.0, missing=1), Status.UNDECIDED),
-        ("rouge1", figure(-2.0, -0.1, missing=1), Status.REGRESSED),
-        ("rouge1", figure(0.1, 2.0, num_units=19), Status.UNDECIDED),
-        ("rouge1", figure(None, None), Status.UNDECIDED),
-        ("num_answer_tokens", figure(0.1, 2.0), Status.DESCRIBES),
-    ],
-)
-def test_status_follows_the_direction_and_never_forgives(measure, stored, expected) -> None:
-    assert judge_difference(MEASURES[measure], stored, is_undecidable=False)[0] is expected
+def test_specs_stored_before_there_were_margins_never_read_equivalent(
+    project, engineer, compare
+) -> None:
+    runs = []
+    for name, chosen in zip("ab", flipped(losses=2, wins=2, n=600), strict=True):
+        run = results.make_evaluation(project, engineer, name=name, chosen=chosen)
+        run.spec = {key: value for key, value in run.spec.items() if key != "margins"} | {
+            "schema_version": 1
+        }
+        run.save()
+        runs.append(run)
+    text = text_of(compare(*runs, html=True))
+    assert "= equivalent" not in text
+    assert "no margin was fixed before the runs" in text.lower()
+
+
+def test_the_family_is_written_and_its_interval_is_the_one_shown(evaluate, compare) -> None:
+    runs = [evaluate(name, quality=quality, seed=index) for index, (name, quality) in
+            enumerate([("a", 0.4), ("b", 0.6), ("c", 0.5)])]  # fmt: skip
+    html = compare(*runs, html=True)
+    num_measures = len([one for one in set_measures() if one.direction != "neutral"])
+    assert (
+        f"{2 * num_measures} differences are judged together: {num_measures} measures, 2 candidates"
+        in text_of(html)
+    )
+    pair = evaluation_of(runs[0]), evaluation_of(runs[1])
+    stored = family_figures([pair], 2 * num_measures)[pair[0].id, pair[1].id].figures
+    figure = stored.figure("text_overlap", "rougeL").difference
+    assert figure.level == pytest.approx(family_level(2 * num_measures))
+    rouge = row_of(html, "ROUGE-L")
+    assert f"[{figure.low:.2f}, {figure.high:.2f}]" in rouge
+    assert "95% interval of this difference alone" in rouge
+
+
+def test_a_candidate_that_is_added_widens_every_interval(evaluate, compare) -> None:
+    runs = [evaluate(name, quality=0.4 + index / 10, seed=index) for index, name in
+            enumerate("abc")]  # fmt: skip
+    widths = []
+    for chosen in (runs[:2], runs):
+        rouge = row_of(compare(*chosen, html=True), "ROUGE-L")
+        low, high = re.search(r"\[(−?[\d.]+), (−?[\d.]+)\]", rouge).groups()
+        widths.append(float(high.replace("−", "-")) - float(low.replace("−", "-")))
+    assert widths[0] < widths[1]
+
+
+def test_a_family_waits_until_all_of_it_is_computed(evaluate, compare, client, monkeypatch) -> None:
+    """A part of a family has no size to correct for: no word before the last interval is there."""
+    runs = [evaluate("a", quality=0.3), evaluate("b", quality=0.8, seed=1)]
+    monkeypatch.setattr(stored_figures, "MAX_INLINE_ITEMS", 10)
+    asked = []
+    while (found := re.search(r'data-poll="([^"]+)"', html := compare(*runs, html=True))) and (
+        len(asked) < 5
+    ):
+        asked.append(unescape(found[1]))
+        assert "▲ better" not in text_of(html)
+        assert client.get(asked[-1])["X-Poll-Reload"] == "1"
+    assert len(asked) == 2
+    assert asked[1].endswith("tests=8")
+    assert "▲ better" in row_of(html, "ROUGE-L")
+
+
+@pytest.mark.parametrize("tests", ["0", "x", "201", "1e2", "9" * 9])
+def test_no_page_asks_for_such_a_family(evaluate, client, tests: str) -> None:
+    runs = [evaluate(name, items=results.domain_items("zh", 2), num_choices=4) for name in "ab"]
+    url = reverse("evaluations:prepare", args=[runs[0].project.slug])
+    query = {"run": [run.pk for run in runs], "tests": tests}
+    assert client.get(url, query).status_code == 404
+
+
+def test_few_units_are_marked_wherever_an_interval_stands(evaluate, compare) -> None:
+    items = results.domain_items("zh", 30)
+    runs = [
+        evaluate(name, quality=quality, items=items[:12], num_choices=90)
+        for name, quality in (("a", 0.3), ("b", 0.8))
+    ]
+    html = compare(*runs, html=True)
+    num_units = len({item["meta"]["doc_id"] for item in items[:12]})
+    rouge = row_of(html, "ROUGE-L")
+    assert f"n = 12 , {num_units} units (few units: {num_units})" in rouge
+    assert f"not decided: {num_units} units are too few, 20 are needed" in rouge
+    assert "few units" not in row_of(html, "Accuracy")
+
+
+def test_a_measure_that_only_describes_belongs_to_no_family(evaluate, compare) -> None:
+    html = compare(evaluate("a", quality=0.4), evaluate("b", quality=0.6, seed=1), html=True)
+    length = row_of(html, "Answer length")
+    assert "of this difference alone" not in length
+    assert "higher" in length
+
+
+@pytest.mark.parametrize("language", ["zh-hans", "en"])
+def test_words_in_both_languages(compare_choices, client, language: str) -> None:
+    client.cookies["django_language"] = language
+    html = compare_choices(losses=30, wins=0)
+    word = "▼ worse" if language == "en" else "▼ 退化"
+    assert word in text_of(html)
 
 
 def test_a_status_is_a_symbol_and_a_word() -> None:
@@ -260,7 +389,7 @@ def test_paths_do_not_show_where_the_data_directory_is(evaluate, compare, settin
 
 
 # Session, user, membership and project switcher are four.
-NUM_QUERIES = {"index": 8, "samples": 7, "sample": 7, "parameters": 7}
+NUM_QUERIES = {"index": 9, "samples": 7, "sample": 7, "parameters": 7}
 
 
 @pytest.mark.slow

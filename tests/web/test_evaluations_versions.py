@@ -165,8 +165,11 @@ def test_a_pair_is_compared_in_what_both_have(evaluated, other) -> None:
 
 
 def replace_measures(pair, *, without):
-    kept = {key: one for key, one in pair.measures.items() if key != without}
-    return pair.model_copy(update={"measures": kept})
+    kept = {
+        name: {key: one for key, one in getattr(pair, name).items() if key != without}
+        for name in ("measures", "p_values")
+    }
+    return pair.model_copy(update=kept)
 
 
 def test_pages_show_a_dash_for_a_column_that_is_not_there(show, evaluated, other) -> None:

@@ -8,14 +8,24 @@ from django.utils.translation import gettext as _
 from pipeline.contracts.estimates import PairedFigure
 from pipeline.contracts.evaluation_results import GaugeResults, RetentionResults
 from pipeline.contracts.samples import Task
+from pipeline.metrics.decisions import Decision
 from studio.comparisons.chosen import Comparison
-from studio.comparisons.statuses import Status, judge_difference
+from studio.comparisons.family import Family
 from studio.evaluations.links import compare_rows_url
 from studio.evaluations.results import Evaluation
 from studio.evaluations.retained import retention_of
 from studio.evaluations.stored_figures import StoredPairs
+from studio.measures.judgements import DESCRIBES, Judgement, judgement_of, not_judged
 from studio.measures.labels import TASK_LABELS, ShownMeasure, item_measures, set_measures
-from studio.measures.numbers import NONE, decimal, difference, measured, measured_interval
+from studio.measures.numbers import (
+    NONE,
+    decimal,
+    difference,
+    few_units,
+    measured,
+    measured_bounds,
+    sample_size,
+)
 from studio.measures.plots import Point
 from studio.measures.resampling import TaskPair
 
@@ -28,16 +38,25 @@ class Cell:
     value: str
     difference: str
     interval: str
+    """The one that the word rests on: it holds together with all others of the family. Of a measure
+    that is not judged, the 95% interval by itself."""
+    single_interval: str
+    """95%, of this measure by itself; empty where it is the same."""
+    margin: str
+    """Empty where none was fixed."""
     n: int
+    num_units: int
+    few_units: str
+    """The mark of an interval that rests on few units; else empty."""
     counts: Sequence[int] | None
     """Improved, regressed, tied; None where a single item has no score."""
     missing: int
-    status: Status
-    reason: str
-    """Why nothing is decided."""
+    status: Judgement
     rows_url: str
+    size: str
+    """Questions, and the units drawn of them."""
     point: Point
-    """Difference in the measure's shown unit."""
+    """Difference in the measure's shown unit, with the interval that the word rests on."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,7 +76,7 @@ class MeasureRow:
 
 
 def summary_rows(
-    comparison: Comparison, stored: StoredPairs, undecidable: set[Task]
+    comparison: Comparison, stored: StoredPairs, family: Family, undecidable: set[Task]
 ) -> dict[str, list[MeasureRow]]:
     """The rows by task label; tasks that no pair shares are left out."""
     groups: dict[str, list[MeasureRow]] = {}
@@ -74,7 +93,7 @@ def summary_rows(
             measure=measure,
             baseline=measured(measure, next(iter(known), None)),
             cells=[
-                _cell(comparison, one, measure, pair, measure.task in undecidable)
+                _cell(comparison, one, measure, pair, family, measure.task not in undecidable)
                 for one, pair in zip(comparison.candidates, pairs, strict=True)
             ],
         )
@@ -85,15 +104,18 @@ def summary_rows(
 def conclusions(
     comparison: Comparison, groups: Mapping[str, Sequence[MeasureRow]]
 ) -> list[tuple[str, list[tuple[ShownMeasure, Cell]]]]:
-    """For each candidate its name and the headline measures."""
-    rows = [row for group in groups.values() for row in group if row.measure.words.is_headline]
-    return [
-        (
-            one.label,
-            [(row.measure, cell) for row in rows if isinstance(cell := row.cells[index], Cell)],
-        )
-        for index, one in enumerate(comparison.candidates)
-    ]
+    """For each candidate its name, every regression, then the other headline measures."""
+    rows = [row for group in groups.values() for row in group]
+    found = []
+    for index, one in enumerate(comparison.candidates):
+        cells = [
+            (row.measure, cell)
+            for row in rows
+            if isinstance(cell := row.cells[index], Cell)
+            and (row.measure.words.is_headline or cell.status.rank < 2)
+        ]
+        found.append((one.label, sorted(cells, key=lambda pair: pair[1].status.rank)))
+    return found
 
 
 def retention_verdict(baseline: Evaluation, one: Evaluation) -> RetentionResults | None:
@@ -130,30 +152,64 @@ def _cell(
     one: Evaluation,
     measure: ShownMeasure,
     pair: TaskPair | None,
-    is_undecidable: bool,
+    family: Family,
+    is_comparable: bool,
 ) -> Cell | Blank:
     if pair is None or not pair.num_paired:
         return Blank(reason=_("no shared question, or being computed"))
     figure = pair.measures.get(measure.key)
     if figure is None:
         return Blank(reason=NONE)
-    status, reason = judge_difference(measure, figure, is_undecidable=is_undecidable)
     choices = {"task": measure.task, "with": one.id}
     if measure in item_measures(measure.task):
         choices["metric"] = measure.key
+    decision = family.decisions.get((one.id, measure.key))
+    margin = family.margins.get((one.id, measure.key))
+    single = figure.difference
+    alone = ""
+    if single.low is not None and single.high is not None:
+        alone = measured_bounds(measure, single.low, single.high)
+    shown, point = alone, Point.of(single, scale=measure.scale)
+    if decision is not None and decision.low is not None and decision.high is not None:
+        shown = measured_bounds(
+            measure, decision.low, decision.high, is_open_at_zero=decision.is_open_at_zero
+        )
+        point = Point(
+            value=point.value,
+            low=measure.scale * decision.low,
+            high=measure.scale * decision.high,
+        )
     return Cell(
         letter=comparison.letters[one.id],
         value=measured(measure, figure.candidate),
         difference=difference(measure, figure.difference.value),
-        interval=measured_interval(measure, figure.difference),
+        interval=shown,
+        single_interval="" if decision is None else alone,
+        margin="" if margin is None else measured(measure, margin),
         n=figure.n,
+        num_units=figure.num_units,
+        few_units=few_units(figure.num_units),
         counts=_counts(figure),
         missing=figure.missing,
-        status=status,
-        reason=reason,
+        status=_judgement(measure, figure, decision, margin, is_comparable),
         rows_url=compare_rows_url(comparison.evaluations, **choices),
-        point=Point.of(figure.difference, scale=measure.scale),
+        size=sample_size(figure.difference),
+        point=point,
     )
+
+
+def _judgement(
+    measure: ShownMeasure,
+    figure: PairedFigure,
+    decision: Decision | None,
+    margin: float | None,
+    is_comparable: bool,
+) -> Judgement:
+    if measure.direction == "neutral":
+        return DESCRIBES
+    if decision is None:
+        return not_judged(is_comparable=is_comparable)
+    return judgement_of(decision, figure, margin=margin)
 
 
 def _counts(figure: PairedFigure) -> tuple[int, int, int] | None:

@@ -16,6 +16,7 @@ from studio.accounts.access import ProjectRequest, project_required
 from studio.comparisons.chosen import Comparison, read_comparison
 from studio.comparisons.comparability import run_checks, undecidable_tasks
 from studio.comparisons.difference_chart import difference_chart
+from studio.comparisons.family import Family, judge_together
 from studio.comparisons.parameters import parameter_rows
 from studio.comparisons.sample_page import sample_context
 from studio.comparisons.samples_page import samples_context
@@ -24,7 +25,7 @@ from studio.evaluations.dashboards import unreadable_absences
 from studio.evaluations.list_rows import evaluation_row
 from studio.evaluations.retained import Retained
 from studio.evaluations.selection import newest_evaluations
-from studio.evaluations.stored_figures import pair_figures
+from studio.evaluations.stored_figures import StoredPairs, pair_figures
 from studio.measures.labels import headline_measures
 from studio.pages.addresses import page_url, query_with
 from studio.pages.security import charts_page
@@ -66,8 +67,9 @@ def index(request: ProjectRequest, comparison: Comparison) -> HttpResponse:
     """Comparability first, then differences with intervals."""
     stored = pair_figures([(comparison.baseline, one) for one in comparison.candidates])
     checks = run_checks(comparison, stored)
-    groups = summary_rows(comparison, stored, undecidable_tasks(checks))
-    pending = next((key for key, one in stored.items() if one.is_pending), None)
+    undecidable = undecidable_tasks(checks)
+    family = judge_together(comparison, stored, undecidable)
+    groups = summary_rows(comparison, stored, family, undecidable)
     kept = [
         Retained(evaluation=one, baseline=comparison.baseline, retention=retention)
         for one in comparison.candidates
@@ -77,14 +79,25 @@ def index(request: ProjectRequest, comparison: Comparison) -> HttpResponse:
         "checks": checks,
         "num_agreeing": sum(not check.is_shown for check in checks),
         "groups": groups,
+        "family": family,
         "conclusions": conclusions(comparison, groups),
         "kept": kept,
         "gauge_rows": gauge_rows(comparison),
-        "charts": [difference_chart(comparison, groups)],
+        "charts": [difference_chart(comparison, groups, family)],
         "problems": sorted({one.problem for one in stored.values() if one.problem}),
-        "pending_query": "run={}&run={}".format(*pending) if pending else "",
+        "pending_query": _pending_query(stored, family),
     }
     return _page(request, comparison, "index", context)
+
+
+def _pending_query(stored: StoredPairs, family: Family) -> str:
+    """What is computed next of what the page waits for; empty when it waits for nothing."""
+    pair = next((key for key, one in stored.items() if one.is_pending), None)
+    if pair is not None:
+        return "run={}&run={}".format(*pair)
+    if family.pending is None:
+        return ""
+    return "run={}&run={}&tests={}".format(*family.pending, family.num_tests)
 
 
 @require_safe

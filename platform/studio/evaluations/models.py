@@ -1,6 +1,6 @@
 """Figures that take a bootstrap, kept so that no page computes one twice.
 
-Both tables are caches keyed by the digests of immutable files: a row never changes, may be deleted
+All tables are caches keyed by the digests of immutable files: a row never changes, may be deleted
 at any time, and belongs to no project. Whoever reaches one has come through a run they may see.
 """
 
@@ -52,3 +52,28 @@ class PairComparison(models.Model):
 
     def __str__(self) -> str:
         return f"{self.baseline_digest[:8]} {self.candidate_digest[:8]} {self.documents}"
+
+
+class FamilyComparison(models.Model):
+    """Two `samples.parquet` on the same items, with intervals of one size of family."""
+
+    baseline_digest = models.CharField(max_length=64)
+    candidate_digest = models.CharField(max_length=64)
+    documents = models.CharField(max_length=8, choices=Documents.choices)
+    num_tests = models.PositiveSmallIntegerField()
+    """How many differences are judged together."""
+    version = models.PositiveSmallIntegerField()
+    figures = models.JSONField()
+    """`resampling.FamilyFigures`."""
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                fields=("baseline_digest", "candidate_digest", "documents", "num_tests", "version"),
+                name="family_comparison_unique",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.baseline_digest[:8]} {self.candidate_digest[:8]} of {self.num_tests}"

@@ -13,13 +13,15 @@ from typing import Generic, TypeVar
 from django.utils.translation import gettext as _
 
 from pipeline.errors import DataError
-from studio.evaluations.models import PairComparison, ResultSummary
+from studio.evaluations.models import FamilyComparison, PairComparison, ResultSummary
 from studio.evaluations.results import Evaluation
 from studio.measures.documents import Documents
 from studio.measures.resampling import (
     VERSION,
+    FamilyFigures,
     PairFigures,
     ResultFigures,
+    compare_in_family,
     compare_results,
     num_items,
     summarize_result,
@@ -44,6 +46,7 @@ class Stored(Generic[FiguresT]):
 PairKey = tuple[str, str]
 StoredPairs = Mapping[PairKey, Stored[PairFigures]]
 """By run ids of baseline and candidate."""
+StoredFamily = Mapping[PairKey, Stored[FamilyFigures]]
 StoredSummaries = Mapping[str, Stored[ResultFigures]]
 """By run id."""
 
@@ -76,28 +79,72 @@ def pair_figures(
     max_items: int | None = None,
 ) -> StoredPairs:
     """Comparisons of (baseline, candidate); one query unless some are new."""
-    files = {(base.id, new.id): (base.samples, new.samples) for base, new in pairs}
-    digests = {file.digest for both in files.values() for file in both if file is not None}
+    rows = PairComparison.objects.filter(
+        documents=documents, version=VERSION, **_of_files(_files(pairs))
+    )
     known = {
         (row.baseline_digest, row.candidate_digest): PairFigures.parse(json.dumps(row.figures))
-        for row in PairComparison.objects.filter(
-            baseline_digest__in=digests,
-            candidate_digest__in=digests,
-            documents=documents,
-            version=VERSION,
-        )
+        for row in rows
     }
-    found: dict[PairKey, Stored[PairFigures]] = {}
-    for key, (base, new) in files.items():
-        if base is None or new is None:
-            found[key] = Stored(problem=_no_rows())
-        elif (base.digest, new.digest) in known:
-            found[key] = Stored(figures=known[base.digest, new.digest])
-        else:
-            found[key] = _computed(
-                [base, new], max_items, partial(_store_pair, base, new, documents)
-            )
-    return found
+
+    def compute(base: SamplesFile, new: SamplesFile) -> PairFigures:
+        return _store_pair(base, new, documents)
+
+    return {
+        key: _known_or_computed(files, known, max_items, compute)
+        for key, files in _files(pairs).items()
+    }
+
+
+def family_figures(
+    pairs: Sequence[tuple[Evaluation, Evaluation]],
+    num_tests: int,
+    documents: Documents = Documents.ALL,
+    *,
+    max_items: int | None = None,
+) -> StoredFamily:
+    """The same with intervals that hold together in a family of `num_tests`; one query."""
+    rows = FamilyComparison.objects.filter(
+        documents=documents, num_tests=num_tests, version=VERSION, **_of_files(_files(pairs))
+    )
+    known = {
+        (row.baseline_digest, row.candidate_digest): FamilyFigures.parse(json.dumps(row.figures))
+        for row in rows
+    }
+
+    def compute(base: SamplesFile, new: SamplesFile) -> FamilyFigures:
+        return _store_family(base, new, documents, num_tests)
+
+    return {
+        key: _known_or_computed(files, known, max_items, compute)
+        for key, files in _files(pairs).items()
+    }
+
+
+Files = tuple[SamplesFile | None, SamplesFile | None]
+
+
+def _files(pairs: Sequence[tuple[Evaluation, Evaluation]]) -> dict[PairKey, Files]:
+    return {(base.id, new.id): (base.samples, new.samples) for base, new in pairs}
+
+
+def _of_files(files: Mapping[PairKey, Files]) -> dict[str, set[str]]:
+    digests = {file.digest for both in files.values() for file in both if file is not None}
+    return {"baseline_digest__in": digests, "candidate_digest__in": digests}
+
+
+def _known_or_computed(
+    files: Files,
+    known: Mapping[PairKey, FiguresT],
+    max_items: int | None,
+    compute: Callable[[SamplesFile, SamplesFile], FiguresT],
+) -> Stored[FiguresT]:
+    base, new = files
+    if base is None or new is None:
+        return Stored(problem=_no_rows())
+    if (base.digest, new.digest) in known:
+        return Stored(figures=known[base.digest, new.digest])
+    return _computed([base, new], max_items, lambda: compute(base, new))
 
 
 def _no_rows() -> str:
@@ -135,4 +182,20 @@ def _store_pair(base: SamplesFile, new: SamplesFile, documents: Documents) -> Pa
         figures=figures.model_dump(mode="json"),
     )
     PairComparison.objects.bulk_create([row], ignore_conflicts=True)
+    return figures
+
+
+def _store_family(
+    base: SamplesFile, new: SamplesFile, documents: Documents, num_tests: int
+) -> FamilyFigures:
+    figures = compare_in_family(base, new, documents, num_tests)
+    row = FamilyComparison(
+        baseline_digest=base.digest,
+        candidate_digest=new.digest,
+        documents=documents,
+        num_tests=num_tests,
+        version=VERSION,
+        figures=figures.model_dump(mode="json"),
+    )
+    FamilyComparison.objects.bulk_create([row], ignore_conflicts=True)
     return figures

@@ -9,13 +9,15 @@ from studio.accounts.access import ProjectRequest, project_required
 from studio.evaluations.dashboards import tabs, unreadable_absences
 from studio.evaluations.one_result import SORTS, result_rows
 from studio.evaluations.selection import chosen_evaluations
-from studio.evaluations.stored_figures import pair_figures, summaries
+from studio.evaluations.stored_figures import family_figures, pair_figures, summaries
 from studio.measures.documents import DOCUMENT_LABELS, Documents
 from studio.measures.labels import TASK_LABELS
 from studio.pages.addresses import chosen
 
 # Far beyond any evaluation: only `prepare` may take as long as it takes.
 _NO_LIMIT = 10**9
+# More than any page judges: five candidates in every measure.
+_MAX_TESTS = 200
 
 
 @require_safe
@@ -54,6 +56,24 @@ def prepare(request: ProjectRequest) -> HttpResponse:
     if len(evaluations) == 1:
         summaries(evaluations, max_items=_NO_LIMIT)
     elif len(evaluations) == 2:
+        pair = [(evaluations[0], evaluations[1])]
         documents = chosen(request.GET.get("documents", ""), list(Documents))
-        pair_figures([(evaluations[0], evaluations[1])], documents, max_items=_NO_LIMIT)
+        if (num_tests := _whole_number(request.GET.get("tests", ""))) is None:
+            pair_figures(pair, documents, max_items=_NO_LIMIT)
+        else:
+            family_figures(pair, num_tests, documents, max_items=_NO_LIMIT)
     return HttpResponse(status=204, headers={"X-Poll-Reload": "1"})
+
+
+def _whole_number(text: str) -> int | None:
+    """The size of a family; None where none is asked for.
+
+    Raises:
+        Http404: no page asks for such a family.
+    """
+    if not text:
+        return None
+    is_number = text.isascii() and text.isdigit() and len(text) <= len(str(_MAX_TESTS))
+    if not is_number or not 1 <= int(text) <= _MAX_TESTS:
+        raise Http404("no size of a family")
+    return int(text)

@@ -1,6 +1,9 @@
-"""Numbers as people read them; the same text in both languages."""
+"""Numbers as people read them; the same digits in both languages."""
+
+from django.utils.translation import gettext as _
 
 from pipeline.contracts.estimates import Estimate
+from pipeline.metrics.noninferiority import MIN_UNITS
 from studio.measures.labels import ShownMeasure
 
 NONE = "\N{EM DASH}"
@@ -59,16 +62,42 @@ def ratio(value: float | None) -> str:
 
 
 def interval(estimate: Estimate | None, *, scale: float = 1.0, digits: int = 2) -> str:
-    """`[26.10, 30.90]`; empty where there is no interval."""
+    """`[26.10, 30.90]`, with a mark where few units were drawn; empty where there is none."""
     if estimate is None or estimate.low is None or estimate.high is None:
         return ""
-    return f"[{decimal(scale * estimate.low, digits)}, {decimal(scale * estimate.high, digits)}]"
+    text = f"[{decimal(scale * estimate.low, digits)}, {decimal(scale * estimate.high, digits)}]"
+    return f"{text} {few_units(estimate.num_units)}".strip()
+
+
+def few_units(num_units: int) -> str:
+    """The mark beside an interval that rests on few units: it may be too narrow."""
+    return _("(few units: %(n)s)") % {"n": num_units} if num_units < MIN_UNITS else ""
+
+
+def sample_size(estimate: Estimate | None) -> str:
+    """`64 / 16`: items behind a figure, and the units that were drawn of them."""
+    return NONE if estimate is None else f"{estimate.n:,} / {estimate.num_units:,}"
 
 
 def ratio_estimate(estimate: Estimate | None, *, digits: int = 3) -> str:
     """A ratio with its interval."""
     value = None if estimate is None else estimate.value
-    return f"{ratio(value)} {interval(estimate, digits=digits)}".strip()
+    return f"{ratio(value)} {ratio_interval(estimate, digits=digits)}".strip()
+
+
+def ratio_interval(estimate: Estimate | None, *, digits: int = 3) -> str:
+    """The interval of a ratio, or why what is stored is none."""
+    if is_one_sided(estimate):
+        return _("(no interval: changes do not go both ways)")
+    return interval(estimate, digits=digits)
+
+
+def is_one_sided(estimate: Estimate | None) -> bool:
+    """Whether a bound of the ratio is exactly 1: items were only lost, only won, or none changed.
+
+    Resampling them can only repeat that; the bound says nothing about other items.
+    """
+    return estimate is not None and 1.0 in (estimate.low, estimate.high)
 
 
 def measured(measure: ShownMeasure, value: float | None) -> str:
@@ -88,6 +117,16 @@ def difference(measure: ShownMeasure, value: float | None) -> str:
     if value is None:
         return NONE
     return signed(measure.scale * value, _digits(measure)) + _DIFFERENCE_SIGN[measure.unit]
+
+
+def measured_bounds(
+    measure: ShownMeasure, low: float, high: float, *, is_open_at_zero: bool = False
+) -> str:
+    """An interval in the measure's unit; `(0.00, 2.10]` where the bound at 0 does not belong."""
+    bounds = [decimal(measure.scale * bound, _digits(measure)) for bound in (low, high)]
+    opens = "(" if is_open_at_zero and low == 0.0 else "["
+    closes = ")" if is_open_at_zero and high == 0.0 else "]"
+    return f"{opens}{bounds[0]}, {bounds[1]}{closes}"
 
 
 def _digits(measure: ShownMeasure) -> int:

@@ -6,6 +6,7 @@ from html import escape
 from typing import Literal
 
 from pipeline.contracts.estimates import Estimate
+from studio.measures.numbers import is_one_sided
 
 JsonObject = dict[str, object]
 MAX_TICK, MAX_LEGEND = 26, 60
@@ -32,6 +33,13 @@ class Point:
             None if bound is None else scale * bound for bound in (estimate.low, estimate.high)
         )
         return cls(value=scale * estimate.value, low=low, high=high)
+
+    @classmethod
+    def of_ratio(cls, estimate: Estimate | None) -> "Point":
+        """The ratio; without an interval where the stored one is none."""
+        if estimate is not None and is_one_sided(estimate):
+            return cls(value=estimate.value)
+        return cls.of(estimate)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

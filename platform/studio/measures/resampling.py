@@ -4,20 +4,25 @@ All measures of a task are resampled in one pass: 20,000 rows take seconds. A me
 has no column of (it is older than the measure) has no figure.
 """
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.contracts.base import Contract
 from pipeline.contracts.estimates import Estimate, PairedFigure
 from pipeline.contracts.samples import TASKS, Measure, Task, measures_of
+from pipeline.metrics.decisions import family_level
 from pipeline.metrics.paired import compare_paired, summarize_items
+from pipeline.metrics.paired_tests import paired_p_values
+from pipeline.metrics.uncertainty import LEVEL
 from studio.measures.documents import Documents
 from studio.measures.sample_files import SamplesFile
 from studio.measures.score_tables import FloatArray, ScoreTable, load_scores
 
-VERSION = 2
+VERSION = 3
 """Change whenever a stored figure would come out differently, or is stored in another form."""
-SEED = 0
 
 
 class ResultFigures(Contract):
@@ -41,6 +46,8 @@ class TaskPair(Contract):
     """Ids that stand for different questions in the two; never paired."""
     measures: dict[str, PairedFigure]
     """Those that both results have; none when no item is paired."""
+    p_values: dict[str, float]
+    """Of no difference, by itself, for each of `measures` that is better in one direction."""
 
 
 class PairFigures(Contract):
@@ -52,6 +59,16 @@ class PairFigures(Contract):
         """None where nothing is paired, or one of the two has no such score."""
         pair = self.tasks.get(task)
         return None if pair is None else pair.measures.get(measure)
+
+
+class FamilyFigures(Contract):
+    """Two results on the same items, with intervals that hold together with others of a family."""
+
+    tasks: dict[Task, dict[str, PairedFigure]]
+
+    def figure(self, task: Task, measure: str) -> PairedFigure | None:
+        """None where nothing is paired, or one of the two has no such score."""
+        return self.tasks.get(task, {}).get(measure)
 
 
 def num_items(file: SamplesFile) -> int:
@@ -88,13 +105,21 @@ def compare_results(
         DataError: of `load_scores`.
     """
     return PairFigures(
-        tasks={
-            task: _comparison(
-                load_scores(baseline, task), load_scores(candidate, task), task, documents
-            )
-            for task in TASKS
-        }
+        tasks={task: _comparison(_paired(baseline, candidate, task, documents)) for task in TASKS}
     )
+
+
+def compare_in_family(
+    baseline: SamplesFile, candidate: SamplesFile, documents: Documents, num_tests: int
+) -> FamilyFigures:
+    """The same figures, each interval at the level that `num_tests` of them need to hold together.
+
+    Raises:
+        DataError: of `load_scores`.
+    """
+    level = family_level(num_tests)
+    paired = {task: _paired(baseline, candidate, task, documents) for task in TASKS}
+    return FamilyFigures(tasks={task: _measured(one, level) for task, one in paired.items()})
 
 
 def pair_rows(
@@ -131,32 +156,66 @@ def _summary(table: ScoreTable, task: Task, rows: NDArray[np.intp]) -> dict[str,
         measures,
         _columns(table, rows),
         clusters=[table.clusters[row] for row in rows],
-        seed=SEED,
     )
 
 
-def _comparison(
-    baseline: ScoreTable, candidate: ScoreTable, task: Task, documents: Documents
-) -> TaskPair:
-    pairs, num_conflicting, num_one_sided = pair_rows(baseline, candidate, documents)
-    figures: dict[str, PairedFigure] = {}
-    measures = _measures(task, baseline, candidate)
-    if pairs and measures:
-        before_rows, after_rows = (np.array(rows) for rows in zip(*pairs, strict=True))
-        figures = compare_paired(
-            measures,
-            _columns(baseline, before_rows),
-            _columns(candidate, after_rows),
-            clusters=[candidate.clusters[row] for row in after_rows],
-            num_missing=num_conflicting + num_one_sided,
-            seed=SEED,
-        )
-    return TaskPair(
-        num_baseline=len(_rows(baseline, documents)),
-        num_candidate=len(_rows(candidate, documents)),
-        num_paired=len(pairs),
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Paired:
+    """The scores of two results on the items that both have, in the same order."""
+
+    measures: Sequence[Measure]
+    """Those that both have; none when no item is paired."""
+    before: Mapping[str, FloatArray]
+    after: Mapping[str, FloatArray]
+    clusters: Sequence[str]
+    num_baseline: int
+    num_candidate: int
+    num_conflicting: int
+    num_missing: int
+
+
+def _paired(
+    baseline: SamplesFile, candidate: SamplesFile, task: Task, documents: Documents
+) -> _Paired:
+    before, after = load_scores(baseline, task), load_scores(candidate, task)
+    pairs, num_conflicting, num_one_sided = pair_rows(before, after, documents)
+    rows = np.array(pairs, dtype=np.intp).reshape(-1, 2)
+    return _Paired(
+        measures=_measures(task, before, after) if pairs else [],
+        before=_columns(before, rows[:, 0]),
+        after=_columns(after, rows[:, 1]),
+        clusters=[after.clusters[row] for row in rows[:, 1]],
+        num_baseline=len(_rows(before, documents)),
+        num_candidate=len(_rows(after, documents)),
         num_conflicting=num_conflicting,
-        measures=figures,
+        num_missing=num_conflicting + num_one_sided,
+    )
+
+
+def _comparison(paired: _Paired) -> TaskPair:
+    judged = [measure for measure in paired.measures if measure.direction != "neutral"]
+    return TaskPair(
+        num_baseline=paired.num_baseline,
+        num_candidate=paired.num_candidate,
+        num_paired=len(paired.clusters),
+        num_conflicting=paired.num_conflicting,
+        measures=_measured(paired, LEVEL),
+        p_values=paired_p_values(
+            judged, paired.before, paired.after, clusters=paired.clusters
+        ),
+    )
+
+
+def _measured(paired: _Paired, level: float) -> dict[str, PairedFigure]:
+    if not paired.measures:
+        return {}
+    return compare_paired(
+        paired.measures,
+        paired.before,
+        paired.after,
+        clusters=paired.clusters,
+        num_missing=paired.num_missing,
+        level=level,
     )
 
 
