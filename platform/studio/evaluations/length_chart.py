@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from django.utils.translation import gettext as _
 
-from studio.evaluations.overlap_figures import Answered, shown_value
+from studio.evaluations.overlap_figures import Answered, shown_size, shown_value
 from studio.measures.labels import MEASURES, describing_measures
 from studio.measures.numbers import decimal
 from studio.measures.plots import Series, bars
@@ -21,7 +21,7 @@ def length_chart(answered: Sequence[Answered]) -> Chart:
             decimal(one.overlap.mean_reference_tokens, 1),
             decimal(one.overlap.brevity_penalty, 3),
             one.overlap.num_empty,
-            one.overlap.n,
+            shown_size(one),
         )
         for one in answered
     ]
@@ -41,7 +41,7 @@ def length_chart(answered: Sequence[Answered]) -> Chart:
             _("Reference tokens"),
             _("Brevity penalty"),
             _("Empty"),
-            "n",
+            _("n / units drawn"),
         ),
         rows=rows,
         note=_(

@@ -10,7 +10,14 @@ from studio.evaluations.arms import arm_label, is_lossless, prompts_by_repeats
 from studio.evaluations.results import Benchmark, Evaluation
 from studio.evaluations.retained import Retained
 from studio.measures.labels import ShownMeasure, headline_measures
-from studio.measures.numbers import NONE, decimal, interval, measured, ratio, ratio_estimate
+from studio.measures.numbers import (
+    NONE,
+    decimal,
+    measured,
+    ratio,
+    ratio_estimate,
+    ratio_interval,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,7 +88,7 @@ def _kept(retention: RetentionResults) -> str:
         return ratio_estimate(adjusted)
     return _("raw %(ratio)s %(interval)s") % {
         "ratio": ratio(None if raw is None else raw.value),
-        "interval": interval(raw, digits=3),
+        "interval": ratio_interval(raw),
     }
 
 

@@ -7,11 +7,11 @@ from django.utils.translation import gettext as _
 
 from pipeline.contracts.estimates import PairedFigure
 from studio.evaluations.links import compare_rows_url, rows_url
-from studio.evaluations.overlap_figures import Answered, shown_value
+from studio.evaluations.overlap_figures import Answered, shown_size, shown_value
 from studio.evaluations.results import Evaluation
 from studio.measures.documents import Documents
 from studio.measures.labels import ShownMeasure, overlap_measures
-from studio.measures.numbers import difference, measured_interval
+from studio.measures.numbers import difference, measured_interval, sample_size
 from studio.measures.plots import Point, Series, bars, forest
 from studio.pages.charts import Chart
 
@@ -23,7 +23,7 @@ def score_chart(answered: Sequence[Answered]) -> Chart:
         (
             one.label,
             *(shown_value(one, measure) for measure in measures),
-            format_html('<a href="{}">{}</a>', rows_url(one.evaluation), one.overlap.n),
+            format_html('<a href="{}">{}</a>', rows_url(one.evaluation), shown_size(one)),
         )
         for one in answered
     ]
@@ -38,7 +38,11 @@ def score_chart(answered: Sequence[Answered]) -> Chart:
             ],
             y_title=_("points, 0 to 100"),
         ),
-        columns=(_("Checkpoint"), *(str(measure.label) for measure in measures), "n"),
+        columns=(
+            _("Checkpoint"),
+            *(str(measure.label) for measure in measures),
+            _("n / units drawn"),
+        ),
         rows=rows,
         note=_(
             "Higher is better. 95% intervals: bootstrap of whole documents. ROUGE: mean of the "
@@ -76,7 +80,7 @@ def change_chart(answered: Sequence[Answered], baselines: Mapping[str, Evaluatio
             _("Measure"),
             _("Difference [95% CI]"),
             _("Better / worse / same"),
-            "n",
+            _("n / units drawn"),
             _("Missing"),
         ),
         rows=[
@@ -98,7 +102,7 @@ def document_chart(answered: Sequence[Answered], measure: ShownMeasure) -> Chart
         (
             one.label,
             *(shown_value(one, measure, documents) for documents in groups),
-            *(one.num_answers(documents) for documents in groups),
+            *(shown_size(one, documents) for documents in groups),
         )
         for one in answered
     ]
@@ -114,7 +118,7 @@ def document_chart(answered: Sequence[Answered], measure: ShownMeasure) -> Chart
             ],
             y_title=_("points, 0 to 100"),
         ),
-        columns=(_("Checkpoint"), *groups.values(), _("n seen"), _("n not seen")),
+        columns=(_("Checkpoint"), *groups.values(), _("n / units seen"), _("n / units not seen")),
         rows=rows,
         note=_(
             "Two documents of each topic are kept out of all training: a gain on seen documents "
@@ -143,6 +147,6 @@ def _change_row(
         measure.label,
         f"{difference(measure, pair.difference.value)} {spread}".strip(),
         counts,
-        pair.n,
+        sample_size(pair.difference),
         pair.missing,
     )

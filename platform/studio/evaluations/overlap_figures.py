@@ -10,8 +10,8 @@ from pipeline.contracts.evaluation_results import OverlapFigures, TextOverlapRes
 from studio.evaluations.results import Evaluation
 from studio.evaluations.stored_figures import Stored, StoredSummaries
 from studio.measures.documents import Documents
-from studio.measures.labels import ShownMeasure
-from studio.measures.numbers import measured, measured_interval
+from studio.measures.labels import ShownMeasure, overlap_measures
+from studio.measures.numbers import count, measured, measured_interval, sample_size
 from studio.measures.plots import Point
 from studio.measures.resampling import ResultFigures
 
@@ -71,6 +71,15 @@ def shown_value(one: Answered, measure: ShownMeasure, documents: Documents = Doc
     """A figure with its interval in the measure's unit."""
     value = measured(measure, one.point(measure, documents).value)
     return f"{value} {measured_interval(measure, one.estimate(measure, documents))}".strip()
+
+
+def shown_size(one: Answered, documents: Documents = Documents.ALL) -> str:
+    """Answers and the documents drawn of them; the answers alone while nothing is resampled."""
+    known = (one.estimate(measure, documents) for measure in overlap_measures())
+    estimate = next((found for found in known if found is not None), None)
+    if estimate is None:
+        return count(one.num_answers(documents))
+    return sample_size(estimate)
 
 
 def definitions(answered: Sequence[Answered]) -> list[tuple[str, str]]:

@@ -8,10 +8,15 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from pipeline.contracts.evaluation_results import Reason, RetentionResults, Verdict
+from pipeline.contracts.evaluation_results import (
+    CategoryRetention,
+    Reason,
+    RetentionResults,
+    Verdict,
+)
 from studio.evaluations.links import compare_rows_url
 from studio.evaluations.results import Evaluation
-from studio.measures.numbers import percent
+from studio.measures.numbers import few_units, percent, sample_size
 
 Score = Literal["accuracy", "probability"]
 SCORES: Mapping[Score, Promise] = {
@@ -65,6 +70,37 @@ class Retained:
     @property
     def margin(self) -> str:
         return percent(self.retention.margin)
+
+    @property
+    def few_units(self) -> str:
+        """The mark of a verdict whose intervals rest on few units; else empty."""
+        return few_units(self.retention.micro.num_units)
+
+    @property
+    def size(self) -> str:
+        """Questions, and the units drawn of them."""
+        return sample_size(self.retention.micro.difference)
+
+    @property
+    def worst(self) -> CategoryRetention | None:
+        """The category that lost most; None where none lost anything.
+
+        By the ratio that the verdict judges while every category has one. A base near chance has
+        none, however much was lost there: then by the loss in score, which every category has.
+        """
+        categories = self.retention.categories
+        ratios = [one.estimate.adjusted_ratio for one in categories]
+        losses = [
+            one.estimate.difference.value if None in ratios or ratio is None else ratio.value - 1.0
+            for one, ratio in zip(categories, ratios, strict=True)
+        ]
+        lowest = min(losses, default=0.0)
+        return categories[losses.index(lowest)] if lowest < 0 else None
+
+    @property
+    def has_every_ratio(self) -> bool:
+        """Whether all categories are far enough above chance for a ratio."""
+        return all(one.estimate.adjusted_ratio is not None for one in self.retention.categories)
 
     @property
     def rows_url(self) -> str:

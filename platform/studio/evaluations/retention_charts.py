@@ -5,8 +5,18 @@ from collections.abc import Sequence
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 
+from pipeline.metrics.decisions import family_level
 from studio.evaluations.retained import VERDICTS, Retained
-from studio.measures.numbers import ARROW, NONE, interval, p_value, percent, ratio_estimate, signed
+from studio.measures.numbers import (
+    ARROW,
+    NONE,
+    interval,
+    p_value,
+    percent,
+    ratio_estimate,
+    sample_size,
+    signed,
+)
 from studio.measures.plots import Point, Series, bars, forest, size_for
 from studio.pages.charts import Chart
 
@@ -14,8 +24,8 @@ from studio.pages.charts import Chart
 def ratio_chart(kept: Sequence[Retained]) -> Chart:
     """Retention of each checkpoint against the margin."""
     margins = sorted({one.retention.margin for one in kept})
-    adjusted = [Point.of(one.retention.macro.adjusted_ratio) for one in kept]
-    raw = [Point.of(one.retention.micro.ratio) for one in kept]
+    adjusted = [Point.of_ratio(one.retention.macro.adjusted_ratio) for one in kept]
+    raw = [Point.of_ratio(one.retention.micro.ratio) for one in kept]
     rows = []
     for one in kept:
         macro, micro = one.retention.macro, one.retention.micro
@@ -26,7 +36,7 @@ def ratio_chart(kept: Sequence[Retained]) -> Chart:
                 ratio_estimate(micro.ratio),
                 percent(micro.base) + ARROW + percent(micro.new),
                 _rows_link(one.rows_url, micro.num_items),
-                micro.num_units,
+                f"{micro.num_units:,}",
                 one.retention.num_missing,
             )
         )
@@ -74,7 +84,7 @@ def flips_chart(kept: Sequence[Retained]) -> Chart:
             + interval(flips.regressed_rate, scale=100, digits=1),
             percent(flips.null_flip_rate),
             p_value(flips.mcnemar_p),
-            one.retention.micro.num_items,
+            sample_size(flips.regressed_rate),
         )
         for one, flips in flipped
     ]
@@ -101,7 +111,7 @@ def flips_chart(kept: Sequence[Retained]) -> Chart:
             _("Loss rate [95% CI]"),
             _("Base against itself"),
             _("McNemar p"),
-            "n",
+            _("n / units drawn"),
         ),
         rows=rows,
         note=_(
@@ -114,8 +124,19 @@ def flips_chart(kept: Sequence[Retained]) -> Chart:
 
 def category_chart(one: Retained) -> Chart:
     """Retention of one checkpoint in each category, the worst one named."""
-    worst = one.retention.worst_category
+    worst = one.worst
     categories = one.retention.categories
+    level = percent(_category_level(one))
+    note = _(
+        "Each interval of this table is a %(level)s interval, so that those of all %(number)s "
+        "categories hold together at 95%% (Bonferroni); the chart of all checkpoints shows 95%% "
+        "intervals."
+    ) % {"level": level, "number": len(categories)}
+    if not one.has_every_ratio:
+        note += " " + _(
+            "A base near chance has no ratio to keep, so the worst category is the one with the "
+            "largest loss in score."
+        )
     rows = []
     for entry in categories:
         group = entry.estimate
@@ -123,12 +144,13 @@ def category_chart(one: Retained) -> Chart:
         rows.append(
             (
                 format_html("{} <strong>({})</strong>", name, _("worst"))
-                if entry.category == worst
+                if entry is worst
                 else name,
                 ratio_estimate(group.adjusted_ratio),
                 percent(group.base) + ARROW + percent(group.new),
-                signed(100 * group.difference.value, 1) + " pp",
-                group.num_items,
+                f"{signed(100 * group.difference.value, 1)} pp "
+                + interval(group.difference, scale=100, digits=1),
+                sample_size(group.difference),
                 VERDICTS[entry.verdict][1],
             )
         )
@@ -140,7 +162,7 @@ def category_chart(one: Retained) -> Chart:
             [
                 Series(
                     name=one.evaluation.label,
-                    points=[Point.of(entry.estimate.adjusted_ratio) for entry in categories],
+                    points=[Point.of_ratio(entry.estimate.adjusted_ratio) for entry in categories],
                 )
             ],
             x_title=_("retention above chance"),
@@ -148,20 +170,24 @@ def category_chart(one: Retained) -> Chart:
         ),
         columns=(
             _("Category"),
-            _("Above chance [CI]"),
+            _("Above chance [%(level)s CI]") % {"level": level},
             _("Score, base to checkpoint"),
-            _("Difference"),
-            "n",
+            _("Difference [%(level)s CI]") % {"level": level},
+            _("n / units drawn"),
             _("Verdict"),
         ),
         rows=rows,
-        note=_(
-            "The intervals of all categories hold together at 95% (Bonferroni), so each is wider "
-            "than it would be alone."
-        ),
+        note=note,
         empty=_("The report lists no category."),
         size=size_for(len(categories)),
     )
+
+
+def _category_level(one: Retained) -> float:
+    """Of each category's interval; the report's own where it has one."""
+    categories = one.retention.categories
+    levels = [entry.estimate.difference.level for entry in categories]
+    return next((level for level in levels if level is not None), family_level(len(categories)))
 
 
 def _rows_link(url: str, text: object) -> object:

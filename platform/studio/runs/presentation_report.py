@@ -4,9 +4,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
+from django.utils.translation import gettext as _
+
 from pipeline.contracts.base import Contract
 from pipeline.contracts.estimates import Estimate
 from pipeline.contracts.reports import Report
+from pipeline.metrics.noninferiority import MIN_UNITS
 
 MAX_ROWS = 400
 MAX_LIST_ITEMS = 12
@@ -75,7 +78,10 @@ def _estimate(estimate: Estimate) -> str:
     if estimate.interval is not None:
         low, high, _level = estimate.interval
         text += f" [{_text(low)}, {_text(high)}]"
-    return f"{text}, n = {estimate.n}"
+    units = _("%(n)s units") % {"n": estimate.num_units}
+    if estimate.interval is not None and estimate.num_units < MIN_UNITS:
+        units = _("few units: %(n)s") % {"n": estimate.num_units}
+    return f"{text}, n = {estimate.n}, {units}"
 
 
 def _text(value: object) -> str:
