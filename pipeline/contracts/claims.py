@@ -182,8 +182,9 @@ def _retention_row(claim: Claim, evidence: Evidence) -> ClaimRow:
         return ClaimRow(claim=claim, missing=(claim.candidate,))
     if results.retention is None:
         return ClaimRow(claim=claim)
-    micro = results.retention.accuracy.micro
-    return ClaimRow(claim=claim, ratio=micro.ratio, before=micro.base, after=micro.new)
+    # The ratio that the verdict judges: a verdict never stands beside another figure.
+    macro = results.retention.accuracy.macro
+    return ClaimRow(claim=claim, ratio=macro.adjusted_ratio, before=macro.base, after=macro.new)
 
 
 def _overlap_row(claim: Claim, evidence: Evidence) -> ClaimRow:

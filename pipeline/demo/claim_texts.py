@@ -49,9 +49,11 @@ def verdict_words(claim: Claim, summary: Summary) -> Words | None:
     if retention is None:
         return None
     verdict, margin = VERDICTS[retention.accuracy.verdict], retention.accuracy.margin
-    return Words(
-        en=f"{verdict.en} at a {margin:.0%} margin", zh=f"{verdict.zh}（容许损失 {margin:.0%}）"
-    )
+    en, zh = f"{verdict.en} at a {margin:.0%} margin", f"{verdict.zh}（容许损失 {margin:.0%}）"
+    if retention.accuracy.macro.adjusted_ratio is None:
+        en += "; the base is too near chance for a ratio"
+        zh += "；基座过于接近随机水平，没有比值"
+    return Words(en=en, zh=zh)
 
 
 def detail_words(claim: Claim, summary: Summary) -> Words:

@@ -92,6 +92,17 @@ def ratio_interval(estimate: Estimate | None, *, digits: int = 3) -> str:
     return interval(estimate, digits=digits)
 
 
+def judged_interval(estimate: Estimate, *, is_open: bool) -> str:
+    """The interval of a ratio that agrees with a word; `(1.000, 1.204]` where 1 is excluded."""
+    low, high = estimate.low, estimate.high
+    if low is None or high is None:
+        return ""
+    opens = "(" if is_open and low == 1.0 else "["
+    closes = ")" if is_open and high == 1.0 else "]"
+    text = f"{opens}{decimal(low, 3)}, {decimal(high, 3)}{closes}"
+    return f"{text} {few_units(estimate.num_units)}".strip()
+
+
 def is_one_sided(estimate: Estimate | None) -> bool:
     """Whether a bound of the ratio is exactly 1: items were only lost, only won, or none changed.
 

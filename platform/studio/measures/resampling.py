@@ -200,9 +200,7 @@ def _comparison(paired: _Paired) -> TaskPair:
         num_paired=len(paired.clusters),
         num_conflicting=paired.num_conflicting,
         measures=_measured(paired, LEVEL),
-        p_values=paired_p_values(
-            judged, paired.before, paired.after, clusters=paired.clusters
-        ),
+        p_values=paired_p_values(judged, paired.before, paired.after, clusters=paired.clusters),
     )
 
 

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from django.utils.translation import gettext as _
 
 from pipeline.contracts.claims import Claim, ClaimRow
+from pipeline.contracts.estimates import PairedFigure
 from pipeline.contracts.evaluation_results import TextOverlapResults
 from studio.evaluations.arms import arm_label, is_lossless
 from studio.evaluations.links import compare_rows_url, run_url
 from studio.evaluations.results import Benchmark, Evaluation
-from studio.evaluations.retained import VERDICTS
+from studio.evaluations.retained import Retained
 from studio.measures.documents import Documents
+from studio.measures.judgements import judgement_of
 from studio.measures.labels import MEASURES
 from studio.measures.numbers import (
     ARROW,
@@ -23,6 +25,7 @@ from studio.measures.numbers import (
     ratio_estimate,
 )
 from studio.published.measured import Measured
+from studio.published.words import ClaimFamily
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,25 +39,40 @@ class Aside:
     details: Sequence[str]
     definition: str
     verdict: str = ""
+    """One word about the figure of this row and no other, with what it rests on."""
     rows_url: str = ""
 
 
-def retention_aside(row: ClaimRow, found: Measured) -> Aside | None:
+def retention_aside(row: ClaimRow, found: Measured, family: ClaimFamily) -> Aside | None:
     """General ability of the CPT checkpoint; None where it was not compared with the base."""
     cpt, base = found.evaluations.get("cpt"), found.evaluations.get("base")
     if cpt is None or cpt.results.retention is None:
         return None
     retention = cpt.results.retention.accuracy
+    judged = Retained(evaluation=cpt, baseline=base, retention=retention)
+    details = [
+        _("chance %(share)s; share kept of what lies above it, mean of categories")
+        % {"share": percent(retention.macro.chance)}
+    ]
+    if row.ratio is None:
+        details.append(_("no ratio: the base hardly does better than guessing"))
+    details += [
+        _("raw, not judged: %(ratio)s") % {"ratio": ratio_estimate(retention.micro.ratio)},
+        _("missing %(n)s") % {"n": retention.num_missing},
+        *_training_seeds(cpt),
+        _evaluation_seed(cpt),
+    ]
     return Aside(
-        n=_("%(n)s questions") % {"n": retention.micro.num_items},
+        n=_size(retention.micro.num_items, retention.micro.num_units),
         absolute=percent(row.before) + ARROW + percent(row.after),
-        details=[
-            _("above chance %(ratio)s") % {"ratio": ratio_estimate(retention.macro.adjusted_ratio)},
-            _("missing %(n)s") % {"n": retention.num_missing},
-            _seed(cpt),
-        ],
+        details=details,
         definition=cpt.definitions.get("general_ability", ""),
-        verdict=str(VERDICTS[retention.verdict][1]),
+        verdict=_("%(verdict)s at a margin of %(margin)s: %(reason)s")
+        % {
+            "verdict": judged.verdict_label,
+            "margin": judged.margin,
+            "reason": judged.sentence,
+        },
         rows_url=(
             compare_rows_url([base, cpt], task="general_ability", metric="is_correct")
             if base is not None
@@ -63,7 +81,7 @@ def retention_aside(row: ClaimRow, found: Measured) -> Aside | None:
     )
 
 
-def overlap_aside(row: ClaimRow, found: Measured) -> Aside | None:
+def overlap_aside(row: ClaimRow, found: Measured, family: ClaimFamily) -> Aside | None:
     """A measure of two checkpoints on the same questions; None without the comparison."""
     claim = row.claim
     pair = found.pair(claim.pair) if claim.pair is not None else None
@@ -74,7 +92,10 @@ def overlap_aside(row: ClaimRow, found: Measured) -> Aside | None:
         return None
     measure, (baseline, candidate) = MEASURES[claim.measure], pair
     spread = measured_interval(measure, figure.difference)
-    details = [f"{difference(measure, figure.difference.value)} {spread}".strip()]
+    details = [
+        _("difference alone, 95%% CI: %(difference)s")
+        % {"difference": f"{difference(measure, figure.difference.value)} {spread}".strip()}
+    ]
     unseen = found.overlap(claim.pair, claim.measure, Documents.UNSEEN)
     if unseen is not None:
         details.append(
@@ -84,16 +105,18 @@ def overlap_aside(row: ClaimRow, found: Measured) -> Aside | None:
     details += _length_details(baseline, candidate)
     if figure.missing:
         details.append(_("missing %(n)s") % {"n": figure.missing})
+    details += [*_training_seeds(baseline, candidate), _evaluation_seed(candidate)]
     return Aside(
-        n=_("%(n)s questions") % {"n": figure.n},
+        n=_size(figure.n, figure.num_units),
         absolute=measured(measure, row.before) + ARROW + measured(measure, row.after),
-        details=[*details, _seed(candidate)],
+        details=details,
         definition=_signature(candidate, claim),
+        verdict=_overlap_word(claim, figure, family),
         rows_url=compare_rows_url([baseline, candidate], task=measure.task, metric=measure.key),
     )
 
 
-def speedup_aside(row: ClaimRow, found: Measured) -> Aside | None:
+def speedup_aside(row: ClaimRow, found: Measured, family: ClaimFamily) -> Aside | None:
     """The headline arm of the benchmark; None without a timed answer."""
     if found.benchmark is None or row.ratio is None:
         return None
@@ -114,7 +137,8 @@ def speedup_aside(row: ClaimRow, found: Measured) -> Aside | None:
             },
             _("%(share)s of the oracle bound")
             % {"share": percent(arm.fraction_of_oracle_bound, 0)},
-            _seed(found.benchmark),
+            _("one training of the draft: the interval says nothing of other seeds"),
+            _evaluation_seed(found.benchmark),
         ],
         definition=found.benchmark.definitions.get("speedup", ""),
         verdict=verdicts[is_lossless(found.benchmark)],
@@ -147,5 +171,32 @@ def _signature(one: Evaluation, claim: Claim) -> str:
     return overlap.bleu_signature if claim.measure == "bleu4" else overlap.rouge_signature
 
 
-def _seed(one: Evaluation | Benchmark) -> str:
-    return _("seed %(seed)s") % {"seed": one.run.spec.get("seed")}
+def _overlap_word(claim: Claim, figure: PairedFigure, family: ClaimFamily) -> str:
+    """The word for the difference, which the row's interval is made to agree with."""
+    word = family.words.get(claim.key)
+    if word is None:
+        return _("not decided: being computed")
+    judged = judgement_of(word.decision, figure, margin=None)
+    return f"{judged.label}: {judged.reason}" if judged.reason else str(judged.label)
+
+
+def _size(num_items: int, num_units: int) -> str:
+    return _("%(n)s questions, %(units)s units") % {"n": num_items, "units": num_units}
+
+
+def _training_seeds(*evaluations: Evaluation) -> list[str]:
+    """By which seed each model was trained, or that this is not known."""
+    found = []
+    for one in evaluations:
+        if one.is_of_base:
+            continue
+        if one.source is None:
+            found.append(_("%(name)s: training seed not known") % {"name": one.label})
+        else:
+            seed = one.source.spec.get("seed", 0)
+            found.append(_("%(name)s: training seed %(seed)s") % {"name": one.label, "seed": seed})
+    return [*found, _("one training of each: the interval says nothing of other seeds")]
+
+
+def _evaluation_seed(one: Evaluation | Benchmark) -> str:
+    return _("seed of the measurement %(seed)s") % {"seed": one.run.spec.get("seed")}

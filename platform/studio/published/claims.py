@@ -12,10 +12,14 @@ from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
 
 from pipeline.contracts.claims import ClaimRow, Gauge, Role, claim_rows
+from pipeline.contracts.estimates import Estimate
+from pipeline.metrics.uncertainty import LEVEL
 from studio.measures.documents import Documents
-from studio.measures.numbers import interval, ratio
+from studio.measures.numbers import judged_interval, percent, ratio, ratio_interval
+from studio.measures.plots import Point
 from studio.published.asides import Aside, overlap_aside, retention_aside, speedup_aside
 from studio.published.measured import Measured
+from studio.published.words import ClaimFamily
 
 ROLE_LABELS: Mapping[Role, Promise] = {
     "base": gettext_lazy("an evaluation of the base"),
@@ -23,7 +27,7 @@ ROLE_LABELS: Mapping[Role, Promise] = {
     "sft_progressive": gettext_lazy("an evaluation of the progressively fine-tuned model"),
     "sft_single_stage": gettext_lazy("an evaluation of the single-stage control"),
 }
-_ASIDES: Mapping[Gauge, Callable[[ClaimRow, Measured], Aside | None]] = {
+_ASIDES: Mapping[Gauge, Callable[[ClaimRow, Measured, ClaimFamily], Aside | None]] = {
     "retention": retention_aside,
     "overlap": overlap_aside,
     "speedup": speedup_aside,
@@ -38,6 +42,12 @@ class ShownClaim:
     aside: Aside | None
     reason: str
     """Why there is no figure."""
+    estimate: Estimate | None
+    """Our ratio with the one interval that its word or verdict rests on."""
+    is_judged: bool
+    """The interval agrees with a word: a bound of exactly 1 is where it was made to."""
+    is_open_at_one: bool
+    """The bound at 1 does not belong to it: the corrected test has excluded 1."""
 
     @property
     def title(self) -> str:
@@ -50,20 +60,40 @@ class ShownClaim:
 
     @property
     def ratio(self) -> str:
-        return ratio(None if self.row.ratio is None else self.row.ratio.value)
+        return ratio(None if self.estimate is None else self.estimate.value)
 
     @property
     def interval(self) -> str:
-        return interval(self.row.ratio, digits=3)
+        """With its level, for it is not the same in every row."""
+        if self.estimate is None or self.estimate.level is None:
+            return ""
+        level = percent(self.estimate.level, 2 if self.estimate.level > LEVEL else 0)
+        if self.is_judged:
+            return f"{level} {judged_interval(self.estimate, is_open=self.is_open_at_one)}"
+        return f"{level} {ratio_interval(self.estimate)}"
+
+    @property
+    def point(self) -> Point:
+        """For the chart."""
+        return Point.of(self.estimate) if self.is_judged else Point.of_ratio(self.estimate)
 
 
-def shown_claims(found: Measured) -> list[ShownClaim]:
+def shown_claims(found: Measured, family: ClaimFamily) -> list[ShownClaim]:
     """The claims in the paper's order."""
     shown = []
     for row in claim_rows(found.evidence()):
-        aside = None if row.missing else _ASIDES[row.claim.gauge](row, found)
-        reason = "" if aside is not None else _reason(row, found)
-        shown.append(ShownClaim(row=row, aside=aside, reason=reason))
+        aside = None if row.missing else _ASIDES[row.claim.gauge](row, found, family)
+        word = family.words.get(row.claim.key)
+        shown.append(
+            ShownClaim(
+                row=row,
+                aside=aside,
+                reason="" if aside is not None else _reason(row, found),
+                estimate=row.ratio if word is None else word.ratio,
+                is_judged=word is not None,
+                is_open_at_one=word is not None and word.decision.is_real,
+            )
+        )
     return shown
 
 

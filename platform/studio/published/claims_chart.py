@@ -21,13 +21,13 @@ def claims_chart(claims: Sequence[ShownClaim]) -> Chart:
         figure=forest(
             [one.short for one in claims],
             [
-                Series(name=_("Ours"), points=[Point.of(one.row.ratio) for one in claims]),
+                Series(name=_("Ours"), points=[one.point for one in claims]),
                 Series(name=_("Published"), points=published, symbol="diamond-open"),
             ],
             x_title=_("ratio"),
             lines=[1.0],
         ),
-        columns=(_("Claim"), _("Published"), _("Ours"), _("95% CI"), "n"),
+        columns=(_("Claim"), _("Published"), _("Ours"), _("Interval"), _("n and units drawn")),
         rows=[
             (
                 one.title,

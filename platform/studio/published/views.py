@@ -14,6 +14,7 @@ from studio.pages.security import charts_page
 from studio.published.claims import shown_claims
 from studio.published.claims_chart import claims_chart
 from studio.published.measured import Measured, by_role, pairs_to_compare
+from studio.published.words import ClaimFamily, judge_claims
 
 
 @require_safe
@@ -32,17 +33,25 @@ def index(request: ProjectRequest) -> HttpResponse:
         documents: pair_figures(pairs, documents) for documents in (Documents.ALL, Documents.UNSEEN)
     }
     benchmark = next(iter(benchmarks_of(newest[:1])), None)
-    claims = shown_claims(Measured(evaluations=roles, benchmark=benchmark, stored=stored))
-    pending = [
-        (*key, documents.value)
-        for documents, found in stored.items()
-        for key, one in found.items()
-        if one.is_pending
-    ]
+    measured = Measured(evaluations=roles, benchmark=benchmark, stored=stored)
+    family = judge_claims(measured)
+    claims = shown_claims(measured, family)
     context: dict[str, object] = {
         "claims": claims,
         "source": SOURCE,
+        "num_judged": family.num_tests,
         "charts": [claims_chart(claims)],
-        "pending_query": "run={}&run={}&documents={}".format(*pending[0]) if pending else "",
+        "pending_query": _pending_query(measured, family),
     }
     return dashboard(request, "published:index", selection, evaluations, context)
+
+
+def _pending_query(measured: Measured, family: ClaimFamily) -> str:
+    """What is computed next of what the page waits for; empty when it waits for nothing."""
+    for documents, found in measured.stored.items():
+        for key, one in found.items():
+            if one.is_pending:
+                return "run={}&run={}&documents={}".format(*key, documents.value)
+    if family.pending is None:
+        return ""
+    return "run={}&run={}&tests={}".format(*family.pending, family.num_tests)
