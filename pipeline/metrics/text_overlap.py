@@ -1,30 +1,43 @@
 """ROUGE and BLEU of answers against references, profile `canonical`.
 
-ROUGE is the `rouge-score` library with `CanonicalTokenizer`, because its default tokenizer keeps
-only `[a-z0-9]` and so scores every Chinese answer 0 (or, worse, on its digits alone). BLEU is
-sacrebleu's corpus BLEU-4 with `tokenize=zh` and its signature. Every score is in points, 0 to 100,
-higher is better. `docs/metrics.md` says what these scores do not see.
+ROUGE is what the `rouge-score` library computes from the tokens of `tokenize`: its own tokenizer
+keeps only `[a-z0-9]` and so scores every Chinese answer 0 (or, worse, on its digits alone). BLEU is
+sacrebleu's corpus BLEU-4 with `tokenize=zh` and its signature. `ngram_overlap` counts for both,
+because the libraries' own loops are quadratic. Every score is in points, 0 to 100, higher is
+better. `docs/metrics.md` says what these scores do not see.
 """
 
+import math
 import re
 import unicodedata
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
-from importlib.metadata import version
 from statistics import fmean
 
 import numpy as np
-from rouge_score.rouge_scorer import RougeScorer
 from sacrebleu.metrics.bleu import BLEU
 
 from pipeline.contracts.evaluation_results import OverlapFigures
 from pipeline.contracts.samples import Score, measures_of, number
 from pipeline.errors import DataError, EvaluationError
-from pipeline.metrics.corpus_bleu import brevity_penalty, corpus_bleu_from_statistics
+from pipeline.metrics.bleu_tokens import bleu_tokens
+from pipeline.metrics.corpus_bleu import (
+    MAX_NGRAM_ORDER,
+    brevity_penalty,
+    corpus_bleu_from_statistics,
+)
+from pipeline.metrics.ngram_overlap import (
+    f1,
+    longest_common_subsequence,
+    num_ngrams,
+    num_shared_ngrams,
+    shared_ngrams_by_order,
+)
 
-ROUGE_SIGNATURE = f"rouge-score:{version('rouge-score')}|tok:canonical-1|stem:no|f1"
-"""Change `canonical-1` whenever `tokenize` gives other tokens for any text."""
+ROUGE_SIGNATURE = "rouge-score:0.1.2|tok:canonical-1|stem:no|f1"
+"""The release whose figures these are. Change `canonical-1` whenever `tokenize` gives other tokens
+for any text."""
 
 # Scripts written without spaces between words: Han with the iteration mark and the zero of
 # 'er ling er san', Hangzhou numerals, kana (not the middle dot U+30FB), bopomofo, compatibility
@@ -37,12 +50,14 @@ _CJK = (
 # A word is letters and digits of any other script; a full stop between two digits belongs to it,
 # so that 3.5 shares nothing with 3.6.
 _TOKEN = re.compile(rf"[{_CJK}]|[^\W_{_CJK}]+(?:(?<=\d)\.(?=\d)[^\W_{_CJK}]+)*")
+_ASCII_TOKEN = re.compile(r"[a-z0-9]+(?:(?<=[0-9])\.(?=[0-9])[a-z0-9]+)*")
 _GROUPED_THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
 # Letters, digits and the full stop only: the full-width comma separates clauses and list members,
 # never thousands, so it must not become ASCII.
 _FULL_WIDTH = {
     0xFEE0 + code: code for code in range(0x21, 0x7F) if chr(code).isalnum() or chr(code) == "."
 }
+_ANY_FULL_WIDTH = re.compile("[" + "".join(map(chr, _FULL_WIDTH)) + "]")
 
 
 def tokenize(text: str) -> list[str]:
@@ -54,17 +69,13 @@ def tokenize(text: str) -> list[str]:
     else, punctuation, symbols, `%`, signs and the underscore, separates tokens and is dropped. On
     ASCII text without decimals or grouped thousands the result equals rouge-score's default.
     """
-    folded = unicodedata.normalize("NFC", text).translate(_FULL_WIDTH).lower()
-    ungrouped = _GROUPED_THOUSANDS.sub(lambda match: match[0].replace(",", ""), folded)
-    return _TOKEN.findall(ungrouped)
-
-
-class CanonicalTokenizer:
-    """Hands `tokenize` to rouge-score, which asks for an object."""
-
-    def tokenize(self, text: str) -> list[str]:
-        """Returns `tokenize(text)`."""
-        return tokenize(text)
+    folded = unicodedata.normalize("NFC", text)
+    if _ANY_FULL_WIDTH.search(folded):
+        folded = folded.translate(_FULL_WIDTH)
+    folded = folded.lower()
+    if "," in folded:
+        folded = _GROUPED_THOUSANDS.sub(lambda match: match[0].replace(",", ""), folded)
+    return (_ASCII_TOKEN if folded.isascii() else _TOKEN).findall(folded)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,36 +119,64 @@ def score_samples(predictions: Sequence[str], references: Sequence[str]) -> list
             f"{len(predictions)} predictions for {len(references)} references; "
             "give one prediction, possibly empty, for each reference",
         )
-    rouge = RougeScorer(["rouge1", "rouge2", "rougeL"], tokenizer=CanonicalTokenizer())
-    bleu = BLEU(tokenize="zh", effective_order=True)
     samples = []
     for index, (prediction, reference) in enumerate(zip(predictions, references, strict=True)):
-        num_reference_tokens = len(tokenize(reference))
-        if num_reference_tokens == 0:
+        expected = tokenize(reference)
+        if not expected:
             raise DataError(
                 "data.row_invalid",
                 f"reference {index} is {reference[:40]!r}: it has no letter, digit or CJK character"
                 " to compare an answer with; correct the row or leave it out of the test set",
             )
-        f1 = rouge.score(target=reference, prediction=prediction)
-        sentence = bleu.sentence_score(prediction, [reference])
+        answered = tokenize(prediction)
+        rouge1, rouge2 = (_rouge_n(answered, expected, order) for order in (1, 2))
+        common = longest_common_subsequence(answered, expected)
+        statistics = _bleu_statistics(prediction, reference)
         samples.append(
             SampleOverlap(
-                rouge1=100.0 * f1["rouge1"].fmeasure,
-                rouge2=100.0 * f1["rouge2"].fmeasure,
-                rougeL=100.0 * f1["rougeL"].fmeasure,
-                sentence_bleu=sentence.score,
-                bleu_statistics=(
-                    sentence.sys_len,
-                    sentence.ref_len,
-                    *sentence.counts,
-                    *sentence.totals,
-                ),
-                num_answer_tokens=len(tokenize(prediction)),
-                num_reference_tokens=num_reference_tokens,
+                rouge1=rouge1,
+                rouge2=rouge2,
+                rougeL=100.0 * f1(common, len(answered), len(expected)),
+                sentence_bleu=_sentence_bleu(statistics),
+                bleu_statistics=statistics,
+                num_answer_tokens=len(answered),
+                num_reference_tokens=len(expected),
             )
         )
     return samples
+
+
+def _rouge_n(answered: Sequence[str], expected: Sequence[str], order: int) -> float:
+    num_matches = num_shared_ngrams(answered, expected, order)
+    return 100.0 * f1(num_matches, num_ngrams(answered, order), num_ngrams(expected, order))
+
+
+def _bleu_statistics(prediction: str, reference: str) -> tuple[int, ...]:
+    answered, expected = bleu_tokens(prediction), bleu_tokens(reference)
+    matches = shared_ngrams_by_order(answered, expected, MAX_NGRAM_ORDER)
+    totals = (num_ngrams(answered, order) for order in range(1, MAX_NGRAM_ORDER + 1))
+    return (len(answered), len(expected), *matches, *totals)
+
+
+def _sentence_bleu(statistics: Sequence[int]) -> float:
+    """What sacrebleu's `BLEU.compute_bleu` gives, step by step as there: to the last digit."""
+    answer_length, reference_length, *counts = statistics
+    matches, totals = counts[:MAX_NGRAM_ORDER], counts[MAX_NGRAM_ORDER:]
+    if not any(matches):
+        return 0.0
+    precisions = []
+    smoothing = 1.0
+    for num_matches, total in zip(matches, totals, strict=True):
+        if total == 0:
+            break
+        if num_matches == 0:
+            smoothing *= 2.0
+        precisions.append(
+            100.0 * num_matches / total if num_matches else 100.0 / (smoothing * total)
+        )
+    is_short = answer_length < reference_length
+    penalty = math.exp(1 - reference_length / answer_length) if is_short else 1.0
+    return penalty * math.exp(sum(map(math.log, precisions)) / len(precisions))
 
 
 def summarize(samples: Sequence[Mapping[str, Score]]) -> OverlapFigures:
