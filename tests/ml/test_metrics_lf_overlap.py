@@ -2,6 +2,7 @@
 
 import json
 import random
+from importlib.metadata import version
 from pathlib import Path
 
 import jieba
@@ -13,6 +14,7 @@ from rouge_chinese import Rouge
 from pipeline.errors import EvaluationError
 from pipeline.metrics.chinese_words import words
 from pipeline.metrics.lf_overlap import rouge_words, score_lf
+from pipeline.metrics.profiles import profiles
 
 KEYS = ("rouge1", "rouge2", "rougeL", "bleu4")
 DEMONSTRATION = Path(__file__).resolve().parents[2] / "examples/soae_demo"
@@ -75,6 +77,12 @@ def test_scores_equal_the_original_on_2000_mixed_pairs(cut) -> None:
     ):
         expected = original(cut, prediction, reference)
         assert [found[key] for key in KEYS] == pytest.approx(expected, rel=0, abs=1e-6)
+
+
+def test_the_signature_names_the_releases_that_were_compared_with() -> None:
+    signature = profiles()["lf-zh-v1"].signature
+    for name in ("jieba", "rouge-chinese", "nltk"):
+        assert f"{name}:{version(name)}" in signature
 
 
 def test_words_are_those_of_jieba_whatever_the_characters(cut) -> None:
