@@ -4,6 +4,7 @@
     python -m pipeline validate SPEC.json              check it without running
     python -m pipeline schema [--markdown]             JSON Schema of every spec
     python -m pipeline digest PATH ...                 SHA-256 that names a file or a model
+    python -m pipeline rescore SAMPLES --profile NAME  stored answers under another profile
 
 Exit status: 0 succeeded, 75 stopped at a checkpoint on request (run it again to go on), 2 a wrong
 spec, others failed; `docs/errors.md` lists them. The error's code is in the last event and on
@@ -20,6 +21,7 @@ from pathlib import Path
 
 from pipeline.contracts.documents import SpecDocument, read_spec
 from pipeline.contracts.plans import execution_order
+from pipeline.contracts.rescoring import PROFILE_NAMES
 from pipeline.contracts.specs import AnySpec, PlanSpec, spec_schema
 from pipeline.errors import PipelineError, SpecError
 from pipeline.launch import require_one_process
@@ -65,6 +67,12 @@ def _parser() -> argparse.ArgumentParser:
     digest = commands.add_parser("digest", help="SHA-256 of files and model directories")
     digest.add_argument("paths", type=Path, nargs="+")
     digest.set_defaults(command=_digest_command)
+    rescore = commands.add_parser("rescore", help="stored answers under another profile")
+    rescore.add_argument("samples", type=Path, help="samples.parquet of an evaluation")
+    rescore.add_argument("--profile", choices=PROFILE_NAMES, required=True)
+    rescore.add_argument("--json", action="store_true", help="one JSON object instead of a table")
+    rescore.add_argument("--answers", type=Path, help="also write each answer's scores and flags")
+    rescore.set_defaults(command=_rescore_command)
     return parser
 
 
@@ -96,6 +104,20 @@ def _schema_command(arguments: argparse.Namespace) -> int:
 def _digest_command(arguments: argparse.Namespace) -> int:
     for path in arguments.paths:
         print(f"{path_digest(path)}  {path}", flush=True)
+    return 0
+
+
+def _rescore_command(arguments: argparse.Namespace) -> int:
+    # The libraries that score take seconds to import, and the other commands need none of them.
+    from pipeline.rescore_command import rescore
+
+    text = rescore(
+        arguments.samples,
+        arguments.profile,
+        answers_file=arguments.answers,
+        as_json=arguments.json,
+    )
+    print(text)
     return 0
 
 
