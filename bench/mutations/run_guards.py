@@ -119,16 +119,16 @@ RUN_GUARDS = (
         is_race=True,
     ),
     Guard(
-        name="a run that succeeds is locked",
-        path=f"{LIFECYCLE}/finish.py",
-        code='.select_for_update(of=("self",))',
-        is_race=True,
-    ),
-    Guard(
         name="a run whose lease has run out is locked",
         path=f"{LIFECYCLE}/losses.py",
         code="expired.select_for_update()",
         without="expired",
+        is_race=True,
+    ),
+    Guard(
+        name="the plans of refused runs are locked",
+        path=f"{RUNS}/rights.py",
+        code="    for run in without:\n        plans.lock_plan(run.pk)\n",
         is_race=True,
     ),
     Guard(
@@ -149,13 +149,6 @@ RUN_GUARDS = (
         path=f"{LIFECYCLE}/claims.py",
         code="                Outbox.objects.filter(run_id=run_id).update(sent_at=None)\n",
         without="                pass\n",
-    ),
-    Guard(
-        name="a plan that goes on is locked",
-        path=f"{RUNS}/plans.py",
-        code="Plan.objects.select_for_update().get(pk=plan_id)",
-        without="Plan.objects.get(pk=plan_id)",
-        is_race=True,
     ),
     Guard(
         name="a step waits for all that it needs",

@@ -37,11 +37,11 @@ def lock_plan(run_id: UUID) -> None:
 def advance(plan_id: UUID) -> None:
     """Every waiting step that can be decided is queued, cancelled or failed.
 
-    Called in the transaction in which a step ended. The plan's row is locked, so that of two steps
-    that end at once the second sees the first.
+    Called in the transaction in which a step ended, which holds the plan's lock: of two steps that
+    end at once the second sees the first.
     """
-    plan = Plan.objects.select_for_update().get(pk=plan_id)
-    runs = {run.step_id: run for run in plan.runs.current_steps().defer("report")}
+    steps = Run.objects.filter(plan_id=plan_id).current_steps()
+    runs = {run.step_id: run for run in steps.defer("report")}
     changed = True
     while changed:
         changed = False

@@ -51,7 +51,10 @@ def _not_started() -> RunQuerySet:
 
 
 def _cancel_without_right(runs: RunQuerySet) -> int:
-    ended = [run for run in runs if not _may_start(run) and _cancel(run)]
+    without = sorted((run for run in runs if not _may_start(run)), key=lambda run: run.plan_id or 0)
+    for run in without:
+        plans.lock_plan(run.pk)
+    ended = [run for run in without if _cancel(run)]
     # Afterwards, or ending a step would cancel its successors for a lesser reason.
     for plan_id in {run.plan_id for run in ended if run.plan_id is not None}:
         plans.advance(plan_id)

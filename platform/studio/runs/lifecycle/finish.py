@@ -32,7 +32,7 @@ def finish_succeeded(run_id: UUID, attempt: int, report: Report) -> bool:
     with transaction.atomic():
         plans.lock_plan(run_id)
         runs = held(run_id, attempt)
-        run = runs.select_for_update(of=("self",)).select_related("plan").first()
+        run = runs.select_related("plan").first()
         if run is None:
             return False
         try:
