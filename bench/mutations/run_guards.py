@@ -126,12 +126,6 @@ RUN_GUARDS = (
         is_race=True,
     ),
     Guard(
-        name="the plans of refused runs are locked",
-        path=f"{RUNS}/rights.py",
-        code="    for run in without:\n        plans.lock_plan(run.pk)\n",
-        is_race=True,
-    ),
-    Guard(
         name="a plan is locked before its steps",
         path=f"{RUNS}/plans.py",
         code="    list(Plan.objects.select_for_update()",
