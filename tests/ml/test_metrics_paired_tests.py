@@ -98,6 +98,11 @@ def test_drawn_swaps_agree_with_scipy() -> None:
     assert p_of("rouge1", baseline, candidate) == pytest.approx(expected, abs=0.015)
 
 
+def test_drawn_swaps_never_make_a_p_value_too_small() -> None:
+    """None of 99 draws is as large as what was seen, which is itself one of 100."""
+    assert p_of("rouge1", np.zeros(40), np.full(40, 50.0), num_swaps=99) == 0.01
+
+
 def _bleu_statistics(texts, references):
     return np.array([one.bleu_statistics for one in score_samples(texts, references)])
 
