@@ -10,7 +10,22 @@ from pydantic import Field, model_validator
 from pipeline.contracts.base import Contract
 
 ResampledUnit = Literal["item", "cluster", "prompt", "text"]
-"""What was drawn with replacement: one item, all items of a cluster, a prompt with its repeats."""
+"""What was drawn, or left out, as a whole: an item, a cluster of items, a prompt with its repeats.
+"""
+
+IntervalMethod = Literal[
+    "student_jackknife",
+    "skew_corrected_jackknife",
+    "fieller_jackknife",
+    "rare_changes",
+    "clopper_pearson",
+    "percentile_bootstrap",
+]
+"""How an interval was computed; `docs/metrics.md`, "Confidence interval", has the definitions. The
+last one is that of medians, and of every report written before the others were here."""
+
+FEW_UNITS = 20
+"""Below so many units an interval is a rough one, and decides nothing (Cameron et al. 2008)."""
 
 
 class Estimate(Contract):
@@ -18,7 +33,7 @@ class Estimate(Contract):
 
     value: float
     low: float | None = None
-    """None with `high`: fewer than two units to resample, or resamples without a bound."""
+    """None with `high`: fewer than two units, or nothing that bounds the figure."""
     high: float | None = None
     level: float | None = Field(default=None, gt=0.0, lt=1.0)
     """Each side of the interval misses with probability (1 - level) / 2; None without one."""
@@ -27,7 +42,7 @@ class Estimate(Contract):
     resampled: ResampledUnit = "item"
     num_units: int = Field(ge=0)
     """How many `resampled` units there were."""
-    method: Literal["percentile_bootstrap"] = "percentile_bootstrap"
+    method: IntervalMethod = "percentile_bootstrap"
 
     @model_validator(mode="after")
     def _has_a_whole_interval_or_none(self) -> Self:
@@ -41,6 +56,11 @@ class Estimate(Contract):
         if self.low is None or self.high is None or self.level is None:
             return None
         return self.low, self.high, self.level
+
+    @property
+    def has_few_units(self) -> bool:
+        """Whether a page must mark the interval as a rough one."""
+        return self.num_units < FEW_UNITS
 
 
 def resampled_unit(n: int, num_units: int) -> ResampledUnit:

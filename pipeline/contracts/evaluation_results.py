@@ -24,12 +24,16 @@ class Reason(StrEnum):
     """The interval lies on one side of 1 - margin."""
     INTERVAL_CROSSES_MARGIN = "interval_crosses_margin"
     TOO_FEW_ITEMS = "too_few_items"
-    """The interval is narrow only because too few items could have changed."""
+    """So few that a loss of the margin could have left no trace among them."""
+    TOO_FEW_CLUSTERS = "too_few_clusters"
+    """The items fall into so few clusters that nothing can be said of others."""
     BASE_NEAR_CHANCE = "base_near_chance"
     """The base itself hardly does better than guessing: there is nothing to retain."""
     ITEMS_MISSING = "items_missing"
     CATEGORY_FAILED = "category_failed"
     """The macro average would pass, but a category fails by itself."""
+    CLUSTER_FAILED = "cluster_failed"
+    """The macro average would pass, but a cluster (a subject, a passage) fails by itself."""
 
 
 class OverlapFigures(Contract):
@@ -110,6 +114,28 @@ class CategoryRetention(Contract):
     reason: Reason
 
 
+class FlipNull(Contract):
+    """How often the base loses its own right answers: what no training has done."""
+
+    name: Literal["numerical", "prompt"]
+    """`numerical`: another batch size or number format; `prompt`: another order of the few-shot
+    examples or of the options."""
+    rate: Estimate
+    """1 -> 0 between two runs of the base; its `high` is the upper bound of the null."""
+
+
+class ClusterChange(Contract):
+    """The cluster that lost most surely, of those with two or more items."""
+
+    cluster: str
+    category: str
+    num_items: int
+    regressed: int
+    gained: int
+    adjusted_p: float
+    """One-sided exact p value of as many losses as these, times the number of clusters."""
+
+
 class Flips(Contract):
     """Right answers lost and won, for scores that are 0 or 1."""
 
@@ -120,9 +146,11 @@ class Flips(Contract):
     regressed_rate: Estimate
     gained_rate: float
     null_flip_rate: float | None
-    """1 -> 0 rate between two runs of the base itself."""
+    """The largest rate of `nulls`."""
     exceeds_null: bool | None
-    """False reads "no detectable forgetting"; None without a null or an interval."""
+    """Whether the interval of the 1 -> 0 rate lies above that of every null; False reads "no
+    detectable forgetting". None without a null or an interval."""
+    nulls: tuple[FlipNull, ...] = ()
     mcnemar_p: float
 
 
@@ -143,7 +171,22 @@ class RetentionResults(Contract):
     """None for scores between 0 and 1."""
     num_missing: int
     items_needed: int | None
-    """Items of this mix that would settle the verdict were the ratio to stay where it is."""
+    """Items of this mix that would settle the verdict were the ratio to stay where it is; None
+    where more items are not the remedy."""
+    clusters_needed: int | None = None
+    """Clusters of today's size that would settle it, where more items in the same ones would not.
+    """
+    effective_items: float | None = None
+    """Independent items that would be as sure; None in reports written before it was computed."""
+    design_effect: float | None = None
+    """By how much clusters divide the items; 1 where the items stand alone."""
+    worst_cluster: ClusterChange | None = None
+    """None without clusters, for scores between 0 and 1, or where no cluster lost on balance."""
+
+    @property
+    def items_missing(self) -> int | None:
+        """How many more items would settle the verdict."""
+        return None if self.items_needed is None else self.items_needed - self.micro.num_items
 
 
 class RetentionByScore(Contract):

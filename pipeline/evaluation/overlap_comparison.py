@@ -19,12 +19,10 @@ COMPARED = tuple(
 Row = Mapping[str, object]
 
 
-def compare_overlap(
-    baseline: Sequence[Row], candidate: Sequence[Row], *, seed: int = 0
-) -> dict[str, PairedFigure]:
+def compare_overlap(baseline: Sequence[Row], candidate: Sequence[Row]) -> dict[str, PairedFigure]:
     """Paired difference and ratio of ROUGE and corpus BLEU-4, with intervals, by measure.
 
-    Questions about one document are resampled together.
+    Questions about one document stand or fall together.
 
     Args:
         baseline: rows of `samples.parquet`, task `text_overlap`.
@@ -45,7 +43,6 @@ def compare_overlap(
             for item_id, row in zip(shared, after, strict=True)
         ],
         num_missing=num_missing,
-        seed=seed,
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipeline.metrics.retention import RetentionItem
+from pipeline.metrics.retention_table import RetentionItem
 
 
 def retention_items(

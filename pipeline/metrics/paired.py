@@ -1,40 +1,43 @@
-"""A candidate beside a baseline on the same items, and a set of items alone: every measure at once.
+"""A candidate beside a baseline on the same items, and a set of items alone.
 
 Which column a measure has and how a figure follows from it stands in `contracts.samples`; here is
-the arithmetic, for recipes and pages alike. All measures, and both arms, see the same draws.
+the arithmetic, for recipes and pages alike.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from pipeline.contracts.estimates import Estimate, PairedFigure
-from pipeline.contracts.samples import Aggregation, Measure
+from pipeline.contracts.samples import Aggregation, Measure, Unit
 from pipeline.errors import DataError, EvaluationError
 from pipeline.metrics.corpus_bleu import NUM_BLEU_STATISTICS, corpus_bleu_from_statistics
+from pipeline.metrics.estimation import (
+    NO_REACH,
+    Extent,
+    difference_estimate,
+    mean_estimate,
+    positive_estimate,
+    ratio_estimate,
+    share_estimate,
+)
+from pipeline.metrics.exact_limits import Changes, changes_of
 from pipeline.metrics.uncertainty import (
     LEVEL,
-    NUM_RESAMPLES,
     FloatArray,
-    bootstrap_sums,
-    cluster_sums,
-    estimate,
-    positive_ratio,
+    IntArray,
+    jackknifed,
+    unit_numbers,
+    unit_sums,
 )
 
 TIE_TOLERANCE = 1e-9
 """Scores closer than this are tied."""
-
-
-def _mean(sums: FloatArray) -> FloatArray:
-    return np.asarray(sums[..., 0] / sums[..., 1])
-
-
-_STATISTICS: Mapping[Aggregation, Callable[[FloatArray], FloatArray]] = {
-    "mean": _mean,
-    "corpus_bleu": corpus_bleu_from_statistics,
-}
+_LARGEST: Mapping[Unit, float] = {"percent": 1.0, "points": 100.0, "tokens": math.inf}
+"""The largest score there is; the least is 0."""
 
 
 def compare_paired(
@@ -44,18 +47,17 @@ def compare_paired(
     *,
     clusters: Sequence[str] | None = None,
     num_missing: int = 0,
-    num_resamples: int = NUM_RESAMPLES,
     level: float = LEVEL,
-    seed: int = 0,
 ) -> dict[str, PairedFigure]:
-    """Returns difference and ratio of each measure, with percentile intervals, by its key.
+    """Returns difference and ratio of each measure, with intervals, by its key.
 
-    Definition: items (whole clusters where given) are drawn with replacement, the same draw for
-        both arms and all measures; the bounds are quantiles of the statistic over the draws. Each
+    Definition: each item, or whole cluster, is left out once from both arms, which says how much it
+        moves the figure; Student's t on these influences, Fieller's interval for the ratio. Where
+        most items are the same in both arms, not less than the exact limits of rare changes. Each
         item improved, regressed or tied in the measure's direction.
     Direction: a positive difference or a ratio above 1 means that the candidate scores higher.
-    Source: Efron and Tibshirani 1993, chapter 13; clusters: Miller 2024 (arXiv 2411.00640); corpus
-        BLEU: Koehn 2004.
+    Source: Efron and Tibshirani 1993, chapter 11; Fieller 1954; Fay and Feuer 1997; clusters:
+        Miller 2024 (arXiv 2411.00640).
 
     Args:
         measures: those that a set of items has a figure of.
@@ -69,7 +71,7 @@ def compare_paired(
         EvaluationError: `eval.items_differ`, the arms or the clusters have different lengths.
         DataError: `data.empty`; `data.row_invalid` for a score that is not finite.
     """
-    blocks = []
+    columns: dict[str, tuple[FloatArray, FloatArray]] = {}
     for measure in measures:
         before, after = (_columns(measure, side[measure.column]) for side in (baseline, candidate))
         if len(before) != len(after):
@@ -78,13 +80,14 @@ def compare_paired(
                 f"{len(before)} baseline scores for {len(after)} candidate scores; pair them by"
                 " item id",
             )
-        blocks.append(_checked(np.hstack([before, after])))
-    units, drawn = _resampled(blocks, clusters, num_resamples, seed)
+        _check(np.hstack([before, after]))
+        columns[measure.key] = before, after
+    if not columns:
+        return {}
+    items = _Items.grouped(len(next(iter(columns.values()))[0]), clusters)
     return {
-        measure.key: _paired_figure(
-            measure, block, draws, num_units=len(units[0]), num_missing=num_missing, level=level
-        )
-        for measure, block, draws in zip(measures, blocks, drawn, strict=True)
+        measure.key: _paired_figure(measure, *columns[measure.key], items, num_missing, level)
+        for measure in measures
     }
 
 
@@ -93,27 +96,23 @@ def summarize_items(
     scores: Mapping[str, ArrayLike],
     *,
     clusters: Sequence[str] | None = None,
-    num_resamples: int = NUM_RESAMPLES,
     level: float = LEVEL,
-    seed: int = 0,
 ) -> dict[str, Estimate]:
-    """Returns each measure's figure of the set with its percentile interval, by the measure's key.
+    """Returns each measure's figure of the set with its interval, by the measure's key.
 
-    Definition, Source, Args, Raises: as `compare_paired`, of one arm.
+    Definition: as `compare_paired`, of one arm: Student's t corrected for skewness (corpus BLEU on
+        the scale of its logarithm), the exact interval for scores that are 0 or 1.
+    Source: Hall 1992; Clopper and Pearson 1934. Args, Raises: as `compare_paired`.
     """
-    blocks = [_checked(_columns(measure, scores[measure.column])) for measure in measures]
-    units, drawn = _resampled(blocks, clusters, num_resamples, seed)
-    figures = {}
-    for measure, block, draws in zip(measures, blocks, drawn, strict=True):
-        statistic = _STATISTICS[measure.aggregation]
-        figures[measure.key] = estimate(
-            float(statistic(block.sum(axis=0))),
-            None if draws is None else statistic(draws),
-            level=level,
-            n=len(block),
-            num_units=len(units[0]),
-        )
-    return figures
+    columns = {measure.key: _columns(measure, scores[measure.column]) for measure in measures}
+    for each in columns.values():
+        _check(each)
+    if not columns:
+        return {}
+    items = _Items.grouped(len(next(iter(columns.values()))), clusters)
+    return {
+        measure.key: _summary(measure, columns[measure.key], items, level) for measure in measures
+    }
 
 
 def pair_by_id(
@@ -121,7 +120,7 @@ def pair_by_id(
 ) -> tuple[list[str], int]:
     """Returns (ids that both sides have, sorted; number of ids that only one has).
 
-    Sorted, so that the draws and with them the interval do not depend on the mappings' order.
+    Sorted, so that no sum depends, in its last bit, on the mappings' order.
 
     Raises:
         EvaluationError: `eval.items_differ`, no item on both sides.
@@ -136,6 +135,35 @@ def pair_by_id(
     return shared, len(baseline.keys() ^ candidate.keys())
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Items:
+    """Which items stand or fall together."""
+
+    units: IntArray
+    """Number of the unit of each item, shape [n]."""
+    num_units: int
+    weights: FloatArray
+    strata: IntArray
+
+    @classmethod
+    def grouped(cls, num_items: int, clusters: Sequence[str] | None) -> "_Items":
+        units = unit_numbers(clusters, num_items)
+        return cls(
+            units=units,
+            num_units=int(units.max()) + 1,
+            weights=np.full(num_items, 1.0 / num_items),
+            strata=np.zeros(num_items, dtype=np.intp),
+        )
+
+    def extent(self, level: float) -> Extent:
+        return Extent(n=len(self.units), num_units=self.num_units, level=level)
+
+    def changes(self, values: FloatArray, bounds: tuple[float, float]) -> Changes | None:
+        return changes_of(
+            values, weights=self.weights, units=self.units, strata=self.strata, bounds=bounds
+        )
+
+
 def _columns(measure: Measure, values: ArrayLike) -> FloatArray:
     """What is summed: score and count of a mean, the counts of corpus BLEU."""
     scores = np.asarray(values, dtype=np.float64)
@@ -144,7 +172,7 @@ def _columns(measure: Measure, values: ArrayLike) -> FloatArray:
     return np.column_stack([scores, np.ones(len(scores))])
 
 
-def _checked(columns: FloatArray) -> FloatArray:
+def _check(columns: FloatArray) -> None:
     if len(columns) == 0:
         raise DataError("data.empty", "no item to compare; the results are empty")
     is_finite = np.isfinite(columns).all(axis=1)
@@ -155,61 +183,97 @@ def _checked(columns: FloatArray) -> FloatArray:
             f"the scores of item {row} are {columns[row].tolist()}, not finite numbers;"
             " leave an item without a score out, so that it counts as missing",
         )
-    return columns
 
 
-def _resampled(
-    blocks: Sequence[FloatArray], clusters: Sequence[str] | None, num_resamples: int, seed: int
-) -> tuple[list[FloatArray], Sequence[FloatArray | None]]:
-    """What is drawn of each block, and its sums over the draws; None with a single unit."""
-    # Grouped once for all measures: naming the clusters of 20,000 rows costs more than adding.
-    sums = cluster_sums(np.hstack(blocks), clusters)
-    bounds = np.cumsum([block.shape[1] for block in blocks])[:-1]
-    units = [np.ascontiguousarray(part) for part in np.split(sums, bounds, axis=1)]
-    if len(units[0]) < 2:
-        return units, [None] * len(blocks)
-    rng = np.random.default_rng(seed)
-    return units, bootstrap_sums(units, num_resamples=num_resamples, rng=rng)
+def _mean(sums: FloatArray) -> FloatArray:
+    return np.asarray(sums[..., 0] / sums[..., 1])
+
+
+_STATISTICS: Mapping[Aggregation, Callable[[FloatArray], FloatArray]] = {
+    "mean": _mean,
+    "corpus_bleu": corpus_bleu_from_statistics,
+}
+
+
+def _left_out(measure: Measure, columns: FloatArray, units: IntArray) -> tuple[float, FloatArray]:
+    """The figure of all items, and without each unit; a single unit is never left out."""
+    statistic = _STATISTICS[measure.aggregation]
+    total = columns.sum(axis=0)
+    value = float(statistic(total))
+    sums = unit_sums(columns, units)
+    return value, np.full(1, value) if len(sums) == 1 else statistic(total - sums)
 
 
 def _paired_figure(
     measure: Measure,
-    block: FloatArray,
-    drawn: FloatArray | None,
-    *,
-    num_units: int,
+    before: FloatArray,
+    after: FloatArray,
+    items: _Items,
     num_missing: int,
     level: float,
 ) -> PairedFigure:
-    statistic = _STATISTICS[measure.aggregation]
-    width = block.shape[1] // 2
-    arms = slice(width), slice(width, None)
-    before, after = (float(statistic(block[:, arm].sum(axis=0))) for arm in arms)
-    differences = ratios = None
-    if drawn is not None:
-        drawn_before, drawn_after = (statistic(drawn[:, arm]) for arm in arms)
-        differences = drawn_after - drawn_before
-        ratios = positive_ratio(drawn_after, drawn_before)
-    n = len(block)
+    arms = [jackknifed(*_left_out(measure, arm, items.units)) for arm in (before, after)]
+    baseline, candidate = arms
+    difference = candidate.minus(baseline)
+    gains = _gains(measure, before, after)
+    largest = _LARGEST[measure.unit]
+    changes = None if gains is None else items.changes(gains, (-largest, largest))
+    reach = changes.reach(level) if changes is not None and items.num_units > 1 else NO_REACH
+    extent = items.extent(level)
     improved = regressed = tied = None
     if measure.has_item_score:
-        gain = block[:, width] - block[:, 0]
+        better = after[:, 0] - before[:, 0]
         if measure.direction == "lower":
-            gain = -gain
-        improved = int((gain > TIE_TOLERANCE).sum())
-        regressed = int((gain < -TIE_TOLERANCE).sum())
-        tied = n - improved - regressed
+            better = -better
+        improved, regressed = _num_above_zero(better), _num_above_zero(-better)
+        tied = len(better) - improved - regressed
     return PairedFigure(
-        baseline=before,
-        candidate=after,
-        difference=estimate(after - before, differences, level=level, n=n, num_units=num_units),
-        ratio=(
-            estimate(after / before, ratios, level=level, n=n, num_units=num_units)
-            if before > 0
-            else None
-        ),
+        baseline=baseline.value,
+        candidate=candidate.value,
+        difference=difference_estimate(difference, reach, extent),
+        ratio=ratio_estimate(candidate, baseline, reach, extent),
         improved=improved,
         regressed=regressed,
         tied=tied,
         missing=num_missing,
     )
+
+
+def _gains(measure: Measure, before: FloatArray, after: FloatArray) -> FloatArray | None:
+    """By how much each item is higher in the candidate; None where that is not defined.
+
+    An item has no corpus BLEU: where most answers are the same in both arms, what leaving out one
+    that differs takes from the difference, times the number of items.
+    """
+    if measure.has_item_score:
+        return np.asarray(after[:, 0] - before[:, 0])
+    is_changed = (before != after).any(axis=1)
+    num_items = len(before)
+    if 2 * np.count_nonzero(is_changed) > num_items:
+        return None
+    alone = np.arange(num_items)
+    (low, lows), (high, highs) = (_left_out(measure, arm, alone) for arm in (before, after))
+    difference = high - low
+    return np.where(is_changed, difference + (num_items - 1) * (difference - (highs - lows)), 0.0)
+
+
+def _num_above_zero(values: FloatArray) -> int:
+    return int((values > TIE_TOLERANCE).sum())
+
+
+def _summary(measure: Measure, columns: FloatArray, items: _Items, level: float) -> Estimate:
+    extent, largest = items.extent(level), _LARGEST[measure.unit]
+    value, left_out = _left_out(measure, columns, items.units)
+    if not measure.has_item_score:
+        if value > 0.0 and left_out.min() > 0.0 and np.ptp(left_out) > TIE_TOLERANCE:
+            logarithm = jackknifed(math.log(value), np.log(left_out))
+            return positive_estimate(value, logarithm, largest, extent)
+        scores = np.full(len(columns), value)  # nothing, or everything, matches
+    else:
+        scores = columns[:, 0]
+    changes = items.changes(scores, (0.0, largest))
+    is_share = measure.unit == "percent" and bool(np.isin(scores, (0.0, 1.0)).all())
+    if is_share and changes is not None:
+        return share_estimate(changes, value, extent)
+    reach = changes.reach(level) if changes is not None and items.num_units > 1 else NO_REACH
+    return mean_estimate(jackknifed(value, left_out), reach, (0.0, largest), extent)

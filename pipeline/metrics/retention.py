@@ -2,137 +2,107 @@
 
 Both models answer the same items. The verdict judges the chance-adjusted ratio of macro averages
 against a margin fixed before the run; `docs/metrics.md` has the formulas and what they do not see.
-Array names carry their shape: C categories, B resamples, K columns of sums.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pipeline.contracts.estimates import Estimate
 from pipeline.contracts.evaluation_results import (
     CategoryRetention,
+    ClusterChange,
+    FlipNull,
     Flips,
     Reason,
     RetentionGroup,
     RetentionResults,
     Verdict,
 )
-from pipeline.errors import DataError, EvaluationError, SpecError
-from pipeline.metrics.noninferiority import Evidence, items_needed, judge
-from pipeline.metrics.uncertainty import (
-    LEVEL,
-    NUM_RESAMPLES,
-    bootstrap_sums,
-    cluster_sums,
-    estimate,
-    mcnemar_exact,
-    positive_ratio,
-)
-
-MIN_ABOVE_CHANCE = 0.10
-"""Below this distance of the base from guessing, the adjusted ratio would divide by noise."""
-
-_COUNT, _BASE, _NEW, _CHANCE, _REGRESSED, _GAINED = range(6)
-_MEANS = slice(_BASE, _CHANCE + 1)
-
-FloatArray = NDArray[np.float64]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RetentionItem:
-    """One general-ability item scored by both models; a score in [0, 1], None if there is none."""
-
-    item_id: str
-    category: str
-    base: float | None
-    new: float | None
-    num_choices: int | None = None
-    """Options of a multiple-choice item; None where guessing scores nothing."""
-    cluster: str | None = None
-    """Items of one passage or subject that rise and fall together; None is a cluster of its own."""
+from pipeline.errors import SpecError
+from pipeline.metrics.flip_null import exceeds
+from pipeline.metrics.noninferiority import Evidence, judge, needed
+from pipeline.metrics.retention_groups import ItemGroup
+from pipeline.metrics.retention_table import RetentionItem, RetentionTable
+from pipeline.metrics.uncertainty import LEVEL, mcnemar_exact
 
 
 def measure_retention(
     items: Sequence[RetentionItem],
     *,
     margin: float,
-    null_flip_rate: float | None = None,
-    num_resamples: int = NUM_RESAMPLES,
+    nulls: Sequence[FlipNull] = (),
     level: float = LEVEL,
-    seed: int = 0,
+) -> RetentionResults:
+    """Returns retention of the base's ability on the same items, with intervals and a verdict.
+
+    Definition, Direction, Source: `measure_table`.
+
+    Args:
+        items: each with a unique id; right/wrong, or the probability of the right choice.
+        margin, nulls, level: as `measure_table`.
+
+    Raises:
+        SpecError: `spec.invalid`, the margin is out of range.
+        DataError: `data.empty`; `data.row_invalid`, a repeated id, a score outside [0, 1] or fewer
+            than two choices.
+        EvaluationError: `eval.items_differ`, no item has both scores.
+    """
+    return measure_table(RetentionTable.of(items), margin=margin, nulls=nulls, level=level)
+
+
+def measure_table(
+    table: RetentionTable,
+    *,
+    margin: float,
+    nulls: Sequence[FlipNull] = (),
+    level: float = LEVEL,
 ) -> RetentionResults:
     """Returns retention of the base's ability on the same items, with intervals and a verdict.
 
     Definition: R = new / base and R* = (new - chance) / (base - chance) of mean scores, over all
-        items (micro), of category means (macro) and in each category. Intervals: paired percentile
-        bootstrap of whole clusters within each category, the same draws for both models. PASS if
-        the interval of the macro R* starts at or above 1 - margin, FAIL if it ends below; category
-        intervals share the error rate (Bonferroni).
+        items (micro), of category means (macro) and in each category. Intervals: Fieller's with
+        Student's t, from leaving out each cluster, and not less than the exact limits of rare
+        flips. PASS if the interval of the macro R* starts at or above 1 - margin, FAIL if it ends
+        below; category intervals share the error rate (Bonferroni).
     Direction: higher is better; 1 means that nothing was lost.
     Source: Miller 2024 (arXiv 2411.00640), paired and clustered errors; Harmon et al. 2025 (arXiv
         2510.17776), chance adjustment and flips; non-inferiority as in clinical trials (ICH E9).
 
     Args:
-        items: each with a unique id; right/wrong, or the probability of the right choice.
         margin: largest loss of R* that counts as retained, fixed before the run; 0.01 is one per
             cent.
-        null_flip_rate: 1 -> 0 rate between two runs of the base (seed, batch size, dtype).
+        nulls: how often the base loses its own right answers, measured.
 
     Raises:
-        SpecError: `spec.invalid`, the margin or the null rate is out of range.
-        DataError: `data.empty`; `data.row_invalid`, a repeated id, a score outside [0, 1] or fewer
-            than two choices.
-        EvaluationError: `eval.items_differ`, no item has both scores.
+        SpecError: `spec.invalid`, the margin is out of range.
     """
-    _check_rates(margin, null_flip_rate)
-    _check_items(items)
-    scored = [item for item in items if item.base is not None and item.new is not None]
-    scored.sort(key=lambda item: item.item_id)  # the draws must not depend on the order given
-    if not scored:
-        raise EvaluationError(
-            "eval.items_differ",
-            f"none of the {len(items)} items has a score of both models; evaluate both on the same"
-            " items",
+    if not 0.0 < margin < 1.0:
+        raise SpecError(
+            "spec.invalid", f"margin is {margin}; give a share between 0 and 1, such as 0.01"
         )
-    is_binary = all(score in (0.0, 1.0) for item in scored for score in (item.base, item.new))
-    rng = np.random.default_rng(seed)
-    groups = [
-        _group([item for item in scored if item.category == name], num_resamples, rng)
-        for name in sorted({item.category for item in scored})
-    ]
-    num_categories = len(groups)
-    family_level = 1.0 - (1.0 - level) / num_categories
+    is_binary = table.is_binary
+    macro_items = ItemGroup.of_all(table, is_macro=True)
+    micro_items = ItemGroup.of_all(table, is_macro=False)
+    family_level = 1.0 - (1.0 - level) / len(table.categories)
     categories = tuple(
-        _category_retention(group, margin, family_level, is_binary) for group in groups
+        _category_retention(
+            name, micro_items.of_category(number), margin, family_level, is_binary=is_binary
+        )
+        for number, name in enumerate(table.categories)
     )
-
-    num_units = sum(group.num_units for group in groups)
-    macro_K = np.mean([group.sums / group.sums[_COUNT] for group in groups], axis=0)
-    micro_K = np.sum([group.sums for group in groups], axis=0)
-    drawn = [group.drawn for group in groups if group.drawn is not None]
-    drawn_macro_BK = drawn_micro_BK = None
-    # One category known from a single unit would count as known exactly: no interval at all then.
-    if len(drawn) == num_categories:
-        drawn_macro_BK = np.mean([rows_BK / rows_BK[:, [_COUNT]] for rows_BK in drawn], axis=0)
-        drawn_micro_BK = np.sum(drawn, axis=0)
-    macro = _estimate(macro_K, drawn_macro_BK, level, len(scored), num_units)
-    micro = _estimate(micro_K, drawn_micro_BK, level, len(scored), num_units)
-    flips = None
-    if is_binary:
-        flips = _flips(micro_K, drawn_micro_BK, level, null_flip_rate, num_units)
-
-    # Small categories make a macro average less certain than its items together.
-    effective_units = num_categories**2 / sum(1.0 / group.num_units for group in groups)
-    evidence = _evidence(macro, effective_units, (flips.regressed, flips.gained) if flips else None)
+    macro = macro_items.retention(level)
+    micro = micro_items.retention(level)
+    flips = _flips(table, micro_items, nulls, level) if is_binary else None
+    worst_cluster = _worst_cluster(table) if is_binary else None
+    evidence = _evidence(macro, macro_items, level, is_binary=is_binary)
     verdict, reason = judge(evidence, margin)
-    num_missing = len(items) - len(scored)
-    if verdict is Verdict.PASS and num_missing:
+    if verdict is Verdict.PASS and table.num_missing:
         verdict, reason = Verdict.INCONCLUSIVE, Reason.ITEMS_MISSING
     elif verdict is Verdict.PASS and any(one.verdict is Verdict.FAIL for one in categories):
         verdict, reason = Verdict.INCONCLUSIVE, Reason.CATEGORY_FAILED
+    elif verdict is Verdict.PASS and _has_failed(worst_cluster, evidence, margin):
+        verdict, reason = Verdict.INCONCLUSIVE, Reason.CLUSTER_FAILED
+    num_items_needed, num_clusters_needed = needed(evidence, margin, reason)
     ranked = [
         (one.estimate.adjusted_ratio.value, one.category)
         for one in categories
@@ -147,163 +117,78 @@ def measure_retention(
         categories=categories,
         worst_category=min(ranked)[1] if ranked else None,
         flips=flips,
-        num_missing=num_missing,
-        items_needed=items_needed(evidence, margin, reason),
-    )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Group:
-    """Items of one category, summed and resampled."""
-
-    category: str
-    num_items: int
-    num_units: int
-    sums: FloatArray
-    drawn: FloatArray | None
-    """Sums of each resample, shape [B, K]; None when there is but one unit."""
-
-
-def _group(items: Sequence[RetentionItem], num_resamples: int, rng: np.random.Generator) -> _Group:
-    columns_K = np.zeros((len(items), 6))
-    for row, item in enumerate(items):
-        base, new = item.base or 0.0, item.new or 0.0  # neither is None: only scored items come
-        chance = 1.0 / item.num_choices if item.num_choices else 0.0
-        columns_K[row] = (1.0, base, new, chance, base * (1.0 - new), (1.0 - base) * new)
-    clusters = None
-    if any(item.cluster is not None for item in items):
-        # The prefix keeps an item without a cluster apart from a cluster named like its id.
-        clusters = [
-            f"item:{item.item_id}" if item.cluster is None else f"cluster:{item.cluster}"
-            for item in items
-        ]
-    units = cluster_sums(columns_K, clusters)
-    drawn_BK = None
-    if len(units) > 1:
-        (drawn_BK,) = bootstrap_sums([units], num_resamples=num_resamples, rng=rng)
-    return _Group(
-        category=items[0].category,
-        num_items=len(items),
-        num_units=len(units),
-        sums=columns_K.sum(axis=0),
-        drawn=drawn_BK,
+        num_missing=table.num_missing,
+        items_needed=num_items_needed,
+        clusters_needed=num_clusters_needed,
+        effective_items=evidence.effective_items,
+        design_effect=macro_items.changes.design_effect,
+        worst_cluster=worst_cluster,
     )
 
 
 def _category_retention(
-    group: _Group, margin: float, level: float, is_binary: bool
+    category: str, items: ItemGroup, margin: float, level: float, *, is_binary: bool
 ) -> CategoryRetention:
-    kept = _estimate(group.sums, group.drawn, level, group.num_items, group.num_units)
-    flips = None
-    if is_binary:
-        flips = (int(group.sums[_REGRESSED]), int(group.sums[_GAINED]))
-    verdict, reason = judge(_evidence(kept, float(group.num_units), flips), margin)
-    return CategoryRetention(category=group.category, estimate=kept, verdict=verdict, reason=reason)
+    kept = items.retention(level)
+    verdict, reason = judge(_evidence(kept, items, level, is_binary=is_binary), margin)
+    return CategoryRetention(category=category, estimate=kept, verdict=verdict, reason=reason)
 
 
-def _evidence(
-    kept: RetentionGroup, effective_units: float, flips: tuple[int, int] | None
-) -> Evidence:
+def _evidence(kept: RetentionGroup, items: ItemGroup, level: float, *, is_binary: bool) -> Evidence:
+    gains = items.gains
     return Evidence(
         adjusted_ratio=kept.adjusted_ratio,
         headroom=kept.base - kept.chance,
-        effective_units=effective_units,
-        flips=flips,
-    )
-
-
-def _estimate(
-    sums_K: FloatArray,
-    drawn_BK: FloatArray | None,
-    level: float,
-    num_items: int,
-    num_units: int,
-) -> RetentionGroup:
-    base, new, chance = (float(mean) for mean in sums_K[_MEANS] / sums_K[_COUNT])
-    has_ratio = base > 0
-    has_adjusted = base - chance >= MIN_ABOVE_CHANCE - 1e-12
-    differences = ratios = adjusted = None
-    if drawn_BK is not None:
-        drawn_base, drawn_new, drawn_chance = (drawn_BK[:, _MEANS] / drawn_BK[:, [_COUNT]]).T
-        differences = drawn_new - drawn_base
-        ratios = positive_ratio(drawn_new, drawn_base)
-        adjusted = positive_ratio(drawn_new - drawn_chance, drawn_base - drawn_chance)
-
-    def figure(value: float, drawn: FloatArray | None) -> Estimate:
-        return estimate(value, drawn, level=level, n=num_items, num_units=num_units)
-
-    return RetentionGroup(
-        base=base,
-        new=new,
-        chance=chance,
-        difference=figure(new - base, differences),
-        ratio=figure(new / base, ratios) if has_ratio else None,
-        adjusted_ratio=(
-            figure((new - chance) / (base - chance), adjusted) if has_adjusted else None
-        ),
+        changes=items.changes,
+        units_in_category=tuple(int(count) for count in items.units_in_category),
+        flips=(int((gains < 0).sum()), int((gains > 0).sum())) if is_binary else None,
+        level=level,
     )
 
 
 def _flips(
-    sums_K: FloatArray,
-    drawn_BK: FloatArray | None,
-    level: float,
-    null_flip_rate: float | None,
-    num_units: int,
+    table: RetentionTable, items: ItemGroup, nulls: Sequence[FlipNull], level: float
 ) -> Flips:
-    regressed, gained = int(sums_K[_REGRESSED]), int(sums_K[_GAINED])
-    rate = estimate(
-        regressed / float(sums_K[_COUNT]),
-        None if drawn_BK is None else drawn_BK[:, _REGRESSED] / drawn_BK[:, _COUNT],
-        level=level,
-        n=int(sums_K[_COUNT]),
-        num_units=num_units,
-    )
+    is_lost = table.base * (1.0 - table.new)
+    is_won = (1.0 - table.base) * table.new
+    rate = items.share(is_lost, level)
+    found = [exceeds(rate, null.rate) for null in nulls]
     return Flips(
-        regressed=regressed,
-        gained=gained,
+        regressed=int(is_lost.sum()),
+        gained=int(is_won.sum()),
         regressed_rate=rate,
-        gained_rate=gained / float(sums_K[_COUNT]),
-        null_flip_rate=null_flip_rate,
-        exceeds_null=(
-            rate.low > null_flip_rate
-            if rate.low is not None and null_flip_rate is not None
-            else None
-        ),
-        mcnemar_p=mcnemar_exact(regressed, gained),
+        gained_rate=float(is_won.mean()),
+        null_flip_rate=max((null.rate.value for null in nulls), default=None),
+        exceeds_null=None if not found or None in found else all(found),
+        nulls=tuple(nulls),
+        mcnemar_p=mcnemar_exact(int(is_lost.sum()), int(is_won.sum())),
     )
 
 
-def _check_rates(margin: float, null_flip_rate: float | None) -> None:
-    if not 0.0 < margin < 1.0:
-        raise SpecError(
-            "spec.invalid", f"margin is {margin}; give a share between 0 and 1, such as 0.01"
-        )
-    if null_flip_rate is not None and not 0.0 <= null_flip_rate <= 1.0:
-        raise SpecError(
-            "spec.invalid", f"null_flip_rate is {null_flip_rate}; give a share from 0 to 1"
-        )
+def _worst_cluster(table: RetentionTable) -> ClusterChange | None:
+    """The cluster whose losses chance explains least, of those with two or more items."""
+    moves = table.new - table.base
+    sizes = np.bincount(table.unit)
+    lost = np.bincount(table.unit, moves < 0).astype(int)
+    won = np.bincount(table.unit, moves > 0).astype(int)
+    is_cluster = (sizes > 1) & np.array([name is not None for name in table.clusters])
+    candidates = np.flatnonzero(is_cluster & (lost > won))
+    if not len(candidates):
+        return None
+    p_values = {unit: mcnemar_exact(int(lost[unit]), int(won[unit])) / 2.0 for unit in candidates}
+    worst = min(candidates, key=lambda unit: (p_values[unit], (won - lost)[unit] / sizes[unit]))
+    return ClusterChange(
+        cluster=table.clusters[worst] or "",
+        category=table.categories[table.category[np.argmax(table.unit == worst)]],
+        num_items=int(sizes[worst]),
+        regressed=int(lost[worst]),
+        gained=int(won[worst]),
+        adjusted_p=min(1.0, p_values[worst] * int(is_cluster.sum())),
+    )
 
 
-def _check_items(items: Sequence[RetentionItem]) -> None:
-    if not items:
-        raise DataError("data.empty", "no item to measure retention on; choose a benchmark")
-    seen: set[str] = set()
-    for item in items:
-        if item.item_id in seen:
-            raise DataError(
-                "data.row_invalid", f"item id {item.item_id!r} occurs twice; ids must be unique"
-            )
-        seen.add(item.item_id)
-        for model, score in (("base", item.base), ("new", item.new)):
-            if score is not None and not 0.0 <= score <= 1.0:
-                raise DataError(
-                    "data.row_invalid",
-                    f"item {item.item_id!r}: {model} score is {score}; give a share from 0 to 1",
-                )
-        if item.num_choices is not None and item.num_choices < 2:
-            raise DataError(
-                "data.row_invalid",
-                f"item {item.item_id!r}: num_choices is {item.num_choices}; give 2 or more, or None"
-                " where guessing scores nothing",
-            )
+def _has_failed(worst: ClusterChange | None, evidence: Evidence, margin: float) -> bool:
+    """Whether a cluster lost more than the margin, and more than chance explains."""
+    if worst is None or worst.adjusted_p >= (1.0 - evidence.level) / 2.0:
+        return False
+    return (worst.regressed - worst.gained) / worst.num_items > margin * evidence.headroom

@@ -5,7 +5,9 @@ from numpy.typing import ArrayLike
 
 from pipeline.contracts.estimates import Estimate
 from pipeline.errors import DataError, EvaluationError
-from pipeline.metrics.uncertainty import LEVEL, NUM_RESAMPLES, FloatArray, estimate
+from pipeline.metrics.uncertainty import LEVEL, FloatArray
+
+NUM_RESAMPLES = 10_000
 
 # Resamples whose medians are taken at once: 256 x 1,000 prompts x 5 repeats are 10 MB.
 _CHUNK = 256
@@ -65,11 +67,18 @@ def speedup_interval(
             chosen = ratio[rng.integers(0, num_prompts, size=(rows, num_prompts))]
             medians.append(np.median(chosen.reshape(rows, -1), axis=1))
         drawn = np.concatenate(medians)
-    return estimate(
-        float(np.median(ratio)),
-        drawn,
-        level=level,
+    low = high = None
+    if drawn is not None:
+        tail = (1.0 - level) / 2.0
+        low = float(np.quantile(drawn, tail, method="lower"))
+        high = float(np.quantile(drawn, 1.0 - tail, method="higher"))
+    return Estimate(
+        value=float(np.median(ratio)),
+        low=low,
+        high=high,
+        level=None if drawn is None else level,
         n=num_prompts,
         num_units=num_prompts,
         resampled="prompt",
+        method="percentile_bootstrap",
     )

@@ -185,17 +185,17 @@ def _against_baseline(
         margin = spec.general_ability.retention_margin
         rows = [read_samples(path, "general_ability") for path in (baseline, samples)]
         compared["retention"] = RetentionByScore(
-            accuracy=_retention(*rows, score="is_correct", margin=margin, seed=spec.seed),
-            probability=_retention(*rows, score="probability", margin=margin, seed=spec.seed),
+            accuracy=_retention(*rows, score="is_correct", margin=margin),
+            probability=_retention(*rows, score="probability", margin=margin),
         )
     if spec.text_overlap is not None:
         rows = [read_samples(path, "text_overlap") for path in (baseline, samples)]
-        compared["text_overlap_vs_baseline"] = compare_overlap(*rows, seed=spec.seed)
+        compared["text_overlap_vs_baseline"] = compare_overlap(*rows)
     return results.model_copy(update=compared)
 
 
 def _retention(
-    baseline: Sequence[Row], candidate: Sequence[Row], *, score: str, margin: float, seed: int
+    baseline: Sequence[Row], candidate: Sequence[Row], *, score: str, margin: float
 ) -> RetentionResults:
     items = retention_items(baseline, candidate, score=score)
-    return measure_retention(items, margin=margin, seed=seed)
+    return measure_retention(items, margin=margin)

@@ -97,6 +97,19 @@ def test_the_figures_of_an_old_evaluation_stand_under_their_measures() -> None:
     assert category.estimate.difference.level == old_category["difference_interval"]["level"]
 
 
+def test_a_report_written_before_intervals_named_their_method_keeps_them() -> None:
+    """Its intervals were percentiles of a bootstrap; what was not yet computed is None."""
+    written = (OLD.parents[1] / "v2/reports/evaluate.json").read_text(encoding="utf-8")
+    assert "clusters_needed" not in written
+    report = parse_report(written)
+    assert report == stored_report(old_document("evaluate"))
+    retention = report.results.retention.accuracy
+    assert retention.macro.adjusted_ratio.method == "percentile_bootstrap"
+    assert retention.macro.difference.has_few_units is (retention.macro.num_units < 20)
+    assert (retention.clusters_needed, retention.effective_items) == (None, None)
+    assert (retention.worst_cluster, retention.flips.nulls) == (None, ())
+
+
 PLACES = [(kind, place) for kind in OLD_KINDS for place in places(old_document(kind))]
 
 

@@ -32,9 +32,11 @@ REASONS: Mapping[Reason, Promise] = {
     Reason.INTERVAL: gettext_lazy("the interval lies on one side of the margin"),
     Reason.INTERVAL_CROSSES_MARGIN: gettext_lazy("the interval crosses the margin"),
     Reason.TOO_FEW_ITEMS: gettext_lazy("too few questions to see a loss this small"),
+    Reason.TOO_FEW_CLUSTERS: gettext_lazy("too few subjects or passages to speak of others"),
     Reason.BASE_NEAR_CHANCE: gettext_lazy("the base hardly does better than guessing"),
     Reason.ITEMS_MISSING: gettext_lazy("questions are missing on one side"),
     Reason.CATEGORY_FAILED: gettext_lazy("a category fails by itself"),
+    Reason.CLUSTER_FAILED: gettext_lazy("a subject or passage fails by itself"),
 }
 
 

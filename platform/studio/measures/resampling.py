@@ -1,7 +1,6 @@
-"""Figures of results, alone and in pairs, with bootstrap intervals by `pipeline.metrics.paired`.
+"""Figures of results, alone and in pairs, with intervals by `pipeline.metrics.paired`.
 
-All measures of a task are resampled in one pass: 20,000 rows take seconds. A measure that a result
-has no column of (it is older than the measure) has no figure.
+A measure that a result has no column of (it is older than the measure) has no figure.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +20,7 @@ from studio.measures.documents import Documents
 from studio.measures.sample_files import SamplesFile
 from studio.measures.score_tables import FloatArray, ScoreTable, load_scores
 
-VERSION = 3
+VERSION = 4
 """Change whenever a stored figure would come out differently, or is stored in another form."""
 
 
