@@ -264,11 +264,13 @@ def test_unchanged_items_in_clusters_pass_by_items_and_not_by_clusters():
     assert retention.macro.adjusted_ratio.low == pytest.approx(low, abs=1e-5)
 
 
-def _with_a_collapsed_subject(num_collapsed: int) -> list[RetentionItem]:
-    """14,022 items, 60% right; of the first of 57 subjects so many that were right are lost."""
+def _with_a_collapsed_subject(num_collapsed: int, num_won: int = 0) -> list[RetentionItem]:
+    """14,022 items, 60% right; of the first of 57 subjects so many that were right are lost, and
+    of all others together so many that were wrong are won."""
     base = np.array([float(index // 57 % 5 < 3) for index in range(14_022)])
     new = base.copy()
     new[np.flatnonzero((np.arange(14_022) % 57 == 0) & (base == 1))[:num_collapsed]] = 0.0
+    new[np.flatnonzero((np.arange(14_022) % 57 > 0) & (base == 0))[:num_won]] = 1.0
     names = [f"subject-{index % 57:02d}" for index in range(14_022)]
     return _items(base, new, clusters=names)
 
@@ -281,6 +283,12 @@ def test_a_collapsed_subject_never_passes_unmentioned():
         assert (worst.cluster, worst.num_items) == ("subject-00", 246)
         assert (worst.regressed, worst.gained) == (85, 0)
     assert retention.reason is Reason.CLUSTER_FAILED
+    # nor when the others win as much, so that the average has not moved
+    hidden = _measure(_with_a_collapsed_subject(85, num_won=85), margin=0.1)
+    assert hidden.macro.difference.value == 0.0
+    assert hidden.macro.adjusted_ratio.low > 0.9
+    assert (hidden.verdict, hidden.reason) == (Verdict.INCONCLUSIVE, Reason.CLUSTER_FAILED)
+    assert hidden.worst_cluster.cluster == "subject-00"
     # a few losses of one subject are named too, and do not stop a pass
     few = _measure(_with_a_collapsed_subject(5), margin=0.03)
     assert few.verdict is Verdict.PASS

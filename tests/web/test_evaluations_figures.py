@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from django.utils import translation
 
+from pipeline.contracts.samples import MEASURES
 from pipeline.evaluation.overlap_comparison import compare_overlap
 from pipeline.evaluation.samples import read_samples
 from pipeline.metrics.corpus_bleu import corpus_bleu_from_statistics
+from pipeline.metrics.paired import summarize_items
 from studio.accounts.models import Role
 from studio.evaluations import stored_figures
 from studio.evaluations.models import PairComparison, ResultSummary
@@ -113,14 +115,13 @@ def test_one_result_has_its_own_means_and_intervals(pair) -> None:
         bleu = figures.figure("text_overlap", documents, "bleu4")
         assert bleu.value == pytest.approx(group.figures["bleu4"])
         assert bleu.n == group.n
-    # The interval of a mean is the interval of its paired difference to nothing.
-    scores = {f"{index:02d}": row["rougeL"] for index, row in enumerate(answered)}
-    expected = results.paired(
-        dict.fromkeys(scores, 0.0), scores, measure="rougeL",
+    expected = summarize_items(
+        [measure for measure in MEASURES if measure.key == "rougeL"],
+        {"rougeL": [row["rougeL"] for row in answered]},
         clusters=[row["cluster"] for row in answered],
-    )  # fmt: skip
-    assert ours["rougeL"].low == pytest.approx(expected.difference.low)
-    assert ours["rougeL"].high == pytest.approx(expected.difference.high)
+    )["rougeL"]
+    assert ours["rougeL"].low == pytest.approx(expected.low)
+    assert ours["rougeL"].high == pytest.approx(expected.high)
     sums = np.sum([row["bleu_statistics"] for row in answered], axis=0)
     assert ours["bleu4"].value == pytest.approx(float(corpus_bleu_from_statistics(sums)))
 
