@@ -7,6 +7,7 @@ before: too narrow below some hundred units. "Units" are items, or clusters wher
 """
 
 import argparse
+import functools
 import sys
 import time
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from typing import Literal
 
 import numpy as np
 
+from bench.planted.records import Records, Row
 from bench.planted.score_cases import (
     Draw,
     Scores,
@@ -126,7 +128,7 @@ def coverage(case: Case, *, repeats: int, seed: int) -> Coverage:
     intervals = [one.interval for one in found if one is not None]
     known = [(low, high) for low, high, _level in filter(None, intervals)]
     return Coverage(
-        covered=sum(low <= truth <= high for low, high in known) / repeats,
+        covered=sum(bool(low <= truth <= high) for low, high in known) / repeats,
         width=float(np.mean([high - low for low, high in known])),
         num_without=repeats - len(known),
     )
@@ -144,7 +146,7 @@ def rival_coverage(case: Case, *, repeats: int, seed: int) -> Coverage:
         with np.errstate(divide="ignore", invalid="ignore"):
             figures = _figure(case, counts @ units)
         known.append(np.nanquantile(figures, [0.025, 0.975]))
-    covered = sum(low <= truth <= high for low, high in known) / repeats
+    covered = sum(bool(low <= truth <= high) for low, high in known) / repeats
     return Coverage(
         covered=covered, width=float(np.mean([high - low for low, high in known])), num_without=0
     )
@@ -197,18 +199,20 @@ def run(arguments: Sequence[str]) -> Result:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     repeats = max(1, round(4_000 * options.share))
-    rows, failures, coverages = [], [], []
-    started = time.perf_counter()
+    records = Records("coverage")
+    rows, failures, coverages, seconds = [], [], [], 0.0
     for number, case in enumerate(cases()):
-        ours = coverage(case, repeats=repeats, seed=options.seed + number)
-        rival = rival_coverage(case, repeats=max(1, repeats // 16), seed=options.seed + number)
+        title, seed = [case.name, case.figure, case.num_units], options.seed + number
+        key = f"{title} {repeats} {seed}"
+        row = records.row(key, functools.partial(_row, case, repeats, seed))
+        covered, width, rival, rival_width = (float(str(row[name])) for name in _SHOWN)
+        rows.append([*title, covered, width, rival, rival_width, row["num_without"]])
+        coverages.append((covered, rival))
+        seconds += float(str(row["seconds"]))
         low, high = case.band
-        shown = [ours.covered, ours.width, rival.covered, rival.width]
-        rows.append([case.name, case.figure, case.num_units, *shown, ours.num_without])
-        coverages.append((ours.covered, rival.covered))
-        if not low <= round(ours.covered, 3) <= high:
-            failures.append(f"{case.name}, {case.figure}, {case.num_units} units: {ours.covered}")
-        print(*rows[-1], f"{time.perf_counter() - started:.0f} s", sep=" | ", file=sys.stderr)
+        if not low <= round(covered, 3) <= high:
+            failures.append(f"{title}: {covered}")
+        print(*rows[-1], sep=" | ", file=sys.stderr, flush=True)
     columns = ["scores", "figure", "units", "covered", "mean width", "percentile bootstrap covered",
                "its mean width", "without interval"]  # fmt: skip
     return Result(
@@ -216,7 +220,24 @@ def run(arguments: Sequence[str]) -> Result:
         figures={
             "min_covered": min(ours for ours, _ in coverages),
             "min_covered_by_percentile_bootstrap": min(rival for _, rival in coverages),
-            "seconds": time.perf_counter() - started,
+            "seconds": seconds,
         },
         failures=failures,
     )
+
+
+_SHOWN = ("covered", "width", "rival_covered", "rival_width")
+
+
+def _row(case: Case, repeats: int, seed: int) -> Row:
+    started = time.perf_counter()
+    ours = coverage(case, repeats=repeats, seed=seed)
+    rival = rival_coverage(case, repeats=max(1, repeats // 16), seed=seed)
+    return {
+        "covered": ours.covered,
+        "width": ours.width,
+        "num_without": ours.num_without,
+        "rival_covered": rival.covered,
+        "rival_width": rival.width,
+        "seconds": time.perf_counter() - started,
+    }

@@ -8,12 +8,14 @@ passes. They have no bar: no rule that lets identical models pass can do without
 """
 
 import argparse
+import functools
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from bench.planted.records import Records, Row
 from bench.planted.verdict_cases import (
     C_EVAL,
     HEADROOM,
@@ -160,30 +162,37 @@ def run(arguments: Sequence[str]) -> Result:
     parser.add_argument("--share", type=float, default=1.0, help="of the simulations of each case")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
-    rows: list[list[object]] = []
-    failures: list[str] = []
-    figures: dict[str, float] = {}
-    started = time.perf_counter()
+    records = Records("verdicts")
+    rows, failures, at_margin, seconds = [], [], [], 0.0
     for number, case in enumerate(cases()):
-        results = measured(
-            case.shape,
-            case.planted,
-            case.margin,
-            repeats=max(1, round(options.share * case.repeats)),
-            seed=options.seed + number,
-        )
-        shares = [100.0 * share_of(results, verdict) for verdict in Verdict]
-        reasons = Counter(one.reason.value for one in results).most_common(1)[0][0]
-        rows.append(
-            [case.name, case.shape.name, f"{case.margin:.2%}", len(results), *shares, reasons]
-        )
-        if case.holds is not None and not case.holds(results):
-            failures.append(f"{case.name} on {case.shape.name} at {case.margin:.2%}: {shares}")
+        repeats = max(1, round(options.share * case.repeats))
+        title = [case.name, case.shape.name, f"{case.margin:.2%}", repeats]
+        seed = options.seed + number
+        row = records.row(f"{title} {seed}", functools.partial(_row, case, repeats, seed))
+        shares = [float(str(row[verdict.value])) for verdict in Verdict]
+        rows.append([*title, *shares, row["reason"]])
+        seconds += float(str(row["seconds"]))
+        if case.holds is not None and not row["holds"]:
+            failures.append(f"{title}: {shares}")
         if case.holds is _rarely_passes:
-            name = "max_false_pass_percent"
-            figures[name] = max(figures.get(name, 0.0), shares[0])
-        print(*rows[-1], f"{time.perf_counter() - started:.0f} s", sep=" | ", file=sys.stderr)
+            at_margin.append(shares[0])
+        print(*rows[-1], sep=" | ", file=sys.stderr, flush=True)
     columns = ["planted", "benchmark", "margin", "simulations", "PASS %", "FAIL %",
                "INCONCLUSIVE %", "most frequent reason"]  # fmt: skip
-    figures["seconds"] = time.perf_counter() - started
-    return Result(table=Table(columns=columns, rows=rows), figures=figures, failures=failures)
+    return Result(
+        table=Table(columns=columns, rows=rows),
+        figures={"max_false_pass_percent": max(at_margin), "seconds": seconds},
+        failures=failures,
+    )
+
+
+def _row(case: Case, repeats: int, seed: int) -> Row:
+    started = time.perf_counter()
+    results = measured(case.shape, case.planted, case.margin, repeats=repeats, seed=seed)
+    reasons = Counter(one.reason.value for one in results)
+    return {
+        **{verdict.value: 100.0 * share_of(results, verdict) for verdict in Verdict},
+        "reason": reasons.most_common(1)[0][0],
+        "holds": case.holds is None or case.holds(results),
+        "seconds": time.perf_counter() - started,
+    }
