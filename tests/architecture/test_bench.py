@@ -10,6 +10,7 @@ from bench.__main__ import main
 from bench.document import PAGE, json_line, put_section, section, terminal_table
 from bench.mutations.guard import Guard
 from bench.mutations.guards import GUARDS
+from bench.planted import records
 from bench.protocol import (
     FRAME,
     Result,
@@ -82,6 +83,27 @@ def test_an_unknown_name_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     for name in FRAME:
         with pytest.raises(ValueError, match=name):
             load(name)
+
+
+def test_a_row_is_measured_once_while_its_code_is_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(records, "ROOT", tmp_path)
+    module = tmp_path / "bench/toy.py"
+    module.parent.mkdir()
+    module.write_text("first", encoding="utf-8")
+    calls: list[str] = []
+
+    def measure() -> records.Row:
+        calls.append("measured")
+        return {"covered": 0.95}
+
+    for key in ("a", "b", "a", "b"):
+        assert records.Records("toy").row(key, measure) == {"covered": 0.95}
+    assert len(calls) == 2
+    module.write_text("second", encoding="utf-8")
+    assert records.Records("toy").row("a", measure) == {"covered": 0.95}
+    assert len(calls) == 3
 
 
 @pytest.mark.parametrize("name", names())
