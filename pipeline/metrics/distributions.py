@@ -13,9 +13,10 @@ from statistics import NormalDist
 _NORMAL = NormalDist()
 _TINY = 1e-300
 _MAX_TERMS = 100_000
-# Above so many degrees of freedom, or this shape, the first terms of an expansion are right to
-# eight digits, and the differences of logarithms of factorials are not.
-_MANY = 1e5
+# Above so many degrees of freedom, and above this shape, the first terms of an expansion are right
+# to eight digits.
+_MANY_DEGREES = 500.0
+_LARGE_SHAPE = 1e5
 
 
 @lru_cache(maxsize=4096)
@@ -28,7 +29,7 @@ def student_quantile(probability: float, degrees: float) -> float:
     """
     normal = _NORMAL.inv_cdf(max(probability, 1.0 - probability))
     start = _near_student(normal, degrees)
-    if degrees > _MANY or normal == 0.0:
+    if degrees > _MANY_DEGREES or normal == 0.0:
         return math.copysign(start, probability - 0.5)
     half = (degrees + 1.0) / 2.0
     log_scale = math.lgamma(half) - math.lgamma(degrees / 2.0) - math.log(degrees * math.pi) / 2.0
@@ -64,7 +65,15 @@ def beta_quantile(probability: float, a: float, b: float) -> float:
     def density(x: float) -> float:
         return math.exp(log_scale + (a - 1.0) * math.log(x) + (b - 1.0) * math.log1p(-x))
 
-    return _root(lambda x: _beta_cdf(x, a, b) - probability, density, start=a / (a + b), high=1.0)
+    mean = a / (a + b)
+    error = math.sqrt(mean * (1.0 - mean) / (a + b + 1.0))
+    start = mean + _NORMAL.inv_cdf(probability) * error
+    return _root(
+        lambda x: _beta_cdf(x, a, b) - probability,
+        density,
+        start=start if 0.0 < start < 1.0 else mean,
+        high=1.0,
+    )
 
 
 def gamma_quantile(probability: float, shape: float) -> float:
@@ -74,7 +83,7 @@ def gamma_quantile(probability: float, shape: float) -> float:
     """
     spread = 1.0 / (9.0 * shape)
     start = shape * (1.0 - spread + _NORMAL.inv_cdf(probability) * math.sqrt(spread)) ** 3
-    if shape > _MANY:
+    if shape > _LARGE_SHAPE:
         return start
     log_scale = math.lgamma(shape)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.metrics.distributions import beta_quantile, gamma_quantile, student_quantile
 from pipeline.metrics.uncertainty import FloatArray, IntArray
@@ -46,7 +47,12 @@ class Changes:
 
     @cached_property
     def num_strata(self) -> int:
-        return int(self.strata.max()) + 1
+        return len(self._sizes)
+
+    @cached_property
+    def _sizes(self) -> IntArray:
+        """Items of each stratum."""
+        return np.bincount(self.strata)
 
     @cached_property
     def num_changed(self) -> int:
@@ -90,23 +96,24 @@ class Changes:
         Source: Fay and Feuer 1997, gamma limits of a weighted sum of Poisson counts (for equal
             weights Garwood's exact ones); Zou and Donner 2008 for the difference of two.
         """
-        parts = self.weights * self.moves
-        lost_low, lost_high = self._limits(-parts, self.room[0], level)
-        won_low, won_high = self._limits(parts, self.room[1], level)
-        lost, won = -parts[parts < 0].sum(), parts[parts > 0].sum()
+        is_lost, is_won = self.moves < 0, self.moves > 0
+        lost, lost_low, lost_high = self._limits(is_lost, self.room[0], level)
+        won, won_low, won_high = self._limits(is_won, self.room[1], level)
         return (
             math.hypot(won - won_low, lost_high - lost),
             math.hypot(won_high - won, lost - lost_low),
         )
 
-    def _limits(self, parts: FloatArray, room: float, level: float) -> tuple[float, float]:
-        """Limits of the sum of the positive parts."""
+    def _limits(
+        self, is_moved: NDArray[np.bool_], room: float, level: float
+    ) -> tuple[float, float, float]:
+        """What these items move the mean by, all in one direction, and its limits."""
         tail = (1.0 - level) / 2.0
-        positive = np.maximum(parts, 0.0)
-        total, squares = float(positive.sum()), float(positive @ positive)
-        by_stratum = np.bincount(self.strata, positive)
+        parts = self.weights[is_moved] * np.abs(self.moves[is_moved])
+        total, squares = float(parts.sum()), float(parts @ parts)
+        by_stratum = np.bincount(self.strata[is_moved], parts, minlength=self.num_strata)
         # Counts that are not rare vary less than Poisson counts do.
-        shared = float((by_stratum**2 / np.maximum(np.bincount(self.strata), 1)).sum())
+        shared = float((by_stratum**2 / self._sizes).sum())
         variance = self.design_effect * max(squares - shared, squares / 2.0)
         unseen = self.design_effect * room / self.effective_items
         low = high = 0.0
@@ -116,11 +123,11 @@ class Changes:
             spread = variance + unseen**2
             shape = (total + unseen) ** 2 / spread
             high = spread / (total + unseen) * gamma_quantile(1.0 - tail, shape)
-        return low, high
+        return total, low, high
 
     def _measured_design_effect(self) -> float:
-        sizes = np.bincount(self.strata)
-        means = np.bincount(self.strata, self.moves) / np.maximum(sizes, 1)
+        sizes = self._sizes
+        means = np.bincount(self.strata, self.moves) / sizes
         parts = self.weights * (self.moves - means[self.strata])
         by_unit = np.bincount(self.units, parts)
         num_units = len(by_unit)

@@ -81,8 +81,10 @@ def measure_table(
             "spec.invalid", f"margin is {margin}; give a share between 0 and 1, such as 0.01"
         )
     is_binary = table.is_binary
-    macro_items = ItemGroup.of_all(table, is_macro=True)
     micro_items = ItemGroup.of_all(table, is_macro=False)
+    macro_items = micro_items
+    if len(table.categories) > 1:
+        macro_items = ItemGroup.of_all(table, is_macro=True)
     family_level = 1.0 - (1.0 - level) / len(table.categories)
     categories = tuple(
         _category_retention(
@@ -167,11 +169,13 @@ def _flips(
 
 def _worst_cluster(table: RetentionTable) -> ClusterChange | None:
     """The cluster whose losses chance explains least, of those with two or more items."""
-    moves = table.new - table.base
     sizes = np.bincount(table.unit)
+    is_cluster = sizes > 1  # an item that names no cluster is a unit of its own
+    if not is_cluster.any():
+        return None
+    moves = table.new - table.base
     lost = np.bincount(table.unit, moves < 0).astype(int)
     won = np.bincount(table.unit, moves > 0).astype(int)
-    is_cluster = (sizes > 1) & np.array([name is not None for name in table.clusters])
     candidates = np.flatnonzero(is_cluster & (lost > won))
     if not len(candidates):
         return None

@@ -54,7 +54,9 @@ class ItemGroup:
         return cls(scores=scores, unit=table.unit, category=table.category, is_macro=is_macro)
 
     def of_category(self, number: int) -> "ItemGroup":
-        """The items of one category."""
+        """The items of one category; this group itself where there is but one."""
+        if len(self.units_in_category) == 1:
+            return self
         rows = slice(*np.searchsorted(self.category, [number, number + 1]))
         unit = self.unit[rows]
         return ItemGroup(
@@ -109,6 +111,16 @@ class ItemGroup:
 
     def retention(self, level: float) -> RetentionGroup:
         """Difference and ratios of the means, each with its interval."""
+        if level not in self._retentions:
+            self._retentions[level] = self._measured(level)
+        return self._retentions[level]
+
+    @cached_property
+    def _retentions(self) -> dict[float, RetentionGroup]:
+        """By level, what was measured so far."""
+        return {}
+
+    def _measured(self, level: float) -> RetentionGroup:
         base, new, chance = (self._mean(column) for column in (_BASE, _NEW, _CHANCE))
         difference = new.minus(base)
         reach = NO_REACH

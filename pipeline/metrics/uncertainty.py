@@ -114,9 +114,10 @@ def skew_corrected_interval(
         return figure.value, figure.value
     z = figure.influence / scale
     skewness = float(np.mean(z**3))
-    noise = float(np.mean((z**3 - 3 * z - skewness - 1.5 * skewness * (z**2 - 1)) ** 2)) / n
-    kept = 1.0 - shrinkage * noise / max(skewness**2, _NO_SKEWNESS)
-    slope = max(kept, 0.0) * skewness / math.sqrt(n)
+    slope = skewness / math.sqrt(n)
+    if shrinkage:
+        noise = float(np.mean((z**3 - 3 * z - skewness - 1.5 * skewness * (z**2 - 1)) ** 2)) / n
+        slope *= max(0.0, 1.0 - shrinkage * noise / max(skewness**2, _NO_SKEWNESS))
     if slope**2 < _NO_SKEWNESS:  # the cubic is a straight line
         return student_interval(figure, level)
     error = math.sqrt(figure.variance)
