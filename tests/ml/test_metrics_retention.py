@@ -284,9 +284,9 @@ def test_a_collapsed_subject_never_passes_unmentioned():
         assert (worst.regressed, worst.gained) == (85, 0)
     assert retention.reason is Reason.CLUSTER_FAILED
     # nor when the others win as much, so that the average has not moved
-    hidden = _measure(_with_a_collapsed_subject(85, num_won=85), margin=0.1)
+    hidden = _measure(_with_a_collapsed_subject(85, num_won=85), margin=0.2)
     assert hidden.macro.difference.value == 0.0
-    assert hidden.macro.adjusted_ratio.low > 0.9
+    assert hidden.macro.adjusted_ratio.low > 0.8
     assert (hidden.verdict, hidden.reason) == (Verdict.INCONCLUSIVE, Reason.CLUSTER_FAILED)
     assert hidden.worst_cluster.cluster == "subject-00"
     # a few losses of one subject are named too, and do not stop a pass
