@@ -67,6 +67,21 @@ class Retained:
                 "(about %(n)s questions of this mix would settle it)",
                 needed,
             ) % {"n": f"{needed:,}"}
+        clusters = self.retention.clusters_needed
+        if clusters is not None:
+            text += " " + ngettext(
+                "(about %(n)s subject or passage of this size would settle it)",
+                "(about %(n)s subjects or passages of this size would settle it)",
+                clusters,
+            ) % {"n": f"{clusters:,}"}
+        worst = self.retention.worst_cluster
+        if worst is not None and self.retention.reason is Reason.CLUSTER_FAILED:
+            text += _(": %(cluster)s lost %(lost)s of %(n)s answers and won %(won)s") % {
+                "cluster": worst.cluster,
+                "lost": worst.regressed,
+                "n": worst.num_items,
+                "won": worst.gained,
+            }
         return text
 
     @property
