@@ -6,7 +6,6 @@ rests on are made together, so that they never contradict each other; `docs/metr
 rule. PASS, FAIL and INCONCLUSIVE are other words, of verdicts and gates.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -39,8 +38,6 @@ class Doubt(StrEnum):
     NO_INTERVAL = "no_interval"
     MISSING = "missing"
     """Items that only one side scored: they never help a candidate."""
-    CHANGES_UNSEEN = "changes_unseen"
-    """So few units that a change as large as the margin could have left no trace in them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,10 +52,6 @@ class Difference:
     """Which way is better."""
     margin: float | None
     """Largest difference that is none, in the measure's stored unit, fixed before the run."""
-    largest_change: float
-    """By how much a single item's score can change at most: 1 for a share, 100 for points."""
-    is_binary: bool
-    """Each item is right or wrong, so that a bootstrap of few changes is too narrow."""
     num_missing: int = 0
 
 
@@ -119,8 +112,8 @@ def decide(family: Sequence[Difference]) -> list[Decision]:
         cut at 0 where the adjusted test excludes 0 and widened to 0 where it does not. Below 20
         units nothing is decided; with missing items only "worse" is.
     Direction: each difference's own; `gain` is positive when the candidate is better.
-    Source: two one-sided tests by inclusion of an interval, Schuirmann 1987; Holm 1979; the rule of
-        three (Hanley and Lippman-Hand 1983) for what few units could not have shown.
+    Source: two one-sided tests by inclusion of an interval, Schuirmann 1987; Holm 1979. What few
+        units could not have shown is in the interval (`exact_limits`).
     """
     adjusted = holm([one.p_value for one in family])
     level = family_level(len(family)) if family else 1.0 - ERROR_RATE
@@ -152,7 +145,7 @@ def _decision(one: Difference, adjusted_p: float, level: float) -> Decision:
     # A difference of exactly 0 has p = 1, but rounding of sums may say otherwise.
     is_real = adjusted_p < ERROR_RATE and gain != 0.0
     bounds = agreeing_interval(estimate, null=0.0, is_real=is_real)
-    word, doubt = _word(one, bounds, level, gain if is_real else 0.0)
+    word, doubt = _word(one, bounds, gain if is_real else 0.0)
     if word is Word.NOT_DECIDED and is_real:
         # What is not said of the difference, its interval must not say either.
         is_real, bounds = False, agreeing_interval(estimate, null=0.0, is_real=False)
@@ -170,7 +163,7 @@ def _decision(one: Difference, adjusted_p: float, level: float) -> Decision:
 
 
 def _word(
-    one: Difference, bounds: tuple[float, float] | None, level: float, real_gain: float
+    one: Difference, bounds: tuple[float, float] | None, real_gain: float
 ) -> tuple[Word, Doubt]:
     """The word and why not more; `real_gain` is 0 where the test does not exclude 0."""
     if one.simultaneous.num_units < MIN_UNITS:
@@ -180,23 +173,8 @@ def _word(
     is_inside = one.margin is not None and -one.margin < bounds[0] and bounds[1] < one.margin
     if one.num_missing and (is_inside or real_gain >= 0):
         return Word.NOT_DECIDED, Doubt.MISSING
-    if is_inside and not _could_be_unseen(one, bounds, level):
+    if is_inside:
         return Word.EQUIVALENT, Doubt.NONE
     if real_gain:
         return (Word.BETTER if real_gain > 0 else Word.WORSE), Doubt.NONE
-    return Word.NOT_DECIDED, Doubt.CHANGES_UNSEEN if is_inside else Doubt.INTERVAL
-
-
-def _could_be_unseen(one: Difference, bounds: tuple[float, float], level: float) -> bool:
-    """Whether units enough to make a difference of `margin` could all be outside the sample.
-
-    Asked where the interval's width does not answer it: of a bootstrap of 0/1 scores, and where
-    nothing differs.
-    """
-    assert one.margin is not None  # noqa: S101 (only asked inside a margin)
-    is_blind = one.is_binary and one.simultaneous.method == "percentile_bootstrap"
-    if not is_blind and bounds[0] < bounds[1]:
-        return False
-    share = min(one.margin / one.largest_change, 0.5)
-    needed = math.log((1.0 - level) / 2.0) / math.log1p(-share)
-    return one.simultaneous.num_units < needed
+    return Word.NOT_DECIDED, Doubt.INTERVAL

@@ -11,8 +11,6 @@ from studio.evaluations.stored_figures import StoredFamily, StoredPairs, family_
 from studio.measures.labels import ShownMeasure, set_measures
 from studio.measures.numbers import percent
 
-LARGEST_CHANGE = {"points": 100.0, "percent": 1.0, "tokens": float("inf")}
-"""By how much the score of a single item can change, in the stored unit."""
 Key = tuple[str, str]
 """Run id of the candidate, key of the measure."""
 
@@ -109,7 +107,5 @@ def _difference(
         p_value=task.p_values[measure.key],
         direction=measure.direction,
         margin=margins[one.id, measure.key],
-        largest_change=LARGEST_CHANGE[measure.unit],
-        is_binary=measure.measure.type == "bool",
         num_missing=figure.missing,
     )

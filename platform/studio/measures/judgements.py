@@ -105,10 +105,6 @@ def _doubt(decision: Decision, figure: PairedFigure, margin: float | None) -> st
         return _("there is no interval")
     if decision.doubt is Doubt.MISSING:
         return _("%(n)s missing") % {"n": figure.missing}
-    if decision.doubt is Doubt.CHANGES_UNSEEN:
-        return _("%(n)s units are too few to have shown a change as large as the margin") % {
-            "n": figure.num_units
-        }
     if margin is None:
         return _("the interval holds 0, and no margin was fixed before the runs")
     return _("the interval holds 0 and reaches beyond the margin")

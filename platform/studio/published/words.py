@@ -90,8 +90,6 @@ def _asked(
         p_value=p_value,
         direction=measure.direction,
         margin=None,
-        largest_change=100.0,
-        is_binary=False,
         num_missing=figure.missing,
     )
     return difference, figure.ratio
