@@ -45,7 +45,7 @@ def score_chart(answered: Sequence[Answered]) -> Chart:
         ),
         rows=rows,
         note=_(
-            "Higher is better. 95% intervals: bootstrap of whole documents. ROUGE: mean of the "
+            "Higher is better. 95% intervals: by whole documents. ROUGE: mean of the "
             "answers' F1; BLEU-4: of the whole set. An empty answer counts as 0."
         ),
         empty=_("None of these runs answered domain questions."),

@@ -64,8 +64,8 @@ def ratio_chart(kept: Sequence[Retained]) -> Chart:
         rows=rows,
         note=_(
             "Above chance: (score - chance) / (base - chance), mean over categories; the verdict "
-            "judges it. Raw: score / base. Intervals: paired bootstrap of whole clusters. Dashed "
-            "lines: 1 and 1 minus the margin."
+            "judges it. Raw: score / base. Intervals: paired, by whole clusters. Dashed lines: 1 "
+            "and 1 minus the margin."
         ),
         empty=_("No checkpoint here was compared with a base."),
         size=size_for(len(kept)),
