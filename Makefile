@@ -10,9 +10,9 @@ export HF_HUB_OFFLINE := 1
 # Libraries' progress bars; a run's own progress is in its events.
 export TQDM_DISABLE := 1
 
-# Four processes for two cores, since tests of whole platforms wait more than they compute; each
+# Three processes for two cores, since tests of whole platforms wait more than they compute; each
 # imports torch, which takes 1 GB of memory.
-TEST_WORKERS ?= 4
+TEST_WORKERS ?= 3
 PARALLEL := --no-loadscope-reorder
 # Read by requirements/install.sh, which says what they are for.
 export TORCH TORCH_INDEX

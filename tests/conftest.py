@@ -13,32 +13,36 @@ from xdist.scheduler.loadscope import LoadScopeScheduling
 # test: tiny models gain nothing from a second thread, and the second core has a worker of its own.
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[variable] = "1"
-# Platforms whose runs are real trainings. They compute, and wait patiently for what they started.
-TRAININGS = {"test_demo.py", "test_journey.py", "test_real_training.py"}
-# What is done in a row, for it starts processes that would starve beside more of their kind:
-# trainings, other platforms of real processes, servers with a browser.
-CHAINS = ("trainings", "supervision", "browser")
+# Platforms whose runs are real trainings, or faults on two cores at once. They compute, and wait
+# patiently for what they started.
+TRAININGS = {
+    "test_demo.py", "test_fault_campaign.py", "test_journey.py", "test_real_training.py",
+}  # fmt: skip
+# Other platforms of real processes, and servers with a browser. Their tests wait more than they
+# compute, and measure time: beside model tests they finish, beside each other they starve.
+PLATFORMS = {"supervision", "browser"}
 # The long ones first, so that no worker is left alone with one at the end.
-ORDER = (*CHAINS, "ml", "web", "contract", "architecture")
-# Platforms measure time and wait for each other's processes; tests that only compute give way.
-NICENESS = 10
+ORDER = ("trainings", "platforms", "ml", "web", "contract", "architecture")
 
 
 def group_of(nodeid: str) -> str:
-    """`trainings`, or the folder of tests/ that the test is in."""
+    """What is done in a row: trainings, platforms, or the folder of tests/ that the test is in."""
     path = Path(nodeid.partition("::")[0])
-    return "trainings" if path.name in TRAININGS else path.parts[1]
+    folder = path.parts[1]
+    if path.name in TRAININGS:
+        return "trainings"
+    return "platforms" if folder in PLATFORMS else folder
 
 
 class ModuleScheduling(LoadScopeScheduling):
-    """A module stays on one worker, and so does a chain.
+    """A module stays on one worker, trainings are one after the other, and so are platforms.
 
     Groups by marks (`--dist loadgroup`) are silently ignored by pytest-xdist 3.8 with pytest 9.2.
     """
 
     def _split_scope(self, nodeid: str) -> str:
         group = group_of(nodeid)
-        return group if group in CHAINS else nodeid.partition("::")[0]
+        return group if group in {"trainings", "platforms"} else nodeid.partition("::")[0]
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -49,13 +53,6 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ModuleS
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: ORDER.index(group_of(item.nodeid)))
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    """A worker is given chains first, and keeps its niceness from the first test that computes."""
-    if hasattr(item.config, "workerinput") and group_of(item.nodeid) not in CHAINS:
-        os.nice(max(0, NICENESS - os.nice(0)))
 
 
 @pytest.fixture(scope="session")
