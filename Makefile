@@ -38,7 +38,7 @@ test: setup
 test-extensions: setup
 	$(BIN)/python -m pytest -m extensions tests/architecture/test_extensions.py
 
-# Every form of benchmark beside lm-evaluation-harness's own command line; one form is in `make test`.
+# Every form of benchmark beside lm-evaluation-harness's own command line.
 test-harness: setup
 	$(BIN)/python -m pytest -m harness tests/ml/test_benchmarks.py
 

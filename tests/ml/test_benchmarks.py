@@ -234,12 +234,6 @@ def ours(
     return benchmark_results(samples, settings, rows), samples
 
 
-def test_figures_of_one_form_are_those_of_the_harness(folder: Path) -> None:
-    """`make test-harness` compares all forms, with and without examples and chat template."""
-    theirs = run_harness(folder, ("law",), SHOTS[:1])
-    compare(folder, "law", LAW, "letter", False, SHOTS[0], theirs)
-
-
 @pytest.mark.harness
 @pytest.mark.parametrize(
     ("name", "files", "form"),
