@@ -7,7 +7,6 @@ it was asked with, so that a figure can be counted again.
 import hashlib
 import importlib.metadata
 import json
-import logging
 import statistics
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,6 +26,8 @@ from pipeline.contracts.evaluation_spec import BenchmarkSettings
 from pipeline.data.records import MultipleChoiceItem
 from pipeline.errors import ModelError
 from pipeline.evaluation.benchmark_tasks import Question, SubjectTask, subject_tasks
+from pipeline.evaluation.general_ability import category_of
+from pipeline.evaluation.harness import harness_samples
 from pipeline.metrics.number_match import (
     NOT_FOUND,
     flexible_number,
@@ -72,26 +73,15 @@ def evaluate_benchmark(
         DataError: `data.empty`, `data.too_few_examples`.
         ModelError: `model.no_chat_template` where one is asked for.
     """
-    from lm_eval.evaluator import simple_evaluate
-    from lm_eval.tasks import TaskManager
-
-    logging.getLogger("lm_eval").setLevel(logging.ERROR)
     adapter = _adapter(model, tokenizer, batch_size, with_template=settings.chat_template)
     samples: list[BenchmarkSample] = []
     with tempfile.TemporaryDirectory() as directory:
         tasks = subject_tasks(rows, settings, Path(directory))
-        results = simple_evaluate(
-            model=adapter,
-            tasks=[task.config for task in tasks],
-            apply_chat_template=settings.chat_template,
-            fewshot_as_multiturn=settings.chat_template,
-            task_manager=TaskManager(include_defaults=False),
-            log_samples=True,
-            bootstrap_iters=0,
-            random_seed=None,
+        found = harness_samples(
+            adapter, [task.config for task in tasks], chat_template=settings.chat_template
         )
         for task in tasks:
-            samples.extend(_samples(task, results["samples"][task.name]))
+            samples.extend(_samples(task, found[task.name]))
     return samples
 
 
@@ -150,7 +140,7 @@ def _choice_sample(
     best = max(range(len(values)), key=values.__getitem__)
     return BenchmarkSample(
         item_id=question.id,
-        category=_category(question),
+        category=category_of(question.meta),
         subject=task.subject,
         prompt=arguments[0][0],
         options=options,
@@ -170,7 +160,7 @@ def _number_sample(
     strict, flexible = strict_number(answer), flexible_number(answer)
     return BenchmarkSample(
         item_id=question.id,
-        category=_category(question),
+        category=category_of(question.meta),
         subject=task.subject,
         prompt=prompt,
         options=(),
@@ -189,10 +179,6 @@ def _pair(argument: Any) -> tuple[str, Any]:
     """Prompt and continuation of one request; logged as a mapping or as a sequence."""
     first, second = argument.values() if isinstance(argument, Mapping) else argument
     return str(first), second
-
-
-def _category(question: Question) -> str:
-    return str(question.meta.get("topic_group", question.meta.get("subject", "")))
 
 
 def benchmark_results(

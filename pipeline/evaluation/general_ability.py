@@ -5,10 +5,9 @@ knows. Nothing is generated, so an answer's style cannot change the score.
 """
 
 import json
-import logging
 import math
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from pipeline.contracts.evaluation_results import GeneralAbilityResults
 from pipeline.contracts.samples import Score, measures_of, number
 from pipeline.data.records import MultipleChoiceItem
 from pipeline.errors import DataError
+from pipeline.evaluation.harness import harness_samples
 
 DEFINITION = (
     "multiple choice, full answers, summed log-likelihood, no chat template (lm-eval 0.4.13)"
@@ -95,13 +95,8 @@ def evaluate_choices(
             f"no question wording for language {', '.join(unknown)}; "
             f"multiple-choice rows may be {', '.join(PROMPTS)}",
         )
-    # Imported here: the harness takes seconds to import, which the other recipes need not pay.
-    from lm_eval.evaluator import simple_evaluate
     from lm_eval.models.huggingface import HFLM
-    from lm_eval.tasks import TaskManager
 
-    # The harness explains at length that it was given a loaded model, which is what we want.
-    logging.getLogger("lm_eval").setLevel(logging.ERROR)
     adapter = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=batch_size)
     scored: dict[str, tuple[float, ...]] = {}
     with tempfile.TemporaryDirectory() as directory:
@@ -109,16 +104,8 @@ def evaluate_choices(
             _task(language, [item for item in items if item.lang == language], Path(directory))
             for language in sorted({item.lang for item in items})
         ]
-        results = simple_evaluate(
-            model=adapter,
-            tasks=tasks,
-            # Ours are described here; reading the harness's 14,000 task files costs 12 s.
-            task_manager=TaskManager(include_defaults=False),
-            log_samples=True,
-            bootstrap_iters=0,
-            random_seed=None,
-        )
-    for samples in results["samples"].values():
+        found = harness_samples(adapter, tasks)
+    for samples in found.values():
         for sample in samples:
             scored[sample["doc"]["id"]] = tuple(
                 float(response[0]) for response in sample["filtered_resps"]
@@ -126,7 +113,7 @@ def evaluate_choices(
     return [
         ChoiceResult(
             item_id=item.id,
-            category=str(item.meta.get("topic_group", item.meta.get("subject", ""))),
+            category=category_of(item.meta),
             cluster=_cluster(item),
             lang=item.lang,
             question=item.question,
@@ -151,6 +138,11 @@ def choice_figures(results: Sequence[ChoiceResult]) -> GeneralAbilityResults:
             for measure in measures_of("general_ability", aggregated=True)
         },
     )
+
+
+def category_of(meta: Mapping[str, object]) -> str:
+    """The part of a benchmark that a question is counted in; empty where its row names none."""
+    return str(meta.get("topic_group", meta.get("subject", "")))
 
 
 def _cluster(item: MultipleChoiceItem) -> str | None:

@@ -12,9 +12,9 @@ import re
 from collections.abc import Hashable, Iterable, Sequence
 
 from pipeline.contracts.samples import Score
-from pipeline.errors import EvaluationError
 from pipeline.metrics.chinese_words import words
 from pipeline.metrics.ngram_overlap import (
+    check_pairs,
     longest_common_subsequence,
     ngrams,
     num_ngrams,
@@ -46,12 +46,7 @@ def score_lf(predictions: Sequence[str], references: Sequence[str]) -> list[dict
     Raises:
         EvaluationError: `eval.items_differ`, the two sequences have different lengths.
     """
-    if len(predictions) != len(references):
-        raise EvaluationError(
-            "eval.items_differ",
-            f"{len(predictions)} predictions for {len(references)} references; "
-            "give one prediction, possibly empty, for each reference",
-        )
+    check_pairs(predictions, references)
     return [_score(*pair) for pair in zip(predictions, references, strict=True)]
 
 

@@ -10,6 +10,22 @@ from collections.abc import Hashable, Iterable, Sequence
 
 from rapidfuzz.distance import LCSseq
 
+from pipeline.errors import EvaluationError
+
+
+def check_pairs(predictions: Sequence[str], references: Sequence[str]) -> None:
+    """There is one prediction for each reference.
+
+    Raises:
+        EvaluationError: `eval.items_differ`, the two sequences have different lengths.
+    """
+    if len(predictions) != len(references):
+        raise EvaluationError(
+            "eval.items_differ",
+            f"{len(predictions)} predictions for {len(references)} references; "
+            "give one prediction, possibly empty, for each reference",
+        )
+
 
 def ngrams(tokens: Sequence[Hashable], order: int) -> Iterable[Hashable]:
     """Returns every run of `order` tokens, repeated ones included."""

@@ -8,6 +8,7 @@ exact test.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -116,6 +117,36 @@ def _figure(measure: Measure, sums: FloatArray) -> FloatArray:
     return np.asarray(sums[..., 0])
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Arms:
+    """Two arms of a measure, and how large a difference counts as the one seen."""
+
+    measure: Measure
+    moves: FloatArray
+    """What a unit's swap takes from the candidate's sums, shape [units, k]."""
+    baseline: FloatArray
+    candidate: FloatArray
+    threshold: float
+
+    @classmethod
+    def of(cls, measure: Measure, before: FloatArray, after: FloatArray) -> "_Arms":
+        baseline, candidate = before.sum(axis=0), after.sum(axis=0)
+        observed = abs(float(_figure(measure, candidate) - _figure(measure, baseline)))
+        slack = _TOLERANCE * (1.0 + abs(float(_figure(measure, baseline))))
+        return cls(
+            measure=measure, moves=after - before, baseline=baseline, candidate=candidate,
+            threshold=observed - slack,
+        )  # fmt: skip
+
+    def num_as_large(self, swaps: FloatArray) -> int:
+        """How many of the swaps, shape [swaps, units], give such a difference."""
+        moved = swaps @ self.moves
+        found = _figure(self.measure, self.candidate - moved) - _figure(
+            self.measure, self.baseline + moved
+        )
+        return int((np.abs(found) >= self.threshold).sum())
+
+
 def _by_swaps(
     tested: Sequence[tuple[Measure, FloatArray, FloatArray]],
     num_swaps: int,
@@ -125,7 +156,8 @@ def _by_swaps(
     num_units = len(tested[0][1])
     is_enumerated = num_units <= _MAX_ENUMERATED
     total = 1 << num_units if is_enumerated else num_swaps
-    num_as_large = dict.fromkeys((measure.key for measure, _before, _after in tested), 0)
+    arms = [_Arms.of(*each) for each in tested]
+    num_as_large = dict.fromkeys((each.measure.key for each in arms), 0)
     for start in range(0, total, _CHUNK):
         rows = min(_CHUNK, total - start)
         if is_enumerated:
@@ -133,12 +165,7 @@ def _by_swaps(
             swaps = (codes >> np.arange(num_units) & 1).astype(np.float64)
         else:
             swaps = rng.integers(0, 2, size=(rows, num_units), dtype=np.int8).astype(np.float64)
-        for measure, before, after in tested:
-            moved = swaps @ (after - before)
-            sums = before.sum(axis=0), after.sum(axis=0)
-            observed = abs(float(_figure(measure, sums[1]) - _figure(measure, sums[0])))
-            found = _figure(measure, sums[1] - moved) - _figure(measure, sums[0] + moved)
-            slack = _TOLERANCE * (1.0 + abs(float(_figure(measure, sums[0]))))
-            num_as_large[measure.key] += int((np.abs(found) >= observed - slack).sum())
+        for each in arms:
+            num_as_large[each.measure.key] += each.num_as_large(swaps)
     added = 0 if is_enumerated else 1
     return {key: (number + added) / (total + added) for key, number in num_as_large.items()}

@@ -20,7 +20,7 @@ from sacrebleu.metrics.bleu import BLEU
 
 from pipeline.contracts.evaluation_results import OverlapFigures
 from pipeline.contracts.samples import Score, measures_of, number
-from pipeline.errors import DataError, EvaluationError
+from pipeline.errors import DataError
 from pipeline.metrics.bleu_tokens import bleu_tokens
 from pipeline.metrics.corpus_bleu import (
     MAX_NGRAM_ORDER,
@@ -28,6 +28,7 @@ from pipeline.metrics.corpus_bleu import (
     corpus_bleu_from_statistics,
 )
 from pipeline.metrics.ngram_overlap import (
+    check_pairs,
     f1,
     longest_common_subsequence,
     num_ngrams,
@@ -113,12 +114,7 @@ def score_samples(predictions: Sequence[str], references: Sequence[str]) -> list
         EvaluationError: `eval.items_differ`, the two sequences have different lengths.
         DataError: `data.row_invalid`, a reference has no token, so nothing could ever match it.
     """
-    if len(predictions) != len(references):
-        raise EvaluationError(
-            "eval.items_differ",
-            f"{len(predictions)} predictions for {len(references)} references; "
-            "give one prediction, possibly empty, for each reference",
-        )
+    check_pairs(predictions, references)
     samples = []
     for index, (prediction, reference) in enumerate(zip(predictions, references, strict=True)):
         expected = tokenize(reference)
