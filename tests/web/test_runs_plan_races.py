@@ -1,4 +1,4 @@
-"""A step that ends while its plan is cancelled: one after the other, and neither is refused."""
+"""Two callers of which one has done its work and not yet ended its transaction."""
 
 import json
 import threading

@@ -7,7 +7,8 @@ from pipeline.contracts.samples import Task
 from pipeline.metrics.decisions import Decision, Difference, decide, family_level
 from studio.comparisons.chosen import Comparison
 from studio.evaluations.results import Evaluation
-from studio.evaluations.stored_figures import StoredFamily, StoredPairs, family_figures
+from studio.evaluations.stored_figures import StoredPairs, family_figures
+from studio.measures.judgements import difference_between
 from studio.measures.labels import ShownMeasure, set_measures
 from studio.measures.numbers import percent
 
@@ -58,11 +59,14 @@ def judge_together(comparison: Comparison, stored: StoredPairs, undecidable: set
         (one.id, measure.key): margin_of(comparison.baseline, one, measure)
         for one, measure in asked
     }
-    family = {
-        (one.id, measure.key): difference
-        for one, measure in asked
-        if (difference := _difference(comparison, one, measure, stored, found, margins)) is not None
-    }
+    family: dict[Key, Difference] = {}
+    for one, measure in asked:
+        pair, key = (comparison.baseline.id, one.id), (one.id, measure.key)
+        difference = difference_between(
+            stored[pair].figures, found[pair].figures, measure, margin=margins[key]
+        )
+        if difference is not None:
+            family[key] = difference
     pending = next((key for key, one in found.items() if one.is_pending), None)
     is_whole = len(family) == len(asked)
     return Family(
@@ -84,28 +88,3 @@ def margin_of(baseline: Evaluation, one: Evaluation, measure: ShownMeasure) -> f
 
 def _decided(family: Mapping[Key, Difference]) -> dict[Key, Decision]:
     return dict(zip(family, decide(list(family.values())), strict=True))
-
-
-def _difference(
-    comparison: Comparison,
-    one: Evaluation,
-    measure: ShownMeasure,
-    stored: StoredPairs,
-    found: StoredFamily,
-    margins: Mapping[Key, float | None],
-) -> Difference | None:
-    pair = comparison.baseline.id, one.id
-    alone, together = stored[pair].figures, found[pair].figures
-    if alone is None or together is None or measure.direction == "neutral":
-        return None
-    figure = together.figure(measure.task, measure.key)
-    task = alone.tasks[measure.task]
-    if figure is None or measure.key not in task.p_values:
-        return None
-    return Difference(
-        simultaneous=figure.difference,
-        p_value=task.p_values[measure.key],
-        direction=measure.direction,
-        margin=margins[one.id, measure.key],
-        num_missing=figure.missing,
-    )

@@ -1,4 +1,4 @@
-"""Figures that take a bootstrap, kept so that no page computes one twice.
+"""Figures that take long, kept so that no page computes one twice.
 
 All tables are caches keyed by the digests of immutable files: a row never changes, may be deleted
 at any time, and belongs to no project. Whoever reaches one has come through a run they may see.
@@ -31,7 +31,7 @@ class ResultSummary(models.Model):
         return self.samples_digest[:8]
 
 
-class PairComparison(models.Model):
+class ComparedPair(models.Model):
     """Two `samples.parquet` on the same items."""
 
     baseline_digest = models.CharField(max_length=64)
@@ -39,8 +39,17 @@ class PairComparison(models.Model):
     documents = models.CharField(max_length=8, choices=Documents.choices)
     version = models.PositiveSmallIntegerField()
     figures = models.JSONField()
-    """`resampling.PairFigures`."""
     created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return f"{self.baseline_digest[:8]} {self.candidate_digest[:8]} {self.documents}"
+
+
+class PairComparison(ComparedPair):
+    """Each figure by itself: `figures` holds `resampling.PairFigures`."""
 
     class Meta:
         constraints = (
@@ -50,22 +59,12 @@ class PairComparison(models.Model):
             ),
         )
 
-    def __str__(self) -> str:
-        return f"{self.baseline_digest[:8]} {self.candidate_digest[:8]} {self.documents}"
 
+class FamilyComparison(ComparedPair):
+    """With intervals of one size of family: `figures` holds `resampling.FamilyFigures`."""
 
-class FamilyComparison(models.Model):
-    """Two `samples.parquet` on the same items, with intervals of one size of family."""
-
-    baseline_digest = models.CharField(max_length=64)
-    candidate_digest = models.CharField(max_length=64)
-    documents = models.CharField(max_length=8, choices=Documents.choices)
     num_tests = models.PositiveSmallIntegerField()
     """How many differences are judged together."""
-    version = models.PositiveSmallIntegerField()
-    figures = models.JSONField()
-    """`resampling.FamilyFigures`."""
-    created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
         constraints = (
@@ -74,6 +73,3 @@ class FamilyComparison(models.Model):
                 name="family_comparison_unique",
             ),
         )
-
-    def __str__(self) -> str:
-        return f"{self.baseline_digest[:8]} {self.candidate_digest[:8]} of {self.num_tests}"

@@ -1,6 +1,6 @@
-"""Bootstrapped figures from the cache; small ones are computed on the way, large ones on request.
+"""Figures from the cache; small ones are computed on the way, large ones on request.
 
-A page never waits for seconds of resampling: what would take long is `is_pending`, and the page
+A page never waits for seconds of computing: what would take long is `is_pending`, and the page
 carries a fragment that asks `views.prepare` for it, one at a time, and loads again.
 """
 
@@ -12,8 +12,14 @@ from typing import Generic, TypeVar
 
 from django.utils.translation import gettext as _
 
+from pipeline.contracts.base import Contract
 from pipeline.errors import DataError
-from studio.evaluations.models import FamilyComparison, PairComparison, ResultSummary
+from studio.evaluations.models import (
+    ComparedPair,
+    FamilyComparison,
+    PairComparison,
+    ResultSummary,
+)
 from studio.evaluations.results import Evaluation
 from studio.measures.documents import Documents
 from studio.measures.resampling import (
@@ -29,9 +35,10 @@ from studio.measures.resampling import (
 from studio.measures.sample_files import SamplesFile
 
 MAX_INLINE_ITEMS = 3_000
-"""About a third of a second of resampling on one core, for each result or pair."""
+"""About a third of a second on one core, for each result or pair."""
 
 FiguresT = TypeVar("FiguresT")
+PairFiguresT = TypeVar("PairFiguresT", bound=Contract)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,21 +86,14 @@ def pair_figures(
     max_items: int | None = None,
 ) -> StoredPairs:
     """Comparisons of (baseline, candidate); one query unless some are new."""
-    rows = PairComparison.objects.filter(
-        documents=documents, version=VERSION, **_of_files(_files(pairs))
+    return _stored_pairs(
+        pairs,
+        PairComparison,
+        PairFigures,
+        lambda base, new: compare_results(base, new, documents),
+        max_items=max_items,
+        documents=documents,
     )
-    known = {
-        (row.baseline_digest, row.candidate_digest): PairFigures.parse(json.dumps(row.figures))
-        for row in rows
-    }
-
-    def compute(base: SamplesFile, new: SamplesFile) -> PairFigures:
-        return _store_pair(base, new, documents)
-
-    return {
-        key: _known_or_computed(files, known, max_items, compute)
-        for key, files in _files(pairs).items()
-    }
 
 
 def family_figures(
@@ -104,33 +104,58 @@ def family_figures(
     max_items: int | None = None,
 ) -> StoredFamily:
     """The same with intervals that hold together in a family of `num_tests`; one query."""
-    rows = FamilyComparison.objects.filter(
-        documents=documents, num_tests=num_tests, version=VERSION, **_of_files(_files(pairs))
+    return _stored_pairs(
+        pairs,
+        FamilyComparison,
+        FamilyFigures,
+        lambda base, new: compare_in_family(base, new, documents, num_tests),
+        max_items=max_items,
+        documents=documents,
+        num_tests=num_tests,
     )
-    known = {
-        (row.baseline_digest, row.candidate_digest): FamilyFigures.parse(json.dumps(row.figures))
-        for row in rows
-    }
-
-    def compute(base: SamplesFile, new: SamplesFile) -> FamilyFigures:
-        return _store_family(base, new, documents, num_tests)
-
-    return {
-        key: _known_or_computed(files, known, max_items, compute)
-        for key, files in _files(pairs).items()
-    }
 
 
 Files = tuple[SamplesFile | None, SamplesFile | None]
 
 
-def _files(pairs: Sequence[tuple[Evaluation, Evaluation]]) -> dict[PairKey, Files]:
-    return {(base.id, new.id): (base.samples, new.samples) for base, new in pairs}
+def _stored_pairs(
+    pairs: Sequence[tuple[Evaluation, Evaluation]],
+    table: type[ComparedPair],
+    kind: type[PairFiguresT],
+    compare: Callable[[SamplesFile, SamplesFile], PairFiguresT],
+    *,
+    max_items: int | None,
+    **columns: Documents | int,
+) -> dict[PairKey, Stored[PairFiguresT]]:
+    """By run ids; what `table` has with these columns, and what is computed and kept there."""
+    by_key: dict[PairKey, Files] = {
+        (base.id, new.id): (base.samples, new.samples) for base, new in pairs
+    }
+    digests = {file.digest for files in by_key.values() for file in files if file is not None}
+    rows = table._default_manager.filter(
+        baseline_digest__in=digests, candidate_digest__in=digests, version=VERSION, **columns
+    )
+    known = {
+        (row.baseline_digest, row.candidate_digest): kind.parse(json.dumps(row.figures))
+        for row in rows
+    }
 
+    def compute(base: SamplesFile, new: SamplesFile) -> PairFiguresT:
+        figures = compare(base, new)
+        row = table(
+            baseline_digest=base.digest,
+            candidate_digest=new.digest,
+            version=VERSION,
+            figures=figures.model_dump(mode="json"),
+            **columns,
+        )
+        # Another request may have been faster; both computed the same.
+        table._default_manager.bulk_create([row], ignore_conflicts=True)
+        return figures
 
-def _of_files(files: Mapping[PairKey, Files]) -> dict[str, set[str]]:
-    digests = {file.digest for both in files.values() for file in both if file is not None}
-    return {"baseline_digest__in": digests, "candidate_digest__in": digests}
+    return {
+        key: _known_or_computed(files, known, max_items, compute) for key, files in by_key.items()
+    }
 
 
 def _known_or_computed(
@@ -169,33 +194,4 @@ def _store_summary(file: SamplesFile) -> ResultFigures:
     )
     # Another request may have been faster; both computed the same.
     ResultSummary.objects.bulk_create([row], ignore_conflicts=True)
-    return figures
-
-
-def _store_pair(base: SamplesFile, new: SamplesFile, documents: Documents) -> PairFigures:
-    figures = compare_results(base, new, documents)
-    row = PairComparison(
-        baseline_digest=base.digest,
-        candidate_digest=new.digest,
-        documents=documents,
-        version=VERSION,
-        figures=figures.model_dump(mode="json"),
-    )
-    PairComparison.objects.bulk_create([row], ignore_conflicts=True)
-    return figures
-
-
-def _store_family(
-    base: SamplesFile, new: SamplesFile, documents: Documents, num_tests: int
-) -> FamilyFigures:
-    figures = compare_in_family(base, new, documents, num_tests)
-    row = FamilyComparison(
-        baseline_digest=base.digest,
-        candidate_digest=new.digest,
-        documents=documents,
-        num_tests=num_tests,
-        version=VERSION,
-        figures=figures.model_dump(mode="json"),
-    )
-    FamilyComparison.objects.bulk_create([row], ignore_conflicts=True)
     return figures

@@ -8,8 +8,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from pipeline.contracts.estimates import PairedFigure
-from pipeline.metrics.decisions import Decision, Doubt
+from pipeline.metrics.decisions import Decision, Difference, Doubt
 from pipeline.metrics.noninferiority import MIN_UNITS
+from studio.measures.labels import ShownMeasure
+from studio.measures.resampling import FamilyFigures, PairFigures
 
 
 class Status(StrEnum):
@@ -74,6 +76,36 @@ class Judgement:
 
 
 DESCRIBES = Judgement(status=Status.DESCRIBES, rank=5)
+
+
+def difference_between(
+    alone: PairFigures | None,
+    together: FamilyFigures | None,
+    measure: ShownMeasure,
+    *,
+    margin: float | None,
+) -> Difference | None:
+    """What is to be judged of two results in one measure; None where a part of it is missing.
+
+    Args:
+        alone: their figures by themselves, which have the p values.
+        together: the same with the intervals of the family.
+        measure: which; one without a direction is never judged.
+        margin: in the measure's stored unit.
+    """
+    if alone is None or together is None or measure.direction == "neutral":
+        return None
+    figure = together.figure(measure.task, measure.key)
+    task = alone.tasks.get(measure.task)
+    if figure is None or task is None or measure.key not in task.p_values:
+        return None
+    return Difference(
+        simultaneous=figure.difference,
+        p_value=task.p_values[measure.key],
+        direction=measure.direction,
+        margin=margin,
+        num_missing=figure.missing,
+    )
 
 
 def not_judged(*, is_comparable: bool) -> Judgement:

@@ -71,7 +71,7 @@ class FamilyFigures(Contract):
 
 
 def num_items(file: SamplesFile) -> int:
-    """Rows of all tasks, which is what a bootstrap's time grows with."""
+    """Rows of all tasks, which is what the time of comparing grows with."""
     return sum(len(load_scores(file, task).item_ids) for task in TASKS)
 
 

@@ -5,11 +5,16 @@ from dataclasses import dataclass, field
 
 from pipeline.contracts.claims import CLAIMS, Claim
 from pipeline.contracts.estimates import Estimate
+from pipeline.contracts.samples import Task
 from pipeline.metrics.decisions import Decision, Difference, agreeing_interval, decide
 from studio.evaluations.stored_figures import StoredFamily, family_figures
 from studio.measures.documents import Documents
+from studio.measures.judgements import difference_between
 from studio.measures.labels import MEASURES
+from studio.measures.resampling import PairFigures
 from studio.published.measured import Measured
+
+TASK: Task = "text_overlap"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,7 +38,7 @@ class ClaimFamily:
 
 def judge_claims(found: Measured) -> ClaimFamily:
     """The words for every overlap claim with a figure."""
-    claims = [claim for claim in CLAIMS if _p_value(found, claim) is not None]
+    claims = [claim for claim in CLAIMS if _is_judged(found, claim)]
     pairs = {
         (pair[0].id, pair[1].id): pair
         for claim in claims
@@ -61,37 +66,35 @@ def judge_claims(found: Measured) -> ClaimFamily:
     )
 
 
-def _p_value(found: Measured, claim: Claim) -> float | None:
-    if claim.pair is None or claim.measure is None or (pair := found.pair(claim.pair)) is None:
-        return None
-    figures = found.stored[Documents.ALL][pair[0].id, pair[1].id].figures
-    task = None if figures is None else figures.tasks.get("text_overlap")
-    figure = None if task is None else task.measures.get(claim.measure)
-    if task is None or figure is None or figure.ratio is None:
-        return None
-    return task.p_values.get(claim.measure)
+def _alone(found: Measured, claim: Claim) -> PairFigures | None:
+    """The figures of the claim's two results by themselves."""
+    pair = None if claim.pair is None else found.pair(claim.pair)
+    return None if pair is None else found.stored[Documents.ALL][pair[0].id, pair[1].id].figures
+
+
+def _is_judged(found: Measured, claim: Claim) -> bool:
+    alone = _alone(found, claim)
+    if alone is None or claim.measure is None:
+        return False
+    figure, task = alone.figure(TASK, claim.measure), alone.tasks.get(TASK)
+    has_ratio = figure is not None and figure.ratio is not None
+    return has_ratio and task is not None and claim.measure in task.p_values
 
 
 def _asked(
     found: Measured, claim: Claim, together: StoredFamily
 ) -> tuple[Difference, Estimate] | None:
     """The difference to be judged, and the ratio that the page shows of it."""
-    p_value = _p_value(found, claim)
     pair = None if claim.pair is None else found.pair(claim.pair)
-    if p_value is None or pair is None or claim.measure is None:
+    if pair is None or claim.measure is None:
         return None
-    figures = together[pair[0].id, pair[1].id].figures
-    figure = None if figures is None else figures.figure("text_overlap", claim.measure)
-    measure = MEASURES[claim.measure]
-    if figure is None or figure.ratio is None or measure.direction == "neutral":
-        return None
-    difference = Difference(
-        simultaneous=figure.difference,
-        p_value=p_value,
-        direction=measure.direction,
-        margin=None,
-        num_missing=figure.missing,
+    in_family = together[pair[0].id, pair[1].id].figures
+    figure = None if in_family is None else in_family.figure(TASK, claim.measure)
+    difference = difference_between(
+        _alone(found, claim), in_family, MEASURES[claim.measure], margin=None
     )
+    if difference is None or figure is None or figure.ratio is None:
+        return None
     return difference, figure.ratio
 
 
