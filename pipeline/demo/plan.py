@@ -10,6 +10,7 @@ Two documents of each topic are kept out of all training; passages of some gener
 replayed and retention is judged on questions of the others (`examples/soae_demo/README.md`).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -30,6 +31,7 @@ from pipeline.contracts.references import (
     InstructionRef,
     MultipleChoiceRef,
     Reference,
+    RowFilter,
     SamplesRef,
     TeacherCacheRef,
 )
@@ -45,6 +47,14 @@ from pipeline.contracts.training_specs import (
 from pipeline.demo.data_files import DemonstrationData
 
 TRAINING_OPTIMIZER = OptimizerSettings(learning_rate=5e-5)
+REPLAY_SHARE = 0.2
+"""Of the tokens of continual pre-training."""
+FineTuningArm = Literal["progressive", "single_stage", "expert_only"]
+_FINE_TUNING_NAMES: Mapping[FineTuningArm, str] = {
+    "progressive": "progressive fine-tuning",
+    "single_stage": "single-stage control",
+    "expert_only": "control on expert data alone",
+}
 LOSSLESS = Gate(metric="results.losslessness.is_lossless", operator="equal", value=True)
 """A benchmark whose output differs from the target's is a failed plan, never a number."""
 
@@ -93,17 +103,17 @@ def build_plan(*, base: Path, data_dir: Path, lang: str, budget: Budget, seed: i
     base_model, cpt = Reference(path=str(base)), Reference(from_step="cpt")
     progressive = Reference(from_step="sft_progressive")
     single_stage = Reference(from_step="sft_single_stage")
-    evaluation = _evaluation(data, base_model, budget, seed)
+    evaluation = base_evaluation(data, base_model, budget, seed)
     specs: dict[str, RunSpec] = {
         "evaluate_base": evaluation,
-        "cpt": _continual_pretrain(data, base_model, budget, seed),
-        "evaluate_cpt": _compared(evaluation, cpt),
-        "sft_progressive": _fine_tuning(data, "progressive", budget, seed),
-        "sft_single_stage": _fine_tuning(data, "single_stage", budget, seed),
-        "evaluate_sft_progressive": _compared(evaluation, progressive),
-        "evaluate_sft_single_stage": _compared(evaluation, single_stage),
-        **_drafts(data, progressive, budget, seed),
-        "speculative_decode": _benchmark(data, progressive, budget, seed),
+        "cpt": continual_pretrain(data, base_model, budget, seed),
+        "evaluate_cpt": compared(evaluation, cpt),
+        "sft_progressive": fine_tuning(data, "progressive", budget, seed, start=cpt),
+        "sft_single_stage": fine_tuning(data, "single_stage", budget, seed, start=cpt),
+        "evaluate_sft_progressive": compared(evaluation, progressive),
+        "evaluate_sft_single_stage": compared(evaluation, single_stage),
+        **drafts(data, progressive, budget, seed),
+        "speculative_decode": benchmark(data, progressive, budget, seed),
     }
     return PlanSpec(
         name=f"SOAEsV2 recipe, {lang} demonstration data",
@@ -123,64 +133,82 @@ def _training_batch(budget: Budget) -> BatchSettings:
     return BatchSettings(max_seq_length=budget.max_seq_length, gradient_accumulation_steps=1)
 
 
-def _continual_pretrain(
-    data: DemonstrationData, base_model: Reference, budget: Budget, seed: int
+def continual_pretrain(
+    data: DemonstrationData,
+    base_model: Reference,
+    budget: Budget,
+    seed: int,
+    *,
+    replay_share: float = REPLAY_SHARE,
 ) -> ContinualPretrainSpec:
+    """Domain documents, with a share of the tokens from general passages."""
+    domain = data.rows(CorpusRef, "corpus_domain", "corpus", data.seen("id"))
+    general = data.rows(CorpusRef, "corpus_general", "corpus", data.replayed)
+    sources = [MixtureSource(name="domain", weight=1 - replay_share, dataset=domain)]
+    if replay_share:
+        sources.append(MixtureSource(name="general_replay", weight=replay_share, dataset=general))
     return ContinualPretrainSpec(
-        name="continual pre-training with general replay",
+        name=f"continual pre-training with{'' if replay_share else 'out'} general replay",
         seed=seed,
         model=base_model,
         num_tokens=budget.cpt_tokens,
         optimizer=TRAINING_OPTIMIZER,
         batch=_training_batch(budget),
-        sources=(
-            MixtureSource(
-                name="domain",
-                weight=0.8,
-                dataset=data.rows(CorpusRef, "corpus_domain", "corpus", data.seen("id")),
-            ),
-            MixtureSource(
-                name="general_replay",
-                weight=0.2,
-                dataset=data.rows(CorpusRef, "corpus_general", "corpus", data.replayed),
-            ),
-        ),
+        sources=tuple(sources),
         heldout=(data.rows(CorpusRef, "corpus_domain", "corpus", data.unseen("id")),),
     )
 
 
-def _fine_tuning(
-    data: DemonstrationData, mode: Literal["progressive", "single_stage"], budget: Budget, seed: int
+def fine_tuning(
+    data: DemonstrationData,
+    arm: FineTuningArm,
+    budget: Budget,
+    seed: int,
+    *,
+    start: Reference,
+    learning_rate: float = TRAINING_OPTIMIZER.learning_rate,
+    withheld: tuple[RowFilter, ...] = (),
 ) -> CurriculumSftSpec:
-    names = {"progressive": "progressive fine-tuning", "single_stage": "single-stage control"}
+    """One of the arms that the claim of progressive fine-tuning compares.
+
+    They have start, tokens and learning rate in common. Both controls have one schedule over all
+    tokens: `single_stage` on the shuffled union of the data, `expert_only` on expert data alone.
+
+    Args:
+        withheld: expert questions that are kept out besides those on unseen documents.
+    """
+    expert = CurriculumStage(
+        name="expert",
+        num_tokens=budget.sft_stage_tokens,
+        replay_fraction=0.05,
+        datasets=(_expert_questions(data, *withheld),),
+    )
+    if arm == "expert_only":
+        both = 2 * budget.sft_stage_tokens
+        stages = (expert.model_copy(update={"num_tokens": both, "replay_fraction": 0.0}),)
+    else:
+        weak = CurriculumStage(
+            name="weakly_relevant",
+            num_tokens=budget.sft_stage_tokens,
+            datasets=(data.rows(InstructionRef, "sft_weak", "conversations"),),
+        )
+        stages = (weak, expert)
     return CurriculumSftSpec(
-        name=names[mode],
+        name=_FINE_TUNING_NAMES[arm],
         seed=seed,
-        model=Reference(from_step="cpt"),
-        mode=mode,
-        optimizer=TRAINING_OPTIMIZER,
+        model=start,
+        mode="progressive" if arm == "progressive" else "single_stage",
+        optimizer=TRAINING_OPTIMIZER.model_copy(update={"learning_rate": learning_rate}),
         batch=_training_batch(budget),
-        stages=(
-            CurriculumStage(
-                name="weakly_relevant",
-                num_tokens=budget.sft_stage_tokens,
-                datasets=(data.rows(InstructionRef, "sft_weak", "conversations"),),
-            ),
-            CurriculumStage(
-                name="expert",
-                num_tokens=budget.sft_stage_tokens,
-                replay_fraction=0.05,
-                datasets=(_expert_questions(data),),
-            ),
-        ),
+        stages=stages,
     )
 
 
-def _expert_questions(data: DemonstrationData) -> InstructionRef:
-    return data.rows(InstructionRef, "sft_expert", "domain_test", data.seen("meta.doc_id"))
+def _expert_questions(data: DemonstrationData, *where: RowFilter) -> InstructionRef:
+    return data.rows(InstructionRef, "sft_expert", "domain_test", data.seen("meta.doc_id"), *where)
 
 
-def _drafts(
+def drafts(
     data: DemonstrationData, target: Reference, budget: Budget, seed: int
 ) -> dict[str, LogitDistillSpec]:
     """Three drafts that differ by their objective alone; the first writes the teacher's cache."""
@@ -217,7 +245,7 @@ def _drafts(
     }
 
 
-def _benchmark(
+def benchmark(
     data: DemonstrationData, target: Reference, budget: Budget, seed: int
 ) -> SpeculativeDecodeSpec:
     drafts = {
@@ -243,10 +271,10 @@ def _benchmark(
     )
 
 
-def _evaluation(
+def base_evaluation(
     data: DemonstrationData, base_model: Reference, budget: Budget, seed: int
 ) -> EvaluateSpec:
-    """Of the base; `_compared` makes those of the others from it."""
+    """Of the base; `compared` makes those of the others from it."""
     return EvaluateSpec(
         seed=seed,
         model=base_model,
@@ -274,9 +302,9 @@ def _evaluation(
     )
 
 
-def _compared(evaluation: EvaluateSpec, model: Reference) -> EvaluateSpec:
+def compared(evaluation: EvaluateSpec, model: Reference) -> EvaluateSpec:
     """The same measurements of `model`, compared with the base's on the same items."""
-    assert evaluation.gauge is not None  # noqa: S101 (`_evaluation` asks for it)
+    assert evaluation.gauge is not None  # noqa: S101 (`base_evaluation` asks for it)
     texts = GaugeTextsRef(from_step="evaluate_base", output="gauge_texts")
     return evaluation.model_copy(
         update={
