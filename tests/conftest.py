@@ -1,5 +1,6 @@
 """How tests run beside each other, and fixtures for those that use the database or the web."""
 
+import gc
 import importlib
 import os
 from pathlib import Path
@@ -53,6 +54,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ModuleS
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: ORDER.index(group_of(item.nodeid)))
+
+
+def pytest_collection_finish() -> None:
+    """Two million objects of imported libraries, which no collection need look at again: 4%."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -55,9 +55,6 @@ def prepare_base_model(base: str, models_dir: Path) -> Path:
     Raises:
         ModelError: `model.not_found`, `model.digest_mismatch`, or what inspection refuses.
     """
-    # Deferred: only this function needs torch; the plan and the summary do not.
-    from pipeline.modeling.loading import dequantize_gguf
-
     known = KNOWN.get(base)
     if known is None:
         path = Path(base).expanduser().resolve()
@@ -65,7 +62,7 @@ def prepare_base_model(base: str, models_dir: Path) -> Path:
             return path
         directory = models_dir / path.stem
         if not directory.exists():
-            dequantize_gguf(path, directory)
+            _dequantize(path, directory)
         return directory
     directory = models_dir / known.name
     if directory.exists():
@@ -74,8 +71,15 @@ def prepare_base_model(base: str, models_dir: Path) -> Path:
     models_dir.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=models_dir) as scratch:
         gguf = _fetch(known, Path(scratch))
-        dequantize_gguf(gguf, directory)
+        _dequantize(gguf, directory)
     return directory
+
+
+def _dequantize(gguf: Path, directory: Path) -> None:
+    # Deferred: torch and transformers take seconds to import, which nothing else here needs.
+    from pipeline.modeling.loading import dequantize_gguf
+
+    dequantize_gguf(gguf, directory)
 
 
 def kept_in(models_dir: Path, model: Path) -> Path:

@@ -20,6 +20,9 @@ from studio.settings import DATABASES, STUDIO_DATA_DIR
 # Argon2 is slow on purpose; a suite that signs in two hundred times need not be.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
+# Every test client would look for all 170 static files before its first request.
+WHITENOISE_AUTOREFRESH = True
+
 if "sqlite3" in DATABASES["default"]["ENGINE"]:
     # On disk, as in use: in memory, threads would share one connection and see other locks.
     DATABASES["default"]["TEST"] = {"NAME": STUDIO_DATA_DIR / "test.sqlite3"}

@@ -70,6 +70,7 @@ def test_importing_the_pipeline_starts_no_work() -> None:
     loaded_modules(statement)
 
 
+@pytest.mark.slow
 def test_the_import_graph_keeps_its_contracts() -> None:
     result = subprocess.run(
         [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"],

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from pipeline.modeling.tiny import save_tiny_model
 from tests.supervision.local_platform import Platform
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -23,7 +24,7 @@ SECONDS = 1000
 @pytest.fixture
 def platform(tmp_path: Path) -> Iterator[Platform]:
     platform = Platform(tmp_path / "data", STUDIO_PIPELINE_COMMAND="", STUDIO_COMPUTE_THREADS="1")
-    platform.save_tiny_model(platform.data_dir / "models/tiny")
+    save_tiny_model(platform.data_dir / "models/tiny")
     try:
         platform.start()
         yield platform

@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -44,6 +45,7 @@ def test_of_a_long_text_both_ends_stay() -> None:
     assert len(stored) == 4000
 
 
+@pytest.mark.slow
 @FIXED
 @given(VALUE)
 def test_any_document_becomes_storable(value: object) -> None:
@@ -54,6 +56,7 @@ def test_any_document_becomes_storable(value: object) -> None:
     assert is_storable(json.dumps(json.loads(storable_json(unescaped)), ensure_ascii=False))
 
 
+@pytest.mark.slow
 @FIXED
 @given(VALUE, st.floats())
 def test_any_value_becomes_storable(value: object, number: float) -> None:

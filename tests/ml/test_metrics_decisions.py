@@ -165,6 +165,7 @@ DIFFERENCES = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(DIFFERENCES, min_size=1, max_size=12))
 @settings(max_examples=400, deadline=None, derandomize=True)
 def test_a_word_and_its_interval_never_contradict(family) -> None:

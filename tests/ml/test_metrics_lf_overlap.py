@@ -64,6 +64,7 @@ def mixed_texts(num_texts: int, seed: int) -> list[str]:
     return ["".join(rng.choices(PIECES, k=rng.randint(0, 25))) for _ in range(num_texts)]
 
 
+@pytest.mark.slow
 def test_scores_equal_the_original_on_2000_mixed_pairs(cut) -> None:
     texts = mixed_texts(3_400, seed=1)
     zh = demonstration_texts("zh")
@@ -85,6 +86,7 @@ def test_the_signature_names_the_releases_that_were_compared_with() -> None:
         assert f"{name}:{version(name)}" in signature
 
 
+@pytest.mark.slow
 def test_words_are_those_of_jieba_whatever_the_characters(cut) -> None:
     """All of jieba's alphabet in every mixture: near ties, dates, part numbers, its Latin words."""
     rng = random.Random(3)
@@ -108,6 +110,7 @@ def test_words_are_those_of_jieba_whatever_the_characters(cut) -> None:
     assert [text for text in texts if words(text) != cut(text)] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lang", ["zh", "en"])
 def test_words_of_the_demonstration_are_those_of_jieba(cut, lang: str) -> None:
     texts = demonstration_texts(lang)

@@ -292,6 +292,7 @@ def test_rouge_of_plain_english_equals_the_library_default():
             assert getattr(sample, name) == pytest.approx(100 * expected[name].fmeasure, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_bleu_counts_the_tokens_of_sacrebleu():
     """Each character that Unicode has beside letters, digits and full stops; random punctuation."""
     theirs = BLEU(tokenize="zh").tokenizer

@@ -229,6 +229,7 @@ def entry(begin, end, shape, dtype="F32"):
     return {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "content",
     {

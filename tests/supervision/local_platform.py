@@ -123,16 +123,6 @@ class Platform:
         assert result.returncode == 0, result.stderr
         return result.stdout
 
-    def save_tiny_model(self, directory: Path) -> Path:
-        """`directory` holds a tiny checkpoint; this process would spend seconds importing torch."""
-        self.python(
-            "-c",
-            "import sys; from pathlib import Path; from pipeline.modeling.tiny import "
-            "save_tiny_model; save_tiny_model(Path(sys.argv[1]))",
-            str(directory),
-        )
-        return directory
-
     def ask(self, name: str, *arguments: Any) -> Any:
         """What a function of the servant returned."""
         if self._servant is None:

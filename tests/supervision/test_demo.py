@@ -20,6 +20,7 @@ from pipeline.__main__ import main
 from pipeline.demo.report_html import write_report
 from pipeline.demo.summary import Summary, summarize
 from pipeline.demo.tables import as_table
+from pipeline.modeling.tiny import save_tiny_model
 from tests.supervision.local_platform import Platform
 
 pytestmark = pytest.mark.slow
@@ -70,7 +71,7 @@ def start(
 ) -> Iterator[Callable[[], subprocess.Popen[str]]]:
     """Starts the demonstration on the platform's data directory."""
     platform = platform_of_demo
-    base = platform.save_tiny_model(tmp_path_factory.mktemp("own") / "own_model")
+    base = save_tiny_model(tmp_path_factory.mktemp("own") / "own_model")
     # Byte-level tokens make the demonstration's questions long.
     config = json.loads((base / "config.json").read_text()) | {"max_position_embeddings": 4096}
     (base / "config.json").write_text(json.dumps(config))

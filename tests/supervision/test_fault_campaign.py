@@ -13,7 +13,7 @@ NUM_FAULTS = 20
 def test_twenty_faults_lose_repeat_and_stick_nothing(tmp_path: Path) -> None:
     result = faults.run(
         ["--faults", str(NUM_FAULTS), "--default-lease-faults", "0", "--database", "sqlite",
-         "--seed", "8", "--platforms", "3", "--quick", "--records", str(tmp_path / "records")]
+         "--seed", "8", "--platforms", "2", "--quick", "--records", str(tmp_path / "records")]
     )  # fmt: skip
     assert result.failures == []
     assert result.figures["num_faults"] >= NUM_FAULTS

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from pipeline.modeling.tiny import save_tiny_model
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -54,7 +56,7 @@ def test_weights_are_bit_equal_after_kills_of_child_supervisor_and_worker(
 ) -> None:
     platform = training_platform
     models = platform.data_dir / "models"
-    platform.save_tiny_model(models / "base")
+    save_tiny_model(models / "base")
     write_corpus(models / "corpus.jsonl")
     spec = training_spec(models)
     (models / "spec.json").write_text(json.dumps(spec))

@@ -154,6 +154,7 @@ PROCESSES = {
 }
 
 
+@pytest.mark.slow
 def test_every_process_writes_for_its_own_user_only(tmp_path: Path) -> None:
     """Started by somebody whose files everybody may read and write."""
     root = Path(settings.ROOT)

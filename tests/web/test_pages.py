@@ -180,6 +180,7 @@ def test_every_page_says_who_may_open_it() -> None:
     assert set(ARGUMENTS) == set(PAGES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("visitor", EVERYBODY)
 @pytest.mark.parametrize("name", PAGES)
 def test_page_opens_for_whom_it_should(visit, name: str, visitor: str) -> None:

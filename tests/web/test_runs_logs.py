@@ -95,6 +95,7 @@ def test_a_services_log_is_cut_while_the_service_runs(
         process.kill()
 
 
+@pytest.mark.slow
 @given(content=st.binary(max_size=200) | st.text(max_size=100).map(str.encode))
 @settings(max_examples=100, deadline=None)
 def test_what_is_shown_is_text_without_control_characters(content: bytes) -> None:

@@ -114,6 +114,7 @@ def supervisors_choice(listing: Listing, head: RunFiles, digest: str, gone: set[
     return None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", range(10))
 def test_nothing_that_is_needed_is_ever_chosen(block: int) -> None:
     num_chosen = 0
