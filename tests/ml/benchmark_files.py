@@ -146,6 +146,18 @@ HELLASWAG_TEST = json_lines(
         }
     ]
 )
+PIQA = json_lines(
+    [
+        {
+            "goal": "How do I keep paper flat?",
+            "sol1": "Put a book on it.",
+            "sol2": "Put it under a tap. ",
+            "label": 0,
+        },
+        {"goal": "ruler", "sol1": "boils water", "sol2": "draws a straight line", "label": "1"},
+    ]
+)
+PIQA_OF_AUTHORS = json_lines([{"goal": "ruler", "sol1": "boils water", "sol2": "draws a line"}])
 AGIEVAL_CHOICES = json_lines(
     [
         {

@@ -31,6 +31,8 @@ from tests.ml.benchmark_files import (
     LAWBENCH,
     MMLU_BARE,
     MMLU_HEADER,
+    PIQA,
+    PIQA_OF_AUTHORS,
     csv_text,
     json_lines,
     write,
@@ -116,6 +118,7 @@ def test_a_split_without_answers_is_said_to_be_one(tmp_path: Path) -> None:
     for name, content, count in (
         ("law_test.csv", CEVAL_TEST, 2),
         ("hellaswag_test.jsonl", HELLASWAG_TEST, 1),
+        ("valid.jsonl", PIQA_OF_AUTHORS, 1),
     ):
         found = rows_of(write(tmp_path / name, content))
         assert [row.code for row in found if isinstance(row, RowError)] == [
@@ -205,6 +208,19 @@ def test_hellaswag_is_asked_as_the_harness_asks_it(tmp_path: Path) -> None:
     assert found[0].meta["source_id"] == "made~up"
 
 
+def test_piqa(tmp_path: Path) -> None:
+    first, second = items(write(tmp_path / "valid.jsonl", PIQA))
+    assert first == MultipleChoiceItem(
+        id="val/line-1",
+        lang="en",
+        question="How do I keep paper flat?",
+        choices=("Put a book on it.", "Put it under a tap. "),
+        answer=0,
+        meta={"benchmark": "PIQA", "file_split": "val"},
+    )
+    assert second.answer == 1
+
+
 def test_agieval(tmp_path: Path) -> None:
     path = write(tmp_path / "lsat-ar.jsonl", AGIEVAL_CHOICES)
     first, second, error = rows_of(path)
@@ -282,6 +298,7 @@ FILES = {
     "arc_ai2": ("a.jsonl", ARC_AI2, CHOICE),
     "arc_hub": ("a.jsonl", json_lines(ARC_HUB_ROWS), CHOICE),
     "hellaswag": ("a.jsonl", HELLASWAG, CHOICE),
+    "piqa": ("a.jsonl", PIQA, CHOICE),
     "agieval": ("a.jsonl", AGIEVAL_CHOICES.splitlines()[0] + "\n", CHOICE),
     "gsm8k": ("a.jsonl", GSM8K, "domain_test"),
     "lawbench": ("1-1.jsonl", json_lines(json.loads(LAWBENCH)), "domain_test"),

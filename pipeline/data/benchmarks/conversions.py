@@ -56,6 +56,13 @@ def _index_of_label(label: object, labels: Sequence[str], column: str) -> int | 
     return list(labels).index(str(label))
 
 
+def _index_of_number(label: object, num_choices: int) -> int | None:
+    """A label that counts from 0, as a number or a text; None where there is no answer."""
+    if isinstance(label, int) and not isinstance(label, bool):
+        label = str(label)
+    return _index_of_label(label, [str(index) for index in range(num_choices)], "label")
+
+
 def cmmlu(row: Row, kind: DatasetKind) -> dict[str, Any]:
     """CMMLU of a hub: fields with capitals."""
     letters = {letter: row[letter] for letter in "ABCD"}
@@ -105,14 +112,10 @@ def hellaswag(row: Row, kind: DatasetKind) -> dict[str, Any]:
     first, second = _text(row, "ctx_a"), _text_or_none(row, "ctx_b")
     asked = f"{_text(row, 'activity_label')}: {first} {second.capitalize()}"
     endings = [_without_marks(ending) for ending in _texts(row["endings"], "endings")]
-    label = row.get("label")
-    labels = [str(index) for index in range(len(endings))]
-    if isinstance(label, int) and not isinstance(label, bool):
-        label = str(label)
     return {
         "question": _without_marks(asked),
         "choices": endings,
-        "answer": _index_of_label(label, labels, "label"),
+        "answer": _index_of_number(row.get("label"), len(endings)),
         "meta": _without(row, "ctx", "ctx_a", "ctx_b", "endings", "label", "split"),
     }
 
@@ -123,6 +126,15 @@ _MARKS = re.compile(r"\[.*?\]")
 def _without_marks(text: str) -> str:
     """Without the marks of WikiHow pages (`[title]`, `[step]`), as the harness removes them."""
     return _MARKS.sub("", text.strip().replace(" [title]", ". ")).replace("  ", " ")
+
+
+def piqa(row: Row, kind: DatasetKind) -> dict[str, Any]:
+    """PIQA; the label is a field of a hub's rows, and stands in a second file of its authors."""
+    return {
+        "question": _text(row, "goal"),
+        "choices": [_text(row, "sol1"), _text(row, "sol2")],
+        "answer": _index_of_number(row.get("label"), 2),
+    }
 
 
 def agieval(row: Row, kind: DatasetKind) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from pipeline.data.benchmarks.conversions import (
     gsm8k,
     hellaswag,
     lawbench,
+    piqa,
     same,
 )
 from pipeline.data.benchmarks.file_roles import FileRole
@@ -138,6 +139,15 @@ OBJECT_LAYOUTS: tuple[Layout, ...] = (
         required=frozenset({"ind", "activity_label", "ctx_a", "ctx_b", "ctx", "endings"}),
         optional=frozenset({"label", "split", "split_type", "source_id"}),
         convert=hellaswag,
+    ),
+    Layout(
+        key="piqa",
+        benchmark="PIQA",
+        lang="en",
+        kinds=_CHOICE,
+        required=frozenset({"goal", "sol1", "sol2"}),
+        optional=frozenset({"label"}),
+        convert=piqa,
     ),
     Layout(
         key="agieval",
