@@ -10,7 +10,15 @@ from studio.accounts.models import Role
 pytestmark = pytest.mark.browser
 
 PASSWORD = "seven green kilns"
-PATHS = ("/p/alpha/", "/p/alpha/members/", "/p/alpha/audit/", "/account/", "/", "/p/none/")
+PATHS = (
+    "/p/alpha/",
+    "/p/alpha/members/",
+    "/p/alpha/audit/",
+    "/p/alpha/evaluations/published/reproduction/",
+    "/account/",
+    "/",
+    "/p/none/",
+)
 
 
 @pytest.fixture

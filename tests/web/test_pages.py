@@ -75,6 +75,7 @@ PAGES = {
     "evaluations:benchmarks": Page(allowed=MEMBERS),
     "evaluations:speedup": Page(allowed=MEMBERS),
     "published:index": Page(allowed=MEMBERS),
+    "published:reproduction": Page(allowed=MEMBERS),
     "evaluations:rows": Page(allowed=MEMBERS, ok=(404,)),  # of no evaluation
     "evaluations:prepare": Page(allowed=MEMBERS, ok=(204,)),
     "comparisons:index": Page(allowed=MEMBERS),

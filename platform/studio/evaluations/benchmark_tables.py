@@ -104,14 +104,20 @@ def _table(measured: Sequence[tuple[Evaluation, BenchmarkResults]]) -> Benchmark
     )
 
 
-def _setting(found: BenchmarkResults) -> str:
-    shots = found.num_few_shot
-    parts = [
-        str(_FORMS[found.form]),
-        ngettext("%(num)d example", "%(num)d examples", shots) % {"num": shots},
-        _("with the chat template") if found.chat_template else _("without a chat template"),
-        found.harness,
+def asked_as(*, form: str, num_few_shot: int, chat_template: bool) -> list[str]:
+    """How a benchmark was asked, in words."""
+    return [
+        str(_FORMS[form]),
+        ngettext("%(num)d example", "%(num)d examples", num_few_shot) % {"num": num_few_shot},
+        _("with the chat template") if chat_template else _("without a chat template"),
     ]
+
+
+def _setting(found: BenchmarkResults) -> str:
+    asked = asked_as(
+        form=found.form, num_few_shot=found.num_few_shot, chat_template=found.chat_template
+    )
+    parts = [*asked, found.harness]
     if found.chance is not None:
         parts.append(_("guessing gives %(percent).1f%%") % {"percent": 100 * found.chance})
     return " · ".join(parts)

@@ -22,6 +22,7 @@ _TABS = (
     ("evaluations:benchmarks", gettext_lazy("Benchmarks")),
     ("evaluations:speedup", gettext_lazy("Decoding speed")),
     ("published:index", gettext_lazy("Beside the paper")),
+    ("published:reproduction", gettext_lazy("Reproduction")),
 )
 Absences = list[tuple[str, str]]
 """(name, reason) of what the page does not show."""

@@ -1,6 +1,9 @@
 from django.urls import path
 
-from studio.published import views
+from studio.published import views, views_reproduction
 
 app_name = "published"
-urlpatterns = [path("", views.index, name="index")]
+urlpatterns = [
+    path("", views.index, name="index"),
+    path("reproduction/", views_reproduction.reproduction, name="reproduction"),
+]
