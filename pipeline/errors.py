@@ -9,7 +9,8 @@
     |-- DataError                 what the files contain
     |     data.not_found  data.encoding  data.json_syntax  data.row_invalid  data.empty
     |     data.mask_empty  data.format_unsupported  data.digest_mismatch  data.wrong_kind
-    |     data.too_few_examples
+    |     data.too_few_examples  data.task_not_installed  data.task_data_missing
+    |     data.task_unsupported
     |-- ModelError                checkpoints and tokenizers
     |     model.not_found  model.unsafe_file  model.unsupported  model.vocabulary_mismatch
     |     model.digest_mismatch  model.no_chat_template  model.corrupt_file
@@ -111,6 +112,9 @@ class DataError(PipelineError):
             "data.row_invalid",
             "data.empty",
             "data.too_few_examples",
+            "data.task_not_installed",
+            "data.task_data_missing",
+            "data.task_unsupported",
             "data.mask_empty",
             "data.format_unsupported",
             "data.digest_mismatch",

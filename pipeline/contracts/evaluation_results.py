@@ -7,6 +7,7 @@ from pydantic import Field
 
 from pipeline.contracts.base import Contract
 from pipeline.contracts.estimates import Estimate, PairedFigure
+from pipeline.contracts.harness_tasks import HarnessTaskResults
 
 
 class Verdict(StrEnum):
@@ -249,4 +250,6 @@ class EvaluateResults(Contract):
     text_overlap_vs_baseline: dict[str, PairedFigure] | None = None
     """By measure."""
     benchmarks: tuple[BenchmarkResults, ...] = ()
+    """In the order of the spec."""
+    harness_tasks: tuple[HarnessTaskResults, ...] = ()
     """In the order of the spec."""

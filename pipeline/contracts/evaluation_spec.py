@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from pipeline.contracts.base import Contract, SpecBase
 from pipeline.contracts.fields import DeviceName, DtypeName, EngineName, PositiveInt
+from pipeline.contracts.harness_tasks import HarnessTaskSettings
 from pipeline.contracts.references import (
     BenchmarkRef,
     CorpusRef,
@@ -109,6 +110,10 @@ class EvaluateSpec(SpecBase):
         default=(), exclude_if=lambda listed: not listed
     )
     """Not written out when empty: specs from before there were any keep their digests."""
+    harness_tasks: tuple[HarnessTaskSettings, ...] = Field(
+        default=(), exclude_if=lambda listed: not listed
+    )
+    """Not written out when empty, as `benchmarks`."""
     margins: EquivalenceMargins = EquivalenceMargins()
     engine: EngineName = "auto"
     device: DeviceName = "auto"
@@ -117,8 +122,9 @@ class EvaluateSpec(SpecBase):
     @model_validator(mode="after")
     def _measures_something(self) -> "EvaluateSpec":
         measured = (self.text_overlap, self.general_ability, self.gauge)
-        if measured == (None, None, None) and not self.benchmarks:
+        if measured == (None, None, None) and not (self.benchmarks or self.harness_tasks):
             raise ValueError(
-                "give at least one of text_overlap, general_ability, gauge, benchmarks"
+                "give at least one of text_overlap, general_ability, gauge, benchmarks, "
+                "harness_tasks"
             )
         return self

@@ -24,17 +24,16 @@ from pipeline.contracts.evaluation_results import (
 )
 from pipeline.contracts.evaluation_spec import BenchmarkSettings
 from pipeline.data.records import MultipleChoiceItem
-from pipeline.errors import ModelError
 from pipeline.evaluation.benchmark_tasks import Question, SubjectTask, subject_tasks
 from pipeline.evaluation.general_ability import category_of
 from pipeline.evaluation.harness import harness_samples
+from pipeline.evaluation.harness_adapter import harness_adapter
 from pipeline.metrics.number_match import (
     NOT_FOUND,
     flexible_number,
     is_number_match,
     strict_number,
 )
-from pipeline.modeling.chat_template import render
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,7 +72,7 @@ def evaluate_benchmark(
         DataError: `data.empty`, `data.too_few_examples`.
         ModelError: `model.no_chat_template` where one is asked for.
     """
-    adapter = _adapter(model, tokenizer, batch_size, with_template=settings.chat_template)
+    adapter = harness_adapter(model, tokenizer, batch_size, with_template=settings.chat_template)
     samples: list[BenchmarkSample] = []
     with tempfile.TemporaryDirectory() as directory:
         tasks = subject_tasks(rows, settings, Path(directory))
@@ -83,42 +82,6 @@ def evaluate_benchmark(
         for task in tasks:
             samples.extend(_samples(task, found[task.name]))
     return samples
-
-
-def _adapter(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    batch_size: int,
-    *,
-    with_template: bool,
-) -> Any:
-    from lm_eval.models.huggingface import HFLM
-
-    if not with_template:
-        return HFLM(pretrained=model, tokenizer=tokenizer, batch_size=batch_size)
-    if tokenizer.chat_template is None:
-        raise ModelError(
-            "model.no_chat_template",
-            "the benchmark is to be asked through the chat template, and the tokenizer has none; "
-            "turn `chat_template` off, or choose an instruction-tuned model",
-        )
-
-    class TemplatedModel(HFLM):
-        """The harness's adapter, with the template rendered where it can do no harm."""
-
-        def apply_chat_template(
-            self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True
-        ) -> str:
-            variables = {
-                "messages": chat_history,
-                "tools": None,
-                "documents": None,
-                "add_generation_prompt": add_generation_prompt,
-                **tokenizer.special_tokens_map,
-            }
-            return render(tokenizer.get_chat_template(), variables)
-
-    return TemplatedModel(pretrained=model, tokenizer=tokenizer, batch_size=batch_size)
 
 
 def _samples(task: SubjectTask, logged: Sequence[Mapping[str, Any]]) -> Iterator[BenchmarkSample]:

@@ -2,7 +2,7 @@
 
 Results: `contracts.evaluation_results.EvaluateResults` (`docs/metrics.md` defines each figure).
 Outputs: `samples` (samples.parquet), `gauge_texts` (gauge_texts.jsonl), `benchmark_samples`
-(benchmark_samples.jsonl).
+(benchmark_samples.jsonl), `harness_samples` (harness_samples.jsonl).
 """
 
 from collections.abc import Sequence
@@ -19,6 +19,7 @@ from pipeline.contracts.evaluation_results import (
     RetentionResults,
 )
 from pipeline.contracts.evaluation_spec import EvaluateSpec, GaugeSettings, GeneralAbilitySettings
+from pipeline.contracts.harness_tasks import HarnessTaskResults
 from pipeline.data.datasets import read_rows
 from pipeline.data.records import Document, DomainItem, MultipleChoiceItem
 from pipeline.decoding.engines import choose_engine, open_engine
@@ -30,6 +31,7 @@ from pipeline.evaluation.benchmarks import (
 )
 from pipeline.evaluation.general_ability import ChoiceResult, choice_figures, evaluate_choices
 from pipeline.evaluation.generation import STARTS_OVER, answer_items, text_overlap_results
+from pipeline.evaluation.installed_tasks import find_task, run_task, write_task_samples
 from pipeline.evaluation.language_modeling import (
     GaugeText,
     read_gauge_texts,
@@ -60,6 +62,8 @@ def _run(spec: EvaluateSpec, context: RunContext) -> RecipeResult:
     model_path, model_digest = checked_model(spec.model)
     base_path, base_digest = checked_model(spec.base)
     require_same_vocabulary(base_path, model_path)
+    for named in spec.harness_tasks:
+        find_task(named.task)  # a name that is none is told before hours of answers
     tokenizer = load_tokenizer(model_path)
     device = choose_device(spec.device)
     answers: list[AnswerSample] = []
@@ -84,11 +88,16 @@ def _run(spec: EvaluateSpec, context: RunContext) -> RecipeResult:
     if spec.benchmarks:
         outputs["benchmark_samples"] = context.run_dir / "benchmark_samples.jsonl"
         benchmarks = _benchmarks(spec, model, tokenizer, outputs["benchmark_samples"], context)
+    harness_tasks: list[HarnessTaskResults] = []
+    if spec.harness_tasks:
+        outputs["harness_samples"] = context.run_dir / "harness_samples.jsonl"
+        harness_tasks = _harness_tasks(spec, model, tokenizer, outputs["harness_samples"], context)
     results = EvaluateResults(
         text_overlap=text_overlap_results(answers) if spec.text_overlap else None,
         general_ability=choice_figures(choices) if spec.general_ability else None,
         gauge=gauge,
         benchmarks=tuple(benchmarks),
+        harness_tasks=tuple(harness_tasks),
     )
     if spec.baseline is not None:
         baseline = Path(spec.baseline.resolved_path)
@@ -138,6 +147,23 @@ def _benchmarks(
         progress.advance_to(number)
     write_benchmark_samples(runs, path)
     return results
+
+
+def _harness_tasks(
+    spec: EvaluateSpec,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    path: Path,
+    context: RunContext,
+) -> list[HarnessTaskResults]:
+    progress = context.progress("tasks", total=len(spec.harness_tasks), unit="tasks")
+    runs = []
+    for number, settings in enumerate(spec.harness_tasks, start=1):
+        runs.append(run_task(model, tokenizer, settings))
+        context.raise_if_stopped(STARTS_OVER)
+        progress.advance_to(number)
+    write_task_samples(runs, path)
+    return [run.results for run in runs]
 
 
 def _gauge(

@@ -73,6 +73,7 @@ STUDIO_RUN_INPUTS = [
     "studio.datasets.run_inputs.is_version",
     "studio.datasets.run_inputs.is_upload",
     "studio.datasets.run_inputs.is_example",
+    "studio.datasets.task_files.is_task_folder",
     "studio.registry.run_inputs.is_checkpoint",
     "studio.registry.run_inputs.is_base_model",
     "studio.registry.run_inputs.is_candidate",

@@ -11,6 +11,7 @@ from pipeline.contracts.evaluation_results import (
     BenchmarkFigureName,
     BenchmarkResults,
 )
+from pipeline.contracts.harness_tasks import HarnessMetric, HarnessTaskResults
 from studio.evaluations.benchmark_tables import FIGURE_LABELS
 from studio.runs.models import Run
 from tests.web.result_factory import choices, make_evaluation
@@ -83,3 +84,33 @@ def test_an_evaluation_without_one_is_named(client, project, engineer) -> None:
     page = page_of(client)
     assert "it measured no benchmark" in page
     assert "Import one as a data set" in page
+
+
+def task(value, prompts="d" * 64, **changes):
+    settings = {
+        "task": "piqa", "version": "1.0", "num_few_shot": 0, "chat_template": False, "n": 100,
+        "num_items": 1838, "files_sha256": {"validation.jsonl": "e" * 64},
+        "metrics": (
+            HarnessMetric(metric="acc", filter="none", value=value, standard_error=0.0123),
+            HarnessMetric(metric="f1", filter="strict", value=None, standard_error=None),
+        ),
+        "prompts_sha256": prompts, "harness": "lm-eval 0.4.13",
+    }  # fmt: skip
+    return HarnessTaskResults(**{**settings, **changes})
+
+
+def test_tasks_of_the_harness_stand_beside_the_benchmarks(client, project, engineer) -> None:
+    for name, value in (("base", 0.5), ("tuned", 0.25)):
+        run = measured(project, engineer, name)
+        report = Run.objects.get(pk=run.pk).report
+        report["results"]["harness_tasks"] = [task(value).model_dump(mode="json")]
+        Run.objects.filter(pk=run.pk).update(report=report)
+    page = page_of(client)
+    assert page.count("<table") == 1
+    assert "0.5000 ± 0.0123" in page
+    assert "0.2500 ± 0.0123" in page
+    assert "f1, strict" in page
+    assert "task of the harness, version 1.0 · 0 examples" in page
+    assert "the first 100 of 1838 questions" in page
+    assert "it measured no benchmark" not in page
+    assert "harness 任务，版本 1.0" in page_of(client, "zh-hans")

@@ -373,6 +373,43 @@ def test_what_is_wrong_with_json_is_said_in_both_languages(
     assert not Run.objects.exists()
 
 
+def test_a_task_of_the_harness_is_named_and_its_rows_are_a_folder_of_the_installation(
+    client, engineer, project, base_model, settings
+) -> None:
+    folder = settings.STUDIO_DATA_DIR / "benchmarks" / "piqa"
+    folder.mkdir(parents=True, exist_ok=True)
+    both = {"model": "base:tiny-base", "base": "base:tiny-base"}
+    task = {"harness_tasks__0__task": "piqa", "harness_tasks__0__files": "task_files:piqa"}
+    sent = filled(client, "evaluate", **both, **task, harness_tasks__0__limit="50")
+    assert client.post(launch_address(kind="evaluate"), sent).status_code == 302
+    run = Run.objects.get()
+    assert run.spec["harness_tasks"] == [
+        {"task": "piqa", "num_few_shot": None, "limit": 50, "chat_template": False,
+         "files": run.spec["harness_tasks"][0]["files"]}
+    ]  # fmt: skip
+    assert run.spec["harness_tasks"][0]["files"]["path"] == str(folder)
+    document = {
+        "kind": "evaluate", "schema_version": 2, "model": {"object": "base:tiny-base"},
+        "base": {"object": "base:tiny-base"},
+        "harness_tasks": [{"task": "piqa", "files": {"object": "task_files:piqa"}}],
+    }  # fmt: skip
+    typed = {"document": json.dumps(document), "document_key": "k"}
+    assert client.post(launch_address(kind="evaluate"), typed).status_code == 302
+    # A folder of rows is no model, and no other folder is one of rows.
+    for node in ({"object": "task_files:other"}, {"path": str(folder.parent)},
+                 {"path": f"{folder}/"}, {"path": str(base_model)}):  # fmt: skip
+        document["harness_tasks"][0]["files"] = node
+        typed = {"document": json.dumps(document), "document_key": "k"}
+        assert client.post(launch_address(kind="evaluate"), typed).status_code == 400
+    document |= {"harness_tasks": [{"task": "piqa"}], "model": {"path": str(folder)}}
+    typed = {"document": json.dumps(document), "document_key": "k"}
+    assert client.post(launch_address(kind="evaluate"), typed).status_code == 400
+    sent = filled(client, "evaluate", **both, harness_tasks__0__task="../mine.yaml")
+    refused = client.post(launch_address(kind="evaluate"), sent)
+    assert refused.status_code == 400
+    assert Run.objects.count() == 2
+
+
 def test_whole_method_is_one_plan_made_by_the_program(
     client, factories, engineer, project, base_model, settings
 ) -> None:

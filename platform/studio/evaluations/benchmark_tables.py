@@ -70,7 +70,11 @@ def benchmark_tables(evaluations: Sequence[Evaluation]) -> list[BenchmarkTable]:
 def absences(evaluations: Sequence[Evaluation]) -> Absences:
     """Evaluations that asked no benchmark."""
     reason = _("it measured no benchmark")
-    return [(one.label, reason) for one in evaluations if not one.results.benchmarks]
+    return [
+        (one.label, reason)
+        for one in evaluations
+        if not (one.results.benchmarks or one.results.harness_tasks)
+    ]
 
 
 def _table(measured: Sequence[tuple[Evaluation, BenchmarkResults]]) -> BenchmarkTable:

@@ -13,10 +13,12 @@ from typing import Any
 from django.conf import settings
 from django.utils.translation import gettext as _
 
+from pipeline.contracts.harness_tasks import TaskFilesRef
 from pipeline.contracts.manifest import file_sha256
 from studio.accounts.models import Project
 from studio.datasets.examples import EXAMPLE_KINDS, example_path, example_stems
 from studio.datasets.models import DatasetVersion
+from studio.datasets.task_files import task_folders
 from studio.registry.models import BASE, Checkpoint
 from studio.runs.kinds import kind_label
 from studio.runs.models import Run
@@ -77,6 +79,14 @@ def base_choices() -> list[Choice]:
     ]
 
 
+def task_files_choices() -> list[Choice]:
+    """Rows of tasks of the harness that an administrator brought; every project may use them."""
+    return [
+        Choice(token=f"task_files:{path.name}", label=path.name, path=path)
+        for path in task_folders()
+    ]
+
+
 def example_choice(stem: str, lang: str) -> Choice:
     """A file of the demonstration."""
     return Choice(
@@ -104,10 +114,13 @@ class ProjectChoices:
         return [choice for choice in self._datasets if choice.kind in kinds]
 
     def outputs(self, name: str) -> list[Choice]:
-        """What finished runs left under this name; for `model` the project's checkpoints."""
+        """What finished runs left under this name; for `model` the project's checkpoints, for
+        `task_files` the installation's folders."""
         is_model = name == "model"
         if is_model:
             found = [checkpoint_choice(checkpoint) for checkpoint in self._checkpoints]
+        elif name == TaskFilesRef.takes:
+            found = task_files_choices()
         else:
             found = self._stored(name)
         known = {choice.path for choice in found}

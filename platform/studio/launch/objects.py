@@ -22,6 +22,7 @@ from studio.launch.choices import (
     base_choices,
     checkpoint_choice,
     example_choice,
+    task_files_choices,
     version_choice,
 )
 from studio.pages.text import control_character
@@ -53,6 +54,7 @@ class ObjectNames:
             "upload": self._upload,
             "base": self._base,
             "example": self._example,
+            "task_files": self._task_files,
             "import": self._candidate,
         }
 
@@ -104,6 +106,10 @@ class ObjectNames:
 
     def _base(self, name: str) -> Choice | None:
         return next((one for one in base_choices() if one.token == f"base:{name}"), None)
+
+    def _task_files(self, name: str) -> Choice | None:
+        token = f"task_files:{name}"
+        return next((one for one in task_files_choices() if one.token == token), None)
 
     def _example(self, name: str) -> Choice | None:
         for stem, lang in example_stems():
