@@ -17,7 +17,7 @@ PARALLEL := --no-loadscope-reorder
 # Read by requirements/install.sh, which says what they are for.
 export TORCH TORCH_INDEX
 
-.PHONY: setup demo test test-fast test-extensions test-harness test-postgres test-vllm test-operations bench check docs lock messages clean
+.PHONY: setup demo test test-fast test-extensions test-accessibility test-harness test-postgres test-vllm test-operations bench check docs lock messages clean
 
 setup: $(VENV)/.complete
 
@@ -32,11 +32,17 @@ demo: setup
 		$(if $(filter 1,$(DEMO_EXIT)),--no-stay)
 
 test: setup
-	$(BIN)/python -m pytest -n $(TEST_WORKERS) $(PARALLEL) -m "not extensions and not harness" --durations=25
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) $(PARALLEL) -m "not extensions and not harness and not accessibility" \
+		--third-of-generated --durations=25
 
 # The tests that CONTRIBUTING.md names, in a copy of the repository with a toy of each extension.
 test-extensions: setup
 	$(BIN)/python -m pytest -m extensions tests/architecture/test_extensions.py
+
+# Data set, checkpoint and comparison pages in a browser, both languages, wide and narrow; the frame's
+# own are in `make test`.
+test-accessibility: setup
+	$(BIN)/python -m pytest -m accessibility tests/browser
 
 # Every form of benchmark beside lm-evaluation-harness's own command line.
 test-harness: setup

@@ -3,6 +3,7 @@
 import gc
 import importlib
 import os
+import zlib
 from pathlib import Path
 from types import ModuleType
 
@@ -51,9 +52,25 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ModuleS
     return ModuleScheduling(config, log)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--third-of-generated", action="store_true",
+        help="of the many cases of a kind (marked `generated`) the third that their names choose",
+    )  # fmt: skip
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("third_of_generated"):
+        left_out = [item for item in items if not _is_of_the_third(item)]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if _is_of_the_third(item)]
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: ORDER.index(group_of(item.nodeid)))
+
+
+def _is_of_the_third(item: pytest.Item) -> bool:
+    is_generated = item.get_closest_marker("generated") is not None
+    return not is_generated or zlib.crc32(item.nodeid.encode()) % 3 == 0
 
 
 def pytest_collection_finish() -> None:

@@ -50,6 +50,7 @@ def paths(recipe) -> list[str]:
     ]
 
 
+@pytest.mark.accessibility
 @pytest.mark.parametrize(
     ("language", "theme", "width"), [("zh-hans", "light", 1280), ("en", "dark", 390)]
 )

@@ -42,6 +42,7 @@ def test_the_report_of_an_upload_appears_by_itself(
     expect(page.get_by_text("Q1")).to_be_visible()
 
 
+@pytest.mark.accessibility
 @pytest.mark.parametrize(
     ("language", "theme", "width"), [("zh-hans", "light", 1280), ("en", "dark", 390)]
 )

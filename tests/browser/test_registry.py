@@ -33,6 +33,7 @@ def test_the_lineage_is_walked_by_keyboard(page: Page, family, sign_in) -> None:
     expect(page.locator(".lineage-current title")).to_contain_text("continual pre-training")
 
 
+@pytest.mark.accessibility
 @pytest.mark.parametrize(
     ("language", "theme", "width"), [("zh-hans", "dark", 1280), ("en", "light", 390)]
 )

@@ -27,7 +27,7 @@ from studio.pages.text import control_character
 from studio.wsgi import application
 from tests.web.test_pages import ARGUMENTS, PAGES
 
-pytestmark = [pytest.mark.postgres, pytest.mark.slow]
+pytestmark = [pytest.mark.postgres, pytest.mark.slow, pytest.mark.generated]
 
 SOURCE = Path(studio.__path__[0])
 CONTROLS = {

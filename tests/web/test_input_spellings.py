@@ -37,7 +37,7 @@ from studio.runs.paths import attempt_dir, run_dir
 from studio.runs.reports import run_report
 from studio.runs.services import run_clone, run_create
 
-pytestmark = [pytest.mark.postgres, pytest.mark.slow]
+pytestmark = [pytest.mark.postgres, pytest.mark.slow, pytest.mark.generated]
 
 ROOT = Path(__file__).resolve().parents[2]
 SEED = 8

@@ -27,7 +27,7 @@ from studio.runs.services import plan_restart, run_cancel
 from studio.runs.states import RunState
 from tests.web import factories
 
-pytestmark = [pytest.mark.postgres, pytest.mark.slow]
+pytestmark = [pytest.mark.postgres, pytest.mark.slow, pytest.mark.generated]
 
 PASSWORD = "seven green kilns"
 NEW_ACCOUNT = {"username": "puppet", "password1": PASSWORD, "password2": PASSWORD}
