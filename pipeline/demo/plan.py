@@ -74,7 +74,7 @@ class Budget:
     draft_hidden_size: int = DraftArchitecture().hidden_size
     bench_prompts: int = 4
     bench_new_tokens: int = 64
-    bench_repeats: int = 3
+    bench_repeats: int = 2
 
 
 BUDGETS = {
