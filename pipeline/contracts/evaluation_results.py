@@ -8,6 +8,7 @@ from pydantic import Field
 from pipeline.contracts.base import Contract
 from pipeline.contracts.estimates import Estimate, PairedFigure
 from pipeline.contracts.harness_tasks import HarnessTaskResults
+from pipeline.contracts.samples import NullName
 
 
 class Verdict(StrEnum):
@@ -115,14 +116,24 @@ class CategoryRetention(Contract):
     reason: Reason
 
 
+class NullChange(Contract):
+    """One thing that was different when the base was asked again."""
+
+    what: Literal["batch_size", "number_format", "wording"]
+    before: str
+    after: str
+
+
 class FlipNull(Contract):
     """How often the base loses its own right answers: what no training has done."""
 
-    name: Literal["numerical", "prompt"]
-    """`numerical`: another batch size or number format; `prompt`: another order of the few-shot
-    examples or of the options."""
+    name: NullName
+    """`numerical`: another batch size or number format; `prompt`: other words around the question,
+    which is all that can vary where neither examples nor options stand in the prompt."""
     rate: Estimate
     """1 -> 0 between two runs of the base; its `high` is the upper bound of the null."""
+    changes: tuple[NullChange, ...] = ()
+    """What was varied."""
 
 
 class ClusterChange(Contract):
@@ -246,6 +257,8 @@ class EvaluateResults(Contract):
     text_overlap: TextOverlapResults | None = None
     general_ability: GeneralAbilityResults | None = None
     gauge: GaugeResults | None = None
+    flip_nulls: tuple[FlipNull, ...] = ()
+    """Of the base itself: what its own answers are worth as a baseline of flips."""
     retention: RetentionByScore | None = None
     text_overlap_vs_baseline: dict[str, PairedFigure] | None = None
     """By measure."""

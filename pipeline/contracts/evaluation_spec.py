@@ -34,6 +34,9 @@ class GeneralAbilitySettings(Contract):
     dataset: MultipleChoiceRef
     retention_margin: float = Field(default=0.02, gt=0.0, lt=1.0)
     """Non-inferiority margin on the retention ratio, fixed before the run."""
+    flip_null: bool = True
+    """Where the model is the base itself, ask it twice more, so that flips of other models stand
+    beside its own; each time costs as much as the first."""
 
 
 class GaugeSettings(Contract):
@@ -97,7 +100,7 @@ class EvaluateSpec(SpecBase):
     """Measure `model`; with `baseline`, also what it retains of it."""
 
     kind: Literal["evaluate"] = "evaluate"
-    schema_version: Literal[2] = 2  # type: ignore[assignment]  # each kind counts its own versions
+    schema_version: Literal[3] = 3  # type: ignore[assignment]  # each kind counts its own versions
     model: Reference
     base: Reference
     """The model whose general ability must be kept; may be `model` itself."""

@@ -14,6 +14,7 @@ TASKS: tuple[Task, ...] = get_args(Task)
 ColumnType = Literal["string", "float64", "int64", "bool", "string_list", "int64_list"]
 Direction = Literal["higher", "lower", "neutral"]
 Unit = Literal["points", "percent", "tokens"]
+NullName = Literal["numerical", "prompt"]
 Score = float | int | bool | tuple[int, ...]
 """What a row holds in the column of a measure."""
 Aggregation = Literal["mean", "corpus_bleu", "none"]
@@ -128,9 +129,16 @@ ITEM_COLUMNS: Mapping[str, ColumnType] = {
     "choices": "string_list",
     "correct_choice": "int64",
     "predicted_choice": "int64",
+    "is_correct_numerical_null": "bool",
+    "is_correct_prompt_null": "bool",
 }
 """What a row holds besides its scores. Rows of one `cluster` (a document, a subject) are resampled
 together; a row without one stands alone."""
+NULL_COLUMNS: Mapping[NullName, str] = {
+    "numerical": "is_correct_numerical_null",
+    "prompt": "is_correct_prompt_null",
+}
+"""Whether the base was right when it was asked again; empty in rows of other models."""
 
 COLUMNS: Mapping[str, ColumnType] = {
     **ITEM_COLUMNS,

@@ -48,6 +48,20 @@ def _no_margins_were_fixed(document: JsonObject) -> JsonObject:
     return document | {"schema_version": 2, "margins": dict.fromkeys(_MEASURES_WITH_MARGINS)}
 
 
+def _what_version_2_did(document: JsonObject) -> JsonObject:
+    """Version 3 of an evaluation: defaults that version 2 did not know, as it would have had them.
+
+    A base is asked once.
+    """
+    before: dict[str, JsonObject] = {"general_ability": {"flip_null": False}}
+    found: JsonObject = dict(document)
+    for name, defaults in before.items():
+        settings = found.get(name)
+        if isinstance(settings, dict):
+            found[name] = defaults | settings
+    return found | {"schema_version": 3}
+
+
 _MEASURES_WITH_MARGINS = (
     "rouge1",
     "rouge2",
@@ -62,6 +76,7 @@ _RETIRED_WITH_DRAFTS = frozenset({"drafts", "ngram_arm", "num_losslessness_promp
 
 SPEC_UPGRADES: Mapping[tuple[str, int], SpecUpgrade] = {
     ("evaluate", 1): SpecUpgrade(step=_no_margins_were_fixed, retired=frozenset()),
+    ("evaluate", 2): SpecUpgrade(step=_what_version_2_did, retired=frozenset()),
     ("speculative_decode", 1): SpecUpgrade(step=_arms_are_a_list, retired=_RETIRED_WITH_DRAFTS),
 }
 """(kind, version) -> the step to version + 1, oldest first; other kinds have had one version."""

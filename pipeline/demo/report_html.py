@@ -26,8 +26,13 @@ from pipeline.terminal import duration
 
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
 COLORS = ("#0054a6", "#d9822b", "#2e7d5b", "#7a4fa3", "#8a8a8a")
+BASE = "evaluate_base"
+NULLS = {
+    "numerical": Words(en="numerical", zh="数值"),
+    "prompt": Words(en="prompt", zh="提示"),
+}
 CHECKPOINTS = {
-    "evaluate_base": Words(en="base", zh="基座"),
+    BASE: Words(en="base", zh="基座"),
     "evaluate_cpt": Words(en="CPT", zh="持续预训练"),
     "evaluate_sft_single_stage": Words(en="single-stage SFT", zh="单阶段微调"),
     "evaluate_sft_progressive": Words(en="progressive SFT", zh="渐进式微调"),
@@ -64,6 +69,7 @@ def write_report(summary: Summary, path: Path) -> None:
         duration=duration,
         source=SOURCE,
         verdicts=VERDICTS,
+        nulls=[(null, NULLS[null.name]) for null in summary.evaluation(BASE).flip_nulls],
         plotly_js=_plotly_js(),
     )
     durable.write_bytes(path, page.encode())

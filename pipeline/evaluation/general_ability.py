@@ -24,9 +24,11 @@ DEFINITION = (
     "multiple choice, full answers, summed log-likelihood, no chat template (lm-eval 0.4.13)"
 )
 TASK_NAME = "general_ability"
+Wording = Mapping[str, tuple[str, str]]
+"""By language: the prompt, and what stands between it and an answer."""
 # Each language asks in its own words; the item's text follows, and the harness puts the space that
 # separates a Latin answer from its prompt (`target_delimiter`), which Chinese does not have.
-PROMPTS = {
+PROMPTS: Wording = {
     "en": ("Question: {{question}}\nAnswer:", " "),
     "zh": ("问题：{{question}}\n答案：", ""),
 }
@@ -77,6 +79,7 @@ def evaluate_choices(
     items: Sequence[MultipleChoiceItem],
     *,
     batch_size: int = 8,
+    wording: Wording = PROMPTS,
 ) -> list[ChoiceResult]:
     """Each item scored by lm-evaluation-harness's own Hugging Face adapter, in the items' order.
 
@@ -84,16 +87,17 @@ def evaluate_choices(
         model: causal language model in evaluation mode.
         items: questions of one or several languages (`PROMPTS`).
         batch_size: sequences in one forward pass.
+        wording: what stands around each question, by language.
 
     Raises:
-        DataError: `data.row_invalid` for a language without a wording in `PROMPTS`.
+        DataError: `data.row_invalid` for a language without a wording.
     """
-    unknown = sorted({item.lang for item in items} - PROMPTS.keys())
+    unknown = sorted({item.lang for item in items} - wording.keys())
     if unknown:
         raise DataError(
             "data.row_invalid",
             f"no question wording for language {', '.join(unknown)}; "
-            f"multiple-choice rows may be {', '.join(PROMPTS)}",
+            f"multiple-choice rows may be {', '.join(wording)}",
         )
     from lm_eval.models.huggingface import HFLM
 
@@ -101,7 +105,12 @@ def evaluate_choices(
     scored: dict[str, tuple[float, ...]] = {}
     with tempfile.TemporaryDirectory() as directory:
         tasks = [
-            _task(language, [item for item in items if item.lang == language], Path(directory))
+            _task(
+                [item for item in items if item.lang == language],
+                language,
+                wording[language],
+                Path(directory),
+            )
             for language in sorted({item.lang for item in items})
         ]
         found = harness_samples(adapter, tasks)
@@ -151,7 +160,9 @@ def _cluster(item: MultipleChoiceItem) -> str | None:
     return str(item.meta["subject"]) if has_both else None
 
 
-def _task(language: str, items: Sequence[MultipleChoiceItem], directory: Path) -> dict[str, Any]:
+def _task(
+    items: Sequence[MultipleChoiceItem], language: str, words: tuple[str, str], directory: Path
+) -> dict[str, Any]:
     """A harness task over a local file, as its task YAML would describe it."""
     path = directory / f"{language}.jsonl"
     with path.open("w", encoding="utf-8") as file:
@@ -163,7 +174,7 @@ def _task(language: str, items: Sequence[MultipleChoiceItem], directory: Path) -
                 "answer": item.answer,
             }
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
-    prompt, delimiter = PROMPTS[language]
+    prompt, delimiter = words
     return {
         "task": f"{TASK_NAME}_{language}",
         "dataset_path": "json",

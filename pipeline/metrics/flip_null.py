@@ -1,21 +1,21 @@
 """How often a base loses its own right answers: the null that the flips of a training stand beside.
 
 A base answered again under another batch size or number format (the numerical null), or with other
-examples or options in another order (the prompt null), loses some of its right answers too.
+words around the question (the prompt null), loses some of its right answers too.
 """
 
 from collections.abc import Sequence
-from typing import Literal
 
 from pipeline.contracts.estimates import Estimate
 from pipeline.contracts.evaluation_results import FlipNull
+from pipeline.contracts.samples import NullName
 from pipeline.metrics.retention_groups import ItemGroup
 from pipeline.metrics.retention_table import RetentionItem, RetentionTable
 from pipeline.metrics.uncertainty import LEVEL
 
 
 def measure_flip_null(
-    name: Literal["numerical", "prompt"], items: Sequence[RetentionItem], *, level: float = LEVEL
+    name: NullName, items: Sequence[RetentionItem], *, level: float = LEVEL
 ) -> FlipNull:
     """Returns the rate of right answers lost between two runs of the base, with its exact interval.
 

@@ -14,6 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from pipeline.contracts.evaluation_results import (
     BenchmarkResults,
     EvaluateResults,
+    FlipNull,
     GaugeResults,
     RetentionByScore,
     RetentionResults,
@@ -29,6 +30,7 @@ from pipeline.evaluation.benchmarks import (
     evaluate_benchmark,
     write_benchmark_samples,
 )
+from pipeline.evaluation.flip_nulls import answer_again, read_flip_nulls
 from pipeline.evaluation.general_ability import ChoiceResult, choice_figures, evaluate_choices
 from pipeline.evaluation.generation import STARTS_OVER, answer_items, text_overlap_results
 from pipeline.evaluation.installed_tasks import find_task, run_task, write_task_samples
@@ -42,7 +44,12 @@ from pipeline.evaluation.language_modeling import (
 )
 from pipeline.evaluation.overlap_comparison import compare_overlap
 from pipeline.evaluation.retention_pairs import retention_items
-from pipeline.evaluation.samples import AnswerSample, read_samples, write_samples
+from pipeline.evaluation.samples import (
+    AnswerSample,
+    SecondAnswers,
+    read_samples,
+    write_samples,
+)
 from pipeline.execution import RecipeResult, RunContext
 from pipeline.metrics.retention import measure_retention
 from pipeline.modeling.device import choose_device
@@ -68,6 +75,7 @@ def _run(spec: EvaluateSpec, context: RunContext) -> RecipeResult:
     device = choose_device(spec.device)
     answers: list[AnswerSample] = []
     choices: list[ChoiceResult] = []
+    again: tuple[SecondAnswers, ...] = ()
     outputs = {"samples": context.run_dir / "samples.parquet"}
 
     if spec.text_overlap is not None:
@@ -77,13 +85,14 @@ def _run(spec: EvaluateSpec, context: RunContext) -> RecipeResult:
     model = load_model(model_path, dtype=getattr(torch, spec.dtype), device=device)
     context.raise_if_stopped(STARTS_OVER)
     if spec.general_ability is not None:
-        choices = _answer_choices(spec.general_ability, model, tokenizer, context)
+        is_base = model_digest == base_digest
+        choices, again = _answer_choices(spec.general_ability, model, tokenizer, context, is_base)
     context.raise_if_stopped(STARTS_OVER)
     gauge = None
     if spec.gauge is not None:
         outputs["gauge_texts"] = context.run_dir / "gauge_texts.jsonl"
         gauge = _gauge(spec, spec.gauge, model, outputs["gauge_texts"], device, context)
-    write_samples(answers, choices, outputs["samples"])
+    write_samples(answers, choices, outputs["samples"], again=again)
     benchmarks: list[BenchmarkResults] = []
     if spec.benchmarks:
         outputs["benchmark_samples"] = context.run_dir / "benchmark_samples.jsonl"
@@ -96,6 +105,7 @@ def _run(spec: EvaluateSpec, context: RunContext) -> RecipeResult:
         text_overlap=text_overlap_results(answers) if spec.text_overlap else None,
         general_ability=choice_figures(choices) if spec.general_ability else None,
         gauge=gauge,
+        flip_nulls=read_flip_nulls(outputs["samples"]),
         benchmarks=tuple(benchmarks),
         harness_tasks=tuple(harness_tasks),
     )
@@ -120,12 +130,22 @@ def _answer_choices(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     context: RunContext,
-) -> list[ChoiceResult]:
+    is_base: bool,
+) -> tuple[list[ChoiceResult], tuple[SecondAnswers, ...]]:
     items = read_rows(settings.dataset, MultipleChoiceItem, to_be_scored=True)
-    progress = context.progress("questions", total=len(items), unit="questions")
+    is_asked_again = settings.flip_null and is_base
+    num_passes = 3 if is_asked_again else 1
+    progress = context.progress("questions", total=num_passes * len(items), unit="questions")
+
+    def pass_done() -> None:
+        progress.advance(len(items))
+        context.raise_if_stopped(STARTS_OVER)
+
     results = evaluate_choices(model, tokenizer, items)
-    progress.advance_to(len(items))
-    return results
+    pass_done()
+    if not is_asked_again:
+        return results, ()
+    return results, answer_again(model, tokenizer, items, between=pass_done)
 
 
 def _benchmarks(
@@ -211,7 +231,9 @@ def _against_baseline(
         margin = spec.general_ability.retention_margin
         rows = [read_samples(path, "general_ability") for path in (baseline, samples)]
         compared["retention"] = RetentionByScore(
-            accuracy=_retention(*rows, score="is_correct", margin=margin),
+            accuracy=_retention(
+                *rows, score="is_correct", margin=margin, nulls=read_flip_nulls(baseline)
+            ),
             probability=_retention(*rows, score="probability", margin=margin),
         )
     if spec.text_overlap is not None:
@@ -221,7 +243,12 @@ def _against_baseline(
 
 
 def _retention(
-    baseline: Sequence[Row], candidate: Sequence[Row], *, score: str, margin: float
+    baseline: Sequence[Row],
+    candidate: Sequence[Row],
+    *,
+    score: str,
+    margin: float,
+    nulls: Sequence[FlipNull] = (),
 ) -> RetentionResults:
     items = retention_items(baseline, candidate, score=score)
-    return measure_retention(items, margin=margin)
+    return measure_retention(items, margin=margin, nulls=nulls)

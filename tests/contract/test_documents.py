@@ -139,6 +139,17 @@ def test_an_evaluation_of_version_1_fixed_no_margins() -> None:
     assert today.of("a measure of tomorrow") is None
 
 
+def test_an_evaluation_of_version_2_asked_its_base_once() -> None:
+    document = read_run_spec((GOLDEN / "v2/evaluate.spec.json").read_bytes())
+    assert document.digest == "47c1dc15db7cae5cf1ef24f8eb54bcb34c5e28807f89ad4e51f9a8ad1dc4f152"
+    assert document.spec.general_ability.flip_null is False
+    today = json.loads((GOLDEN / "evaluate.json").read_text(encoding="utf-8"))["written"]
+    assert read_run_spec(json.dumps(today)).spec.general_ability.flip_null is True
+    without = {key: value for key, value in today.items() if key != "general_ability"}
+    by_hand = read_run_spec(json.dumps(without | {"schema_version": 2}))
+    assert by_hand.spec.general_ability is None
+
+
 def test_every_margin_is_of_a_measure_that_can_be_better() -> None:
     """A measure may have none: it is then never called equivalent."""
     judged = {

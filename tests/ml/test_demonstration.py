@@ -15,6 +15,7 @@ from nbclient import NotebookClient
 from pipeline.__main__ import main
 from pipeline.contracts.codec import canonical_json
 from pipeline.contracts.plans import execution_order
+from pipeline.contracts.reports import parse_report
 from pipeline.contracts.specs import Gate
 from pipeline.demo.base_model import kept_in, prepare_base_model
 from pipeline.demo.plan import BUDGETS, build_plan
@@ -83,6 +84,19 @@ def test_a_plan_takes_each_step_from_the_ones_before(finished: Path) -> None:
     spec = json.loads((finished / "steps/evaluate_cpt/spec.json").read_text())
     assert Path(spec["model"]["path"]).is_relative_to(finished / "steps/cpt")
     assert Path(spec["baseline"]["path"]) == finished / "steps/evaluate_base/samples.parquet"
+
+
+@pytest.mark.slow
+def test_a_candidate_takes_the_null_of_flips_from_the_rows_of_its_base(finished: Path) -> None:
+    """The base was asked again once; nobody asks it a third time."""
+    base, cpt = (
+        parse_report((finished / f"steps/{step}/report.json").read_bytes()).results
+        for step in ("evaluate_base", "evaluate_cpt")
+    )
+    assert [null.name for null in base.flip_nulls] == ["numerical", "prompt"]
+    assert all(null.rate.n == 8 and null.changes for null in base.flip_nulls)
+    assert cpt.retention.accuracy.flips.nulls == base.flip_nulls
+    assert cpt.flip_nulls == ()
 
 
 @pytest.mark.slow

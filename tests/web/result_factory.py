@@ -20,7 +20,12 @@ from pipeline.contracts.decoding_results import (
     LosslessnessResults,
     SpeculativeDecodeResults,
 )
-from pipeline.contracts.evaluation_results import EvaluateResults, GaugeResults, RetentionByScore
+from pipeline.contracts.evaluation_results import (
+    EvaluateResults,
+    GaugeResults,
+    NullChange,
+    RetentionByScore,
+)
 from pipeline.contracts.manifest import file_sha256
 from pipeline.contracts.reports import Environment, Output, Report, stored_report
 from pipeline.contracts.samples import MEASURES
@@ -28,12 +33,18 @@ from pipeline.contracts.specs import parse_run_spec
 from pipeline.contracts.training_results import ContinualPretrainResults, CurriculumSftResults
 from pipeline.decoding.base import Completion, SpeculationStats
 from pipeline.evaluation.decoding_figures import Arm, Measurement, arm_figures
+from pipeline.evaluation.flip_nulls import read_flip_nulls
 from pipeline.evaluation.general_ability import DEFINITION as CHOICE_DEFINITION
 from pipeline.evaluation.general_ability import ChoiceResult, choice_figures
 from pipeline.evaluation.generation import text_overlap_results
 from pipeline.evaluation.overlap_comparison import compare_overlap
 from pipeline.evaluation.retention_pairs import retention_items
-from pipeline.evaluation.samples import AnswerSample, read_samples, write_samples
+from pipeline.evaluation.samples import (
+    AnswerSample,
+    SecondAnswers,
+    read_samples,
+    write_samples,
+)
 from pipeline.metrics.paired import compare_paired, pair_by_id
 from pipeline.metrics.retention import measure_retention
 from pipeline.metrics.text_overlap import repeated_4gram_rate, score_samples, tokenize
@@ -135,6 +146,20 @@ def choices(num_items, *, accuracy, seed=0, categories=("science", "history", "l
     return results
 
 
+def asked_again(chosen, *, lost):
+    """A base's second answers, by the words around the question: the first `lost` right ones go."""
+    right = [one.item_id for one in chosen if one.is_correct]
+    return (
+        SecondAnswers(
+            name="prompt",
+            changes=(NullChange(what="wording", before="Question: …", after="Q: …"),),
+            is_correct={
+                one.item_id: one.is_correct and one.item_id not in right[:lost] for one in chosen
+            },
+        ),
+    )
+
+
 def make_run(project, user, spec, report_fields, *, name, plan=None, step_id="", outputs=None):
     """A succeeded run with a report; `outputs` writes files below the attempt's directory.
 
@@ -209,9 +234,13 @@ def make_evaluation(
     spec=None,
     definitions=None,
     gauge=None,
+    again=(),
     **where,
 ):
-    """A finished `evaluate` run of these answers and choices, against `baseline` if given."""
+    """A finished `evaluate` run of these answers and choices, against `baseline` if given.
+
+    `again`: the second answers of a base, by `asked_again`.
+    """
     document = {"kind": "evaluate", "model": {"path": "/models/m"}, "base": {"path": "/models/b"}}
     if answered:
         data = {"path": "/data/domain.jsonl", "kind": "domain_test", "digest": "d" * 64}
@@ -235,12 +264,13 @@ def make_evaluation(
 
     def outputs(directory):
         path = directory / "samples.parquet"
-        write_samples(answered, chosen, path)
+        write_samples(answered, chosen, path, again=again)
         return {"samples": Output(path="samples.parquet", digest=file_sha256(path))}
 
     def results(directory):
         if baseline is None:
-            return measured
+            nulls = read_flip_nulls(directory / "samples.parquet")
+            return measured.model_copy(update={"flip_nulls": nulls})
         compared = _against(samples_path(baseline), directory / "samples.parquet", margin=0.05)
         return measured.model_copy(update=compared)
 
@@ -383,9 +413,12 @@ def _compare(baseline, samples, *, margin):
     compared = {}
     rows = [read_samples(path, "general_ability") for path in (baseline, samples)]
     if rows[0] and rows[1]:
+        nulls = read_flip_nulls(baseline)
         compared["retention"] = RetentionByScore(
             **{
-                name: measure_retention(retention_items(*rows, score=score), margin=margin)
+                name: measure_retention(
+                    retention_items(*rows, score=score), margin=margin, nulls=nulls
+                )
                 for name, score in (("accuracy", "is_correct"), ("probability", "probability"))
             }
         )

@@ -8,6 +8,7 @@ import pytest
 from django.urls import reverse
 
 from studio.evaluations import stored_figures
+from studio.measures.numbers import interval
 from studio.measures.plots import plot_text
 from studio.runs.models import Plan
 from studio.runs.states import RunState
@@ -62,6 +63,35 @@ def test_retention_is_the_reports(show, recipe) -> None:
     assert retention.worst_category + " (worst)" in text
     needed = results.results_of(recipe["evaluate_cpt"]).retention.accuracy.items_needed
     assert f"about {needed:,} questions" in text
+
+
+@pytest.mark.parametrize(
+    ("lost", "word"), [(1, "more than by itself"), (14, "no detectable forgetting")]
+)
+def test_flips_stand_beside_what_the_base_loses_by_itself(
+    show, project, engineer, lost, word
+) -> None:
+    first = results.choices(120, accuracy=0.6, seed=1)
+    base = results.make_evaluation(
+        project, engineer, name="base", chosen=first, model="0" * 64,
+        again=results.asked_again(first, lost=lost),
+    )  # fmt: skip
+    harmed = results.choices(120, accuracy=0.42, seed=4)
+    run = results.make_evaluation(project, engineer, name="harmed", chosen=harmed, baseline=base)
+    (null,) = results.results_of(run).retention.accuracy.flips.nulls
+    assert null.rate.value == lost / 120
+    text = text_of(show("retention", run=[base.pk, run.pk]))
+    bounds = interval(null.rate, scale=100, digits=1)
+    assert text.count(f"prompt {100 * lost / 120:.1f}% {bounds}, n = 120") == 2
+    assert word in text
+    assert "wording Question: … → Q: …" in text
+
+
+def test_flips_of_rows_that_hold_no_null_stand_beside_a_dash(show, recipe) -> None:
+    text = text_of(show("retention"))
+    assert "no detectable forgetting" not in text
+    assert "more than by itself" not in text
+    assert "wording" not in text
 
 
 def test_retention_links_to_the_questions_that_were_lost(show, client, recipe) -> None:

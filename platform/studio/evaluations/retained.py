@@ -14,6 +14,7 @@ from pipeline.contracts.evaluation_results import (
     RetentionResults,
     Verdict,
 )
+from studio.evaluations.flip_nulls import null_rates
 from studio.evaluations.links import compare_rows_url
 from studio.evaluations.results import Evaluation
 from studio.measures.numbers import few_units, percent, sample_size
@@ -166,6 +167,9 @@ def absences(evaluations: Sequence[Evaluation]) -> list[tuple[str, str]]:
                 "accuracy": percent(ability.figures.get("is_correct")),
                 "n": ability.n,
             }
+            if one.results.flip_nulls:
+                lost = _("; asked again it loses right answers: %(rates)s")
+                reason += lost % {"rates": null_rates(one.results.flip_nulls)}
         else:
             reason = _("the run was given no baseline to compare with")
         found.append((one.label, reason))

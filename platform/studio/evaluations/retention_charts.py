@@ -6,6 +6,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 
 from pipeline.metrics.decisions import family_level
+from studio.evaluations.flip_nulls import beyond_nulls, null_rates, varied
 from studio.evaluations.retained import VERDICTS, Retained
 from studio.measures.numbers import (
     ARROW,
@@ -82,12 +83,23 @@ def flips_chart(kept: Sequence[Retained]) -> Chart:
             flips.gained,
             f"{percent(flips.regressed_rate.value)} "
             + interval(flips.regressed_rate, scale=100, digits=1),
-            percent(flips.null_flip_rate),
+            null_rates(flips.nulls),
+            beyond_nulls(flips),
             p_value(flips.mcnemar_p),
             sample_size(flips.regressed_rate),
         )
         for one, flips in flipped
     ]
+    note = _(
+        "Lost: the base was right and the checkpoint is wrong. A small net change can hide "
+        "many flips. p: exact test that losses and gains are equally likely."
+    )
+    again = varied([null for _one, flips in flipped[:1] for null in flips.nulls])
+    if again:
+        note += " " + _(
+            "The base against itself: what it loses of its own answers when it is asked again "
+            "(%(changes)s). More than that is only said where the two intervals are apart."
+        ) % {"changes": again}
     return Chart(
         key="retention-flips",
         title=_("Right answers lost and gained"),
@@ -109,15 +121,13 @@ def flips_chart(kept: Sequence[Retained]) -> Chart:
             _("Lost"),
             _("Gained"),
             _("Loss rate [95% CI]"),
-            _("Base against itself"),
+            _("Base against itself [95% CI]"),
+            _("Lost beyond that"),
             _("McNemar p"),
             _("n / units drawn"),
         ),
         rows=rows,
-        note=_(
-            "Lost: the base was right and the checkpoint is wrong. A small net change can hide "
-            "many flips. p: exact test that losses and gains are equally likely."
-        ),
+        note=note,
         empty=_("Flips are counted for right-or-wrong scores only."),
     )
 

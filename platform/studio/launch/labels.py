@@ -24,6 +24,7 @@ FIELD_LABELS: dict[str, Promise] = {
     "engine": _("Engine"),
     "files": _("Rows of the task, brought in by hand"),
     "final_learning_rate_fraction": _("Final share of the learning rate"),
+    "flip_null": _("Ask the base again, as the null of flips"),
     "form": _("How it is asked"),
     "gauge": _("Drift on text of the base"),
     "general_ability": _("General ability"),
