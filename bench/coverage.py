@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from bench.planted.records import Records, Row
 from bench.planted.score_cases import (
@@ -29,6 +30,7 @@ from bench.planted.score_cases import (
     skewed,
     sparse_gains,
     unlike,
+    weighted,
 )
 from bench.protocol import Result, Table
 from pipeline.contracts.estimates import Estimate
@@ -46,6 +48,7 @@ AT_LEAST = (0.94, 1.0)
 _NUM_TRUTH_UNITS = 200_000
 _NUM_RIVAL_DRAWS = 200
 _SCORE = next(measure for measure in measures_of("general_ability") if measure.key == "probability")
+_BITS = next(measure for measure in measures_of("text_overlap") if measure.weight is not None)
 _BLEU = next(measure for measure in measures_of("text_overlap") if measure.key == "bleu4")
 
 
@@ -115,6 +118,12 @@ def cases() -> list[Case]:
         for num_units in (30, 60)
         for name, draw, figure in clustered
     ]
+    found += [
+        Case(name="weighted by bytes", figure=figure, draw=weighted, num_units=num_units,
+             band=EXACT_BAND, measure=_BITS)
+        for num_units in (30, 100)
+        for figure in _FIGURES
+    ]  # fmt: skip
     return found
 
 
@@ -153,7 +162,12 @@ def rival_coverage(case: Case, *, repeats: int, seed: int) -> Coverage:
 
 
 def _estimate(case: Case, scores: Scores) -> Estimate | None:
-    sides = [{case.measure.column: side} for side in (scores.before, scores.after)]
+    sides: list[dict[str, ArrayLike]] = [
+        {case.measure.column: side} for side in (scores.before, scores.after)
+    ]
+    if case.measure.weight is not None and scores.weights is not None:
+        for side in sides:
+            side[case.measure.weight] = scores.weights
     if case.figure == "level":
         found = summarize_items([case.measure], sides[0], clusters=_names(scores))
         return found[case.measure.key]
@@ -171,11 +185,12 @@ def _names(scores: Scores) -> list[str] | None:
 
 
 def _columns(case: Case, scores: Scores) -> FloatArray:
-    """What is summed: of means score, score and count, of BLEU the counts of both systems."""
+    """What is summed: of means both scores by weight and the weight, of BLEU both's counts."""
     columns = np.column_stack([scores.before, scores.after])
-    if case.measure is not _BLEU:
-        columns = np.column_stack([columns, np.ones(len(columns))])
-    return columns
+    if case.measure is _BLEU:
+        return columns
+    weights = np.ones(len(columns)) if scores.weights is None else scores.weights
+    return np.column_stack([columns * weights[:, None], weights])
 
 
 def _figure(case: Case, sums: FloatArray) -> FloatArray:

@@ -54,6 +54,7 @@ WARNING_CODES = frozenset(
         "data.rows_truncated",
         "decode.not_gated",
         "decode.not_lossless",
+        "eval.answers_cut",
         "model.files_left_behind",
         "train.checkpoint_skipped",
         "train.environment_differs",

@@ -17,6 +17,8 @@ class Scores:
     after: FloatArray
     clusters: NDArray[np.intp] | None = None
     """Number of each item's cluster, shape [n]."""
+    weights: FloatArray | None = None
+    """What each item counts for, in both systems, shape [n]; None where all count the same."""
 
 
 Draw = Callable[[np.random.Generator, int], Scores]
@@ -28,6 +30,14 @@ def noisy(rng: np.random.Generator, n: int) -> Scores:
     ability = rng.beta(2, 2, n)
     first, second = (np.clip(part * ability + rng.normal(0, 0.1, n), 0, 1) for part in (0.9, 1.0))
     return Scores(before=first, after=second)
+
+
+def weighted(rng: np.random.Generator, n: int) -> Scores:
+    """Bits per byte of references of unequal length, which the longer ones need less of."""
+    num_bytes = np.rint(rng.lognormal(5.5, 0.7, n)) + 20.0
+    before = rng.gamma(16.0, 1 / 16.0, n) * (0.9 + 30.0 / num_bytes)
+    after = before * 0.95 + rng.normal(0.0, 0.5, n) / np.sqrt(num_bytes)
+    return Scores(before=before, after=np.clip(after, 0.0, 8.0), weights=num_bytes)
 
 
 def skewed(rng: np.random.Generator, n: int) -> Scores:

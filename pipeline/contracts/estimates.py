@@ -3,6 +3,7 @@
 Metrics return it, reports store it, pages and gates read it.
 """
 
+import math
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -93,3 +94,25 @@ class PairedFigure(Contract):
     def num_units(self) -> int:
         """What was resampled: clusters, or items when there are none."""
         return self.difference.num_units
+
+    @property
+    def items_needed(self) -> int | None:
+        """Items that would settle the difference alone; as `items_to_settle`."""
+        bounds = self.difference.interval
+        return None if bounds is None else self.items_to_settle(*bounds[:2])
+
+    def items_to_settle(self, low: float, high: float) -> int | None:
+        """How many items of this mix would move an interval off 0, the difference staying as it is.
+
+        The width of an interval falls with the square root of its items. None where the interval
+        excludes 0, and for a difference of 0, which no number of items would.
+
+        Args:
+            low: lower bound of an interval of `difference`, at whatever level.
+            high: its upper bound.
+        """
+        value = self.difference.value
+        reach = value - low if value > 0.0 else high - value
+        if value == 0.0 or reach < abs(value):
+            return None
+        return math.ceil(self.n * (reach / value) ** 2)

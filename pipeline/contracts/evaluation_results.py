@@ -38,6 +38,10 @@ class Reason(StrEnum):
     """The macro average would pass, but a cluster (a subject, a passage) fails by itself."""
 
 
+MAX_CUT_SHARE = 0.1
+"""Of answers cut at the cap: above it, figures of overlap come with a warning."""
+
+
 class OverlapFigures(Contract):
     """How much a set of answers shares with its references."""
 
@@ -56,8 +60,15 @@ class TextOverlapResults(OverlapFigures):
 
     rouge_signature: str
     bleu_signature: str
+    max_new_tokens: int | None = None
+    """Where an answer was cut; None in reports from before it could follow from the references."""
     documents_seen: OverlapFigures | None = None
     documents_unseen: OverlapFigures | None = None
+
+    @property
+    def has_many_cut(self) -> bool:
+        """Whether the cap, not the model, decided the length of too many answers."""
+        return self.figures.get("cut_at_cap", 0.0) > MAX_CUT_SHARE
 
 
 class GeneralAbilityResults(Contract):

@@ -22,7 +22,9 @@ class TextOverlapSettings(Contract):
     """Greedy answers scored against references, profile `canonical`."""
 
     dataset: DomainTestRef
-    max_new_tokens: PositiveInt = 96
+    max_new_tokens: int | None = Field(default=None, ge=1)
+    """Where an answer is cut; None takes it from the references: the 99th percentile of their
+    tokens, rounded up to a multiple of 16."""
     batch_size: PositiveInt = 24
     unseen_documents: tuple[str, ...] = ()
     """`meta.doc_id` values kept out of training; their questions are reported apart."""
@@ -77,8 +79,9 @@ class BenchmarkSettings(Contract):
 class EquivalenceMargins(Contract):
     """Differences between two evaluations that count as none, fixed before the run, by measure.
 
-    In the measure's stored unit: points, or shares (0.01 is one percentage point). Without a margin
-    a comparison never calls two results equivalent. Of two evaluations the smaller margin counts.
+    In the measure's stored unit: points, shares (0.01 is one percentage point), bits. Without a
+    margin a comparison never calls two results equivalent. Of two evaluations the smaller margin
+    counts.
     """
 
     rouge1: float | None = Field(default=1.0, gt=0.0)
@@ -87,6 +90,7 @@ class EquivalenceMargins(Contract):
     bleu4: float | None = Field(default=0.5, gt=0.0)
     cut_at_cap: float | None = Field(default=0.05, gt=0.0, lt=1.0)
     repeated_4gram_rate: float | None = Field(default=0.02, gt=0.0, lt=1.0)
+    reference_bits_per_byte: float | None = Field(default=0.01, gt=0.0)
     is_correct: float | None = Field(default=0.01, gt=0.0, lt=1.0)
     probability: float | None = Field(default=0.01, gt=0.0, lt=1.0)
 

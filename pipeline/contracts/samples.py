@@ -13,7 +13,7 @@ Task = Literal["text_overlap", "general_ability"]
 TASKS: tuple[Task, ...] = get_args(Task)
 ColumnType = Literal["string", "float64", "int64", "bool", "string_list", "int64_list"]
 Direction = Literal["higher", "lower", "neutral"]
-Unit = Literal["points", "percent", "tokens"]
+Unit = Literal["points", "percent", "tokens", "bits_per_byte"]
 NullName = Literal["numerical", "prompt"]
 Score = float | int | bool | tuple[int, ...]
 """What a row holds in the column of a measure."""
@@ -35,6 +35,14 @@ class Measure:
     unit: Unit
     """As shown; `percent` is stored as a share."""
     aggregation: Aggregation
+    weight: str | None = None
+    """Column of what an item counts for in a mean, which follows from its question alone; None
+    where all count the same."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What a figure of the measure is made from."""
+        return (self.column,) if self.weight is None else (self.column, self.weight)
 
     @property
     def has_item_score(self) -> bool:
@@ -67,6 +75,16 @@ MEASURES: tuple[Measure, ...] = (
         direction="higher",
         unit="points",
         aggregation="corpus_bleu",
+    ),
+    Measure(
+        key="reference_bits_per_byte",
+        task="text_overlap",
+        column="reference_bits_per_byte",
+        type="float64",
+        direction="lower",
+        unit="bits_per_byte",
+        aggregation="mean",
+        weight="num_reference_bytes",
     ),
     Measure(
         key="num_answer_tokens",
@@ -126,6 +144,7 @@ ITEM_COLUMNS: Mapping[str, ColumnType] = {
     "reference": "string",
     "answer": "string",
     "num_reference_tokens": "int64",
+    "num_reference_bytes": "int64",
     "choices": "string_list",
     "correct_choice": "int64",
     "predicted_choice": "int64",

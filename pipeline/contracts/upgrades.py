@@ -51,10 +51,15 @@ def _no_margins_were_fixed(document: JsonObject) -> JsonObject:
 def _what_version_2_did(document: JsonObject) -> JsonObject:
     """Version 3 of an evaluation: defaults that version 2 did not know, as it would have had them.
 
-    A base is asked once.
+    A base is asked once, answers are cut at 96 tokens, and no margin of the likelihood of
+    references was fixed.
     """
-    before: dict[str, JsonObject] = {"general_ability": {"flip_null": False}}
-    found: JsonObject = dict(document)
+    before: dict[str, JsonObject] = {
+        "general_ability": {"flip_null": False},
+        "text_overlap": {"max_new_tokens": 96},
+        "margins": {"reference_bits_per_byte": None},
+    }
+    found: JsonObject = {"margins": {}} | document
     for name, defaults in before.items():
         settings = found.get(name)
         if isinstance(settings, dict):

@@ -86,7 +86,7 @@ def _retention_detail(candidate: EvaluateResults) -> Words:
 def _overlap_detail(claim: Claim, summary: Summary) -> Words:
     before, after = (_overlap(summary.evaluation(STEP_OF_ROLE[role])) for role in claim.pair or ())
     key = claim.measure or ""
-    return _both(
+    values = _both(
         "{0:.2f} -> {1:.2f}; answer length {2:.0f} -> {3:.0f} tokens; brevity penalty "
         "{4:.2f} -> {5:.2f}; cut at the cap {6:.0%} -> {7:.0%}",
         "{0:.2f} -> {1:.2f}；答案长度 {2:.0f} -> {3:.0f} 词；简短惩罚 "
@@ -100,6 +100,19 @@ def _overlap_detail(claim: Claim, summary: Summary) -> Words:
         before.figures["cut_at_cap"],
         after.figures["cut_at_cap"],
     )
+    needed = _items_needed(claim, summary)
+    if needed is None:
+        return values
+    return Words(
+        en=f"{values.en}; about {needed:,} questions would settle it",
+        zh=f"{values.zh}；约需 {needed:,} 题才能定论",
+    )
+
+
+def _items_needed(claim: Claim, summary: Summary) -> int | None:
+    compared = [one for one in summary.overlaps if (one.baseline, one.candidate) == claim.pair]
+    figures = [one.figures[claim.measure] for one in compared if claim.measure in one.figures]
+    return figures[0].items_needed if figures else None
 
 
 def _speedup_detail(summary: Summary) -> Words:

@@ -69,6 +69,11 @@ def write_report(summary: Summary, path: Path) -> None:
         duration=duration,
         source=SOURCE,
         verdicts=VERDICTS,
+        many_cut=[
+            words
+            for step_id, words in CHECKPOINTS.items()
+            if (overlap := summary.evaluation(step_id).text_overlap) and overlap.has_many_cut
+        ],
         nulls=[(null, NULLS[null.name]) for null in summary.evaluation(BASE).flip_nulls],
         plotly_js=_plotly_js(),
     )

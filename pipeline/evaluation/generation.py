@@ -28,13 +28,17 @@ def answer_items(
     items: Sequence[DomainItem],
     settings: TextOverlapSettings,
     context: RunContext,
+    *,
+    max_new_tokens: int,
 ) -> list[AnswerSample]:
-    """One greedy answer for each item, in the items' order, scored in profile `canonical`."""
+    """One greedy answer for each item, in the items' order, scored in profile `canonical`.
+
+    Args:
+        max_new_tokens: where an answer is cut (`answer_cap`).
+    """
     chat = ChatFormat(tokenizer)
     prompts = [chat.prompt((Message(role="user", content=item.prompt),)) for item in items]
-    params = SamplingParams(
-        max_new_tokens=settings.max_new_tokens, stop_token_ids=stop_token_ids(tokenizer)
-    )
+    params = SamplingParams(max_new_tokens=max_new_tokens, stop_token_ids=stop_token_ids(tokenizer))
     completions: list[Completion] = []
     progress = context.progress("answers", total=len(items), unit="answers")
     for start in range(0, len(items), settings.batch_size):
@@ -70,14 +74,21 @@ def answer_items(
     ]
 
 
-def text_overlap_results(samples: Sequence[AnswerSample]) -> TextOverlapResults:
-    """The figures of a set of answers, also apart for documents seen and not seen in training."""
+def text_overlap_results(
+    samples: Sequence[AnswerSample], *, max_new_tokens: int
+) -> TextOverlapResults:
+    """The figures of a set of answers, also apart for documents seen and not seen in training.
+
+    Args:
+        max_new_tokens: where the answers were cut.
+    """
     seen = [sample.scores for sample in samples if sample.document_seen]
     unseen = [sample.scores for sample in samples if not sample.document_seen]
     return TextOverlapResults(
         **dict(summarize([sample.scores for sample in samples])),
         rouge_signature=ROUGE_SIGNATURE,
         bleu_signature=bleu_signature(),
+        max_new_tokens=max_new_tokens,
         documents_seen=summarize(seen) if seen else None,
         documents_unseen=summarize(unseen) if unseen else None,
     )

@@ -6,23 +6,25 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pipeline.contracts.estimates import PairedFigure
-from pipeline.contracts.samples import measures_of
+from pipeline.contracts.samples import Measure, measures_of
 from pipeline.metrics.paired import compare_paired, pair_by_id
 
 COMPARED = tuple(
     measure
     for measure in measures_of("text_overlap", aggregated=True)
-    if measure.direction == "higher"
+    if measure.unit in ("points", "bits_per_byte")
 )
-"""The overlaps; length, cuts and repetition describe answers and stand beside them."""
+"""Overlaps and the likelihood of the references; length, cuts and repetition describe answers and
+stand beside them."""
 
 Row = Mapping[str, object]
 
 
 def compare_overlap(baseline: Sequence[Row], candidate: Sequence[Row]) -> dict[str, PairedFigure]:
-    """Paired difference and ratio of ROUGE and corpus BLEU-4, with intervals, by measure.
+    """Paired difference and ratio of each of `COMPARED`, with intervals, by measure.
 
-    Questions about one document stand or fall together.
+    Questions about one document stand or fall together. A measure that rows written before it lack
+    is left out.
 
     Args:
         baseline: rows of `samples.parquet`, task `text_overlap`.
@@ -34,10 +36,15 @@ def compare_overlap(baseline: Sequence[Row], candidate: Sequence[Row]) -> dict[s
     sides = [{str(row["item_id"]): row for row in rows} for rows in (baseline, candidate)]
     shared, num_missing = pair_by_id(*sides)
     before, after = ([side[item_id] for item_id in shared] for side in sides)
+    measures = [
+        measure
+        for measure in COMPARED
+        if all(row.get(name) is not None for row in (*before, *after) for name in measure.columns)
+    ]
     return compare_paired(
-        COMPARED,
-        _columns(before),
-        _columns(after),
+        measures,
+        _columns(before, measures),
+        _columns(after, measures),
         clusters=[
             str(row["cluster"] or f"item:{item_id}")
             for item_id, row in zip(shared, after, strict=True)
@@ -46,8 +53,9 @@ def compare_overlap(baseline: Sequence[Row], candidate: Sequence[Row]) -> dict[s
     )
 
 
-def _columns(rows: Sequence[Row]) -> dict[str, ArrayLike]:
+def _columns(rows: Sequence[Row], measures: Sequence[Measure]) -> dict[str, ArrayLike]:
     return {
-        measure.column: np.array([row[measure.column] for row in rows], dtype=np.float64)
-        for measure in COMPARED
+        name: np.array([row[name] for row in rows], dtype=np.float64)
+        for measure in measures
+        for name in measure.columns
     }

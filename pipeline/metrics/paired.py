@@ -36,8 +36,13 @@ from pipeline.metrics.uncertainty import (
 
 TIE_TOLERANCE = 1e-9
 """Scores closer than this are tied."""
-_LARGEST: Mapping[Unit, float] = {"percent": 1.0, "points": 100.0, "tokens": math.inf}
-"""The largest score there is; the least is 0."""
+_LARGEST: Mapping[Unit, float] = {
+    "percent": 1.0,
+    "points": 100.0,
+    "tokens": math.inf,
+    "bits_per_byte": 8.0,
+}
+"""The largest score there is, 8 bits being a byte written out; the least is 0."""
 
 
 def compare_paired(
@@ -61,8 +66,8 @@ def compare_paired(
 
     Args:
         measures: those that a set of items has a figure of.
-        baseline: by column of `measures`, one finite score for each item, shape [n], or counts,
-            shape [n, k].
+        baseline: by column of `measures`, one finite score (and weight) for each item, shape [n],
+            or counts, shape [n, k].
         candidate: the same items in the same order.
         clusters: items of one cluster (passage, document, seed) rise and fall together.
         num_missing: items that only one side has.
@@ -73,7 +78,7 @@ def compare_paired(
     """
     columns: dict[str, tuple[FloatArray, FloatArray]] = {}
     for measure in measures:
-        before, after = (_columns(measure, side[measure.column]) for side in (baseline, candidate))
+        before, after = (_columns(measure, side) for side in (baseline, candidate))
         if len(before) != len(after):
             raise EvaluationError(
                 "eval.items_differ",
@@ -104,7 +109,7 @@ def summarize_items(
         the scale of its logarithm), the exact interval for scores that are 0 or 1.
     Source: Hall 1992; Clopper and Pearson 1934. Args, Raises: as `compare_paired`.
     """
-    columns = {measure.key: _columns(measure, scores[measure.column]) for measure in measures}
+    columns = {measure.key: _columns(measure, scores) for measure in measures}
     for each in columns.values():
         _check(each)
     if not columns:
@@ -142,7 +147,6 @@ class _Items:
     units: IntArray
     """Number of the unit of each item, shape [n]."""
     num_units: int
-    weights: FloatArray
     strata: IntArray
 
     @classmethod
@@ -151,25 +155,40 @@ class _Items:
         return cls(
             units=units,
             num_units=int(units.max()) + 1,
-            weights=np.full(num_items, 1.0 / num_items),
             strata=np.zeros(num_items, dtype=np.intp),
         )
 
     def extent(self, level: float) -> Extent:
         return Extent(n=len(self.units), num_units=self.num_units, level=level)
 
-    def changes(self, values: FloatArray, bounds: tuple[float, float]) -> Changes | None:
+    def changes(
+        self, values: FloatArray, weights: FloatArray, bounds: tuple[float, float]
+    ) -> Changes | None:
         return changes_of(
-            values, weights=self.weights, units=self.units, strata=self.strata, bounds=bounds
+            values, weights=weights, units=self.units, strata=self.strata, bounds=bounds
         )
 
 
-def _columns(measure: Measure, values: ArrayLike) -> FloatArray:
-    """What is summed: score and count of a mean, the counts of corpus BLEU."""
-    scores = np.asarray(values, dtype=np.float64)
+def _columns(measure: Measure, side: Mapping[str, ArrayLike]) -> FloatArray:
+    """What is summed: weighted score and weight of a mean, the counts of corpus BLEU."""
+    scores = np.asarray(side[measure.column], dtype=np.float64)
     if measure.aggregation == "corpus_bleu":
         return scores.reshape(-1, NUM_BLEU_STATISTICS)
-    return np.column_stack([scores, np.ones(len(scores))])
+    if measure.weight is None:
+        return np.column_stack([scores, np.ones(len(scores))])
+    weights = np.asarray(side[measure.weight], dtype=np.float64)
+    return np.column_stack([scores * weights, weights])
+
+
+def _item_scores(columns: FloatArray) -> FloatArray:
+    """Of a measure that single items have."""
+    return np.asarray(columns[:, 0] / columns[:, 1])
+
+
+def _weights(measure: Measure, columns: FloatArray) -> FloatArray:
+    """By how much each item counts in the figure; corpus BLEU has no such weights."""
+    counts = columns[:, 1] if measure.has_item_score else np.ones(len(columns))
+    return np.asarray(counts / counts.sum())
 
 
 def _check(columns: FloatArray) -> None:
@@ -217,12 +236,14 @@ def _paired_figure(
     difference = candidate.minus(baseline)
     gains = _gains(measure, before, after)
     largest = _LARGEST[measure.unit]
-    changes = None if gains is None else items.changes(gains, (-largest, largest))
+    changes = None
+    if gains is not None:
+        changes = items.changes(gains, _weights(measure, after), (-largest, largest))
     reach = changes.reach(level) if changes is not None and items.num_units > 1 else NO_REACH
     extent = items.extent(level)
     improved = regressed = tied = None
     if measure.has_item_score:
-        better = after[:, 0] - before[:, 0]
+        better = _item_scores(after) - _item_scores(before)
         if measure.direction == "lower":
             better = -better
         improved, regressed = _num_above_zero(better), _num_above_zero(-better)
@@ -246,7 +267,7 @@ def _gains(measure: Measure, before: FloatArray, after: FloatArray) -> FloatArra
     that differs takes from the difference, times the number of items.
     """
     if measure.has_item_score:
-        return np.asarray(after[:, 0] - before[:, 0])
+        return _item_scores(after) - _item_scores(before)
     is_changed = (before != after).any(axis=1)
     num_items = len(before)
     if 2 * np.count_nonzero(is_changed) > num_items:
@@ -270,8 +291,8 @@ def _summary(measure: Measure, columns: FloatArray, items: _Items, level: float)
             return positive_estimate(value, logarithm, largest, extent)
         scores = np.full(len(columns), value)  # nothing, or everything, matches
     else:
-        scores = columns[:, 0]
-    changes = items.changes(scores, (0.0, largest))
+        scores = _item_scores(columns)
+    changes = items.changes(scores, _weights(measure, columns), (0.0, largest))
     is_share = measure.unit == "percent" and bool(np.isin(scores, (0.0, 1.0)).all())
     if is_share and changes is not None:
         return share_estimate(changes, value, extent)

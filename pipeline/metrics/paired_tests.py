@@ -46,7 +46,8 @@ def paired_p_values(
 
     Args:
         measures: those that a set of items has a figure of.
-        baseline: by column of `measures`, one score for each item, shape [n], or counts, [n, k].
+        baseline: by column of `measures`, one score (and weight) for each item, shape [n], or
+            counts, [n, k].
         candidate: the same items in the same order.
         clusters: items of one cluster are swapped together.
 
@@ -57,8 +58,7 @@ def paired_p_values(
     drawn: list[tuple[Measure, FloatArray, FloatArray]] = []
     for measure in measures:
         before, after = (
-            cluster_sums(_columns(measure, side[measure.column]), clusters)
-            for side in (baseline, candidate)
+            cluster_sums(_columns(measure, side), clusters) for side in (baseline, candidate)
         )
         if measure.type == "bool":
             differences = np.rint(after - before)[:, 0].astype(np.int64)
@@ -104,14 +104,19 @@ def _coins(count: int) -> list[float]:
     return [one / (1 << count) for one in terms]
 
 
-def _columns(measure: Measure, values: ArrayLike) -> FloatArray:
-    scores = np.asarray(values, dtype=np.float64)
+def _columns(measure: Measure, side: Mapping[str, ArrayLike]) -> FloatArray:
+    scores = np.asarray(side[measure.column], dtype=np.float64)
+    if measure.weight is not None:
+        scores = scores * np.asarray(side[measure.weight], dtype=np.float64)
     width = NUM_BLEU_STATISTICS if measure.aggregation == "corpus_bleu" else 1
     return scores.reshape(-1, width)
 
 
 def _figure(measure: Measure, sums: FloatArray) -> FloatArray:
-    """What the sums of an arm amount to; a mean and its sum give the same p."""
+    """What the sums of an arm amount to; a mean and its sum give the same p.
+
+    That of a weighted mean too: an item's weight follows from its question, so both arms have it.
+    """
     if measure.aggregation == "corpus_bleu":
         return corpus_bleu_from_statistics(sums)
     return np.asarray(sums[..., 0])

@@ -178,8 +178,8 @@ def _sentence_bleu(statistics: Sequence[int]) -> float:
 def summarize(samples: Sequence[Mapping[str, Score]]) -> OverlapFigures:
     """Returns every figure of a set of answers, empty ones included.
 
-    Definition: a measure's figure is the unweighted mean of the samples' scores (macro); BLEU sums
-        the n-gram counts over samples before dividing (micro).
+    Definition: a measure's figure is the mean of the samples' scores, unweighted (macro) unless the
+        measure has a weight; BLEU sums the n-gram counts over samples before dividing (micro).
     Direction: as each measure's, `contracts.samples`.
     Source: rouge-score and sacrebleu, as for `score_samples`.
 
@@ -197,6 +197,10 @@ def summarize(samples: Sequence[Mapping[str, Score]]) -> OverlapFigures:
     for measure in measures_of("text_overlap"):
         if measure.aggregation == "mean" and measure.column in samples[0]:
             scores = [number(sample[measure.column]) for sample in samples]
+            if measure.weight is not None:
+                weights = [number(sample[measure.weight]) for sample in samples]
+                figures[measure.key] = _weighted_mean(scores, weights)
+                continue
             # Overlaps are summed exactly, rates and lengths in file order: the last digit of
             # figures that are stored depends on it.
             is_overlap = measure.unit == "points"
@@ -208,6 +212,11 @@ def summarize(samples: Sequence[Mapping[str, Score]]) -> OverlapFigures:
         brevity_penalty=float(brevity_penalty(totals[0], totals[1])),
         mean_reference_tokens=fmean(number(sample["num_reference_tokens"]) for sample in samples),
     )
+
+
+def _weighted_mean(scores: Sequence[float], weights: Sequence[float]) -> float:
+    products = [score * weight for score, weight in zip(scores, weights, strict=True)]
+    return math.fsum(products) / math.fsum(weights)
 
 
 def repeated_4gram_rate(tokens: Sequence[Hashable]) -> float:

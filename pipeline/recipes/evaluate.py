@@ -18,13 +18,15 @@ from pipeline.contracts.evaluation_results import (
     GaugeResults,
     RetentionByScore,
     RetentionResults,
+    TextOverlapResults,
 )
 from pipeline.contracts.evaluation_spec import EvaluateSpec, GaugeSettings, GeneralAbilitySettings
 from pipeline.contracts.harness_tasks import HarnessTaskResults
 from pipeline.data.datasets import read_rows
 from pipeline.data.records import Document, DomainItem, MultipleChoiceItem
 from pipeline.decoding.engines import choose_engine, open_engine
-from pipeline.evaluation import general_ability, language_modeling
+from pipeline.evaluation import general_ability, language_modeling, reference_likelihood
+from pipeline.evaluation.answer_cap import answer_cap, warn_of_cut_answers
 from pipeline.evaluation.benchmarks import (
     benchmark_results,
     evaluate_benchmark,
@@ -43,6 +45,7 @@ from pipeline.evaluation.language_modeling import (
     write_gauge_texts,
 )
 from pipeline.evaluation.overlap_comparison import compare_overlap
+from pipeline.evaluation.reference_likelihood import score_references, with_reference_scores
 from pipeline.evaluation.retention_pairs import retention_items
 from pipeline.evaluation.samples import (
     AnswerSample,
@@ -53,6 +56,7 @@ from pipeline.evaluation.samples import (
 from pipeline.execution import RecipeResult, RunContext
 from pipeline.metrics.retention import measure_retention
 from pipeline.modeling.device import choose_device
+from pipeline.modeling.inspection import inspect_model_directory
 from pipeline.modeling.loading import load_model, load_tokenizer, require_same_vocabulary
 from pipeline.provenance import checked_model
 
@@ -73,6 +77,8 @@ def _run(spec: EvaluateSpec, context: RunContext) -> RecipeResult:
         find_task(named.task)  # a name that is none is told before hours of answers
     tokenizer = load_tokenizer(model_path)
     device = choose_device(spec.device)
+    items: list[DomainItem] = []
+    overlap: TextOverlapResults | None = None
     answers: list[AnswerSample] = []
     choices: list[ChoiceResult] = []
     again: tuple[SecondAnswers, ...] = ()
@@ -80,10 +86,20 @@ def _run(spec: EvaluateSpec, context: RunContext) -> RecipeResult:
 
     if spec.text_overlap is not None:
         items = read_rows(spec.text_overlap.dataset, DomainItem, to_be_scored=True)
+        facts = inspect_model_directory(model_path)
+        cap = answer_cap(
+            spec.text_overlap, tokenizer, items, context_length=facts.max_position_embeddings
+        )
         with open_engine(spec.engine, model_path, device=device, dtype=spec.dtype) as engine:
-            answers = answer_items(engine, tokenizer, items, spec.text_overlap, context)
+            answers = answer_items(
+                engine, tokenizer, items, spec.text_overlap, context, max_new_tokens=cap
+            )
     model = load_model(model_path, dtype=getattr(torch, spec.dtype), device=device)
     context.raise_if_stopped(STARTS_OVER)
+    if spec.text_overlap is not None:
+        answers = _with_reference_scores(answers, items, model, tokenizer, context)
+        overlap = text_overlap_results(answers, max_new_tokens=cap)
+        warn_of_cut_answers(overlap, spec.text_overlap, context)
     if spec.general_ability is not None:
         is_base = model_digest == base_digest
         choices, again = _answer_choices(spec.general_ability, model, tokenizer, context, is_base)
@@ -102,7 +118,7 @@ def _run(spec: EvaluateSpec, context: RunContext) -> RecipeResult:
         outputs["harness_samples"] = context.run_dir / "harness_samples.jsonl"
         harness_tasks = _harness_tasks(spec, model, tokenizer, outputs["harness_samples"], context)
     results = EvaluateResults(
-        text_overlap=text_overlap_results(answers) if spec.text_overlap else None,
+        text_overlap=overlap,
         general_ability=choice_figures(choices) if spec.general_ability else None,
         gauge=gauge,
         flip_nulls=read_flip_nulls(outputs["samples"]),
@@ -120,9 +136,26 @@ def _run(spec: EvaluateSpec, context: RunContext) -> RecipeResult:
             "text_overlap": "canonical: rouge-score with our tokenizer, sacrebleu BLEU-4 zh",
             "general_ability": general_ability.DEFINITION,
             "gauge": language_modeling.DEFINITION,
+            "reference_bits_per_byte": reference_likelihood.DEFINITION,
             "engine": choose_engine(spec.engine, device),
         },
     )
+
+
+def _with_reference_scores(
+    answers: Sequence[AnswerSample],
+    items: Sequence[DomainItem],
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    context: RunContext,
+) -> list[AnswerSample]:
+    progress = context.progress("references", total=len(items), unit="references")
+
+    def scored(number: int) -> None:
+        progress.advance(number)
+        context.raise_if_stopped(STARTS_OVER)
+
+    return with_reference_scores(answers, score_references(model, tokenizer, items, scored=scored))
 
 
 def _answer_choices(

@@ -139,15 +139,33 @@ def test_an_evaluation_of_version_1_fixed_no_margins() -> None:
     assert today.of("a measure of tomorrow") is None
 
 
-def test_an_evaluation_of_version_2_asked_its_base_once() -> None:
+def defaults_of(spec) -> tuple[object, ...]:
+    """What version 3 of an evaluation knows and version 2 did not."""
+    return (
+        spec.general_ability.flip_null,
+        spec.text_overlap.max_new_tokens,
+        spec.margins.reference_bits_per_byte,
+    )
+
+
+def test_an_evaluation_of_version_2_measures_what_it_measured_then() -> None:
+    """Its base was asked once, answers were cut at 96 tokens, and no margin was fixed."""
     document = read_run_spec((GOLDEN / "v2/evaluate.spec.json").read_bytes())
     assert document.digest == "47c1dc15db7cae5cf1ef24f8eb54bcb34c5e28807f89ad4e51f9a8ad1dc4f152"
-    assert document.spec.general_ability.flip_null is False
+    assert document.spec.margins == EquivalenceMargins(reference_bits_per_byte=None)
+    assert defaults_of(document.spec) == (False, 96, None)
     today = json.loads((GOLDEN / "evaluate.json").read_text(encoding="utf-8"))["written"]
-    assert read_run_spec(json.dumps(today)).spec.general_ability.flip_null is True
-    without = {key: value for key, value in today.items() if key != "general_ability"}
-    by_hand = read_run_spec(json.dumps(without | {"schema_version": 2}))
-    assert by_hand.spec.general_ability is None
+    assert defaults_of(read_run_spec(json.dumps(today)).spec) == (True, None, 0.01)
+    by_hand = read_run_spec(json.dumps(today | {"schema_version": 2})).spec
+    assert defaults_of(by_hand) == (False, 96, None)
+    assert by_hand.margins.rouge1 == 1.0
+    without = {
+        key: value
+        for key, value in today.items()
+        if key not in ("general_ability", "text_overlap", "margins")
+    }
+    found = read_run_spec(json.dumps(without | {"schema_version": 2})).spec
+    assert (found.general_ability, found.text_overlap) == (None, None)
 
 
 def test_every_margin_is_of_a_measure_that_can_be_better() -> None:

@@ -1,6 +1,7 @@
 """Evaluation against oracles: direct log-likelihoods, a uniform model, the model itself."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,11 @@ from torch.nn import functional
 
 from pipeline.contracts.evaluation_spec import TextOverlapSettings
 from pipeline.contracts.references import DomainTestRef
-from pipeline.data.records import Document, DomainItem, MultipleChoiceItem
+from pipeline.data.records import Document, DomainItem, Message, MultipleChoiceItem
+from pipeline.data.tokenize import ChatFormat, plain_token_ids
 from pipeline.decoding.autoregressive import AutoregressiveEngine
 from pipeline.errors import DataError
+from pipeline.evaluation.answer_cap import answer_cap, warn_of_cut_answers
 from pipeline.evaluation.general_ability import ChoiceResult, evaluate_choices
 from pipeline.evaluation.generation import answer_items, text_overlap_results
 from pipeline.evaluation.language_modeling import (
@@ -176,19 +179,20 @@ def domain_items() -> list[DomainItem]:
 def answers(model, tokenizer, items):
     settings = TextOverlapSettings(
         dataset=DomainTestRef(path="unused", kind="domain_test"),
-        max_new_tokens=6,
         batch_size=2,
         unseen_documents=("b",),
     )
     context = RunContext(run_dir=Path(), spec_digest="0" * 64, events=Silent())
-    return answer_items(AutoregressiveEngine(model), tokenizer, items, settings, context)
+    engine = AutoregressiveEngine(model)
+    return answer_items(engine, tokenizer, items, settings, context, max_new_tokens=6)
 
 
 def test_answers_are_scored_in_order_and_apart_for_unseen_documents(model, tokenizer) -> None:
     samples = answers(model, tokenizer, domain_items())
     assert [sample.item_id for sample in samples] == ["i0", "i1", "i2"]
     assert [sample.document_seen for sample in samples] == [True, True, False]
-    results = text_overlap_results(samples)
+    results = text_overlap_results(samples, max_new_tokens=6)
+    assert results.max_new_tokens == 6
     assert results.n == 3
     assert results.documents_seen.n == 2
     assert results.documents_unseen.n == 1
@@ -222,3 +226,72 @@ def test_what_is_written_is_what_is_compared(model, tokenizer, tmp_path: Path) -
     questions = read_samples(path, "general_ability")
     assert [row["item_id"] for row in questions] == ["q1-en", "q1-zh"]
     assert questions[0]["probability"] == pytest.approx(choices[0].probability)
+
+
+def items_of_lengths(tokenizer, lengths) -> list[DomainItem]:
+    """Questions whose references have so many tokens."""
+    word = tokenizer.decode(tokenizer(" a", add_special_tokens=False).input_ids[-1:])
+    return [
+        DomainItem(id=f"i{number}", lang="en", instruction="Why?", input="", output=word * length)
+        for number, length in enumerate(lengths)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("lengths", "context_length", "cap"),
+    [
+        ([15], 4_096, 16),  # with the token that ends the turn
+        ([16], 4_096, 32),
+        ([40] * 98 + [900, 900], 4_096, 912),  # the 99th of a hundred is a long one
+        ([40] * 99 + [900], 4_096, 48),
+        ([3] * 5, 4_096, 16),
+    ],
+)
+def test_the_cap_follows_from_the_references(tokenizer, lengths, context_length, cap) -> None:
+    items = items_of_lengths(tokenizer, lengths)
+    assert [len(plain_token_ids(tokenizer, item.output)) for item in items] == lengths
+    settings = TextOverlapSettings(dataset=DomainTestRef(path="unused", kind="domain_test"))
+    assert answer_cap(settings, tokenizer, items, context_length=context_length) == cap
+    fixed = settings.model_copy(update={"max_new_tokens": 7})
+    assert answer_cap(fixed, tokenizer, items, context_length=context_length) == 7
+
+
+def test_the_cap_leaves_room_for_the_longest_question(tokenizer) -> None:
+    settings = TextOverlapSettings(dataset=DomainTestRef(path="unused", kind="domain_test"))
+    (item,) = items_of_lengths(tokenizer, [500])
+    prompt = len(ChatFormat(tokenizer).prompt((Message(role="user", content=item.prompt),)))
+    assert answer_cap(settings, tokenizer, [item], context_length=prompt + 20) == 20
+
+
+class Recorded(Silent):
+    """What was emitted."""
+
+    def __init__(self) -> None:
+        self.payloads: list[object] = []
+
+    def emit(self, payload: object) -> None:
+        self.payloads.append(payload)
+
+
+@pytest.mark.parametrize("num_cut", range(0, 31, 3))
+def test_more_than_a_tenth_of_cut_answers_is_a_warning(tokenizer, model, num_cut) -> None:
+    samples = answers(model, tokenizer, domain_items() * 10)
+    cut = [
+        replace(sample, scores={**sample.scores, "cut_at_cap": index < num_cut})
+        for index, sample in enumerate(samples)
+    ]
+    results = text_overlap_results(cut, max_new_tokens=6)
+    events = Recorded()
+    context = RunContext(run_dir=Path(), spec_digest="0" * 64, events=events)
+    for cap in (6, None):
+        settings = TextOverlapSettings(
+            dataset=DomainTestRef(path="unused", kind="domain_test"), max_new_tokens=cap
+        )
+        warn_of_cut_answers(results, settings, context)
+    assert results.has_many_cut is (num_cut > 3)
+    assert [event.code for event in events.payloads] == ["eval.answers_cut"] * 2 * (num_cut > 3)
+    if events.payloads:
+        given, of_references = (event.message for event in events.payloads)
+        assert f"{num_cut / 30:.0%} of 30 answers were cut at 6 tokens" in given
+        assert "leave it out" in given
+        assert "leave it out" not in of_references

@@ -418,3 +418,38 @@ def test_twelve_thousand_items_take_far_less_than_a_second():
     started = time.perf_counter()
     compared(baseline, candidate)
     assert time.perf_counter() - started < 0.5
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "n", "needed"),
+    [
+        (2.0, -1.0, 5.0, 32, 72),  # 32 * (3 / 2)^2
+        (-0.5, -1.5, 1.0, 100, 900),  # towards 0 it reaches 1.5: 100 * 3^2
+        (2.0, 0.0, 4.0, 50, 50),
+        (2.0, 0.5, 3.5, 32, None),
+        (-2.0, -3.0, -1.0, 32, None),
+        (0.0, -1.0, 1.0, 32, None),
+        (1.0, None, None, 1, None),
+    ],
+)
+def test_items_that_would_settle_a_difference_by_hand(value, low, high, n, needed) -> None:
+    level = None if low is None else 0.95
+    difference = Estimate(value=value, low=low, high=high, level=level, n=n, num_units=n)
+    figure = PairedFigure(
+        baseline=0.0, candidate=value, difference=difference, ratio=None,
+        improved=None, regressed=None, tied=None, missing=0,
+    )  # fmt: skip
+    assert figure.items_needed == needed
+
+
+def test_so_many_items_of_the_same_mix_do_settle_a_difference() -> None:
+    """The same scores over and over: at the number said the interval leaves 0, below it not."""
+    rng = np.random.default_rng(3)
+    before, gains = rng.uniform(0.2, 0.6, 40), rng.normal(0.01, 0.1, 40)
+    gains += 0.012 - gains.mean()
+    needed = compared(before, before + gains).items_needed
+    assert needed is not None
+    for times, is_settled in ((needed // 40 + 4, True), (needed // 40 - 4, False)):
+        figure = compared(np.tile(before, times), np.tile(before + gains, times))
+        assert (figure.difference.low > 0.0) is is_settled
+        assert (figure.items_needed is None) is is_settled

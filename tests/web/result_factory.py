@@ -113,6 +113,8 @@ def answer_samples(items, predictions, *, unseen=()):
             | {
                 "cut_at_cap": len(prediction) > 0.9 * len(item["output"]),
                 "repeated_4gram_rate": repeated_4gram_rate(tokenize(prediction)),
+                "reference_bits_per_byte": 1.5 - len(prediction) / (2 * len(item["output"])),
+                "num_reference_bytes": len(item["output"].encode()),
             },
         )
         for item, prediction, scores in zip(items, predictions, overlaps, strict=True)
@@ -253,8 +255,9 @@ def make_evaluation(
     if baseline is not None:
         path, content = samples_path(baseline), baseline.report["outputs"]["samples"]["digest"]
         document["baseline"] = {"path": str(path), "output": "samples", "digest": content}
+    cap = (spec or {}).get("text_overlap", {}).get("max_new_tokens", 96)
     measured = EvaluateResults(
-        text_overlap=text_overlap_results(answered) if answered else None,
+        text_overlap=text_overlap_results(answered, max_new_tokens=cap) if answered else None,
         general_ability=choice_figures(chosen) if chosen else None,
         gauge=None if gauge is None else GaugeResults(
             bits_per_byte=gauge[0], kl_nats_per_token=gauge[1], num_texts=8, num_tokens=512,

@@ -261,7 +261,7 @@ def test_a_family_waits_until_all_of_it_is_computed(evaluate, compare, client, m
         assert "▲ better" not in text_of(html)
         assert client.get(asked[-1])["X-Poll-Reload"] == "1"
     assert len(asked) == 2
-    assert asked[1].endswith("tests=8")
+    assert asked[1].endswith("tests=9")
     assert "▲ better" in row_of(html, "ROUGE-L")
 
 

@@ -181,6 +181,21 @@ def test_optional_measure_is_left_out_when_its_choice_is_empty(
     assert spec["gauge"]["num_samples"] == 8
 
 
+@pytest.mark.parametrize(("given", "cap"), [("", None), ("40", 40)])
+def test_a_cap_that_is_left_empty_follows_from_the_references(
+    client, engineer, project, base_model, given, cap
+) -> None:
+    asked = {"model": "base:tiny-base", "base": "base:tiny-base"}
+    asked["text_overlap__dataset"] = "example:domain_test.en"
+    form = client.get(launch_address(kind="evaluate")).context["form"]
+    field = form["text_overlap.max_new_tokens"]
+    assert field.value() is None
+    assert "left empty: as long as the references" in field.help_text
+    data = filled(client, "evaluate", text_overlap__max_new_tokens=given, **asked)
+    assert client.post(launch_address(kind="evaluate"), data).status_code == 302
+    assert Run.objects.get().spec["text_overlap"]["max_new_tokens"] == cap
+
+
 def benchmark(client, **changes):
     return filled(
         client,

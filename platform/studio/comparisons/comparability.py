@@ -17,9 +17,11 @@ from django.utils.translation import ngettext
 from pipeline.contracts.references import RowFilter
 from pipeline.contracts.samples import TASKS, Task
 from studio.comparisons.chosen import Comparison
+from studio.evaluations.overlap_figures import share_cut
 from studio.evaluations.results import Evaluation
 from studio.evaluations.stored_figures import StoredPairs
 from studio.measures.labels import TASK_LABELS
+from studio.measures.numbers import percent
 
 ValueT = TypeVar("ValueT")
 
@@ -104,15 +106,26 @@ def _task_checks(comparison: Comparison, stored: StoredPairs, task: Task) -> lis
             _agreement(
                 _("Decoding: greedy, token limit"),
                 evaluations,
-                lambda one: one.spec.text_overlap and one.spec.text_overlap.max_new_tokens,
+                lambda one: one.answer_cap,
                 task=task,
                 shown=lambda limit: _("%(n)s tokens") % {"n": limit},
             )
         )
+        checks.append(_cut_answers(evaluations))
     return [
         *checks,
         *(_pairing(comparison.baseline, one, stored, task) for one in comparison.candidates),
     ]
+
+
+def _cut_answers(evaluations: Sequence[Evaluation]) -> Check:
+    found = [(one.label, share) for one in evaluations if (share := share_cut(one)) is not None]
+    label = _("Answers cut at the token limit")
+    if not found:
+        return Check(level=Level.SAME, label=label, detail=_("few or none"))
+    shares = ", ".join(f"{name} {percent(share)}" for name, share in found)
+    detail = _("%(shares)s: the limit, not the model, decided how much these answers say")
+    return Check(level=Level.WARNING, label=label, detail=detail % {"shares": shares})
 
 
 def _pairing(baseline: Evaluation, one: Evaluation, stored: StoredPairs, task: Task) -> Check:

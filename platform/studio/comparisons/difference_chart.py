@@ -16,8 +16,13 @@ from studio.pages.charts import Chart
 def difference_chart(
     comparison: Comparison, groups: Mapping[str, Sequence[MeasureRow]], family: Family
 ) -> Chart:
-    """Differences with intervals; tokens are left out, for their scale is another."""
-    rows = [row for group in groups.values() for row in group if row.measure.unit != "tokens"]
+    """Differences with intervals, of measures on one scale; tokens and bits have others."""
+    rows = [
+        row
+        for group in groups.values()
+        for row in group
+        if row.measure.unit in ("points", "percent")
+    ]
     series = [
         Series(
             name=one.label,

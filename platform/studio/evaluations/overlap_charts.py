@@ -11,7 +11,7 @@ from studio.evaluations.overlap_figures import Answered, shown_size, shown_value
 from studio.evaluations.results import Evaluation
 from studio.measures.documents import Documents
 from studio.measures.labels import ShownMeasure, overlap_measures
-from studio.measures.numbers import difference, measured_interval, sample_size
+from studio.measures.numbers import count, difference, measured_interval, sample_size
 from studio.measures.plots import Point, Series, bars, forest
 from studio.pages.charts import Chart
 
@@ -81,6 +81,7 @@ def change_chart(answered: Sequence[Answered], baselines: Mapping[str, Evaluatio
             _("Difference [95% CI]"),
             _("Better / worse / same"),
             _("n / units drawn"),
+            _("Questions to settle it"),
             _("Missing"),
         ),
         rows=[
@@ -89,7 +90,11 @@ def change_chart(answered: Sequence[Answered], baselines: Mapping[str, Evaluatio
             for measure in measures
             if (pair := pairs.get(measure.key)) is not None
         ],
-        note=_("Paired: the same draws of documents for both. A missing answer is in no mean."),
+        note=_(
+            "Paired: the same documents for both. A missing answer is in no mean. Questions to "
+            "settle it: how many of this kind would show a difference of this size; a dash where "
+            "the interval excludes 0 already, or no number would."
+        ),
         empty=_("None of these runs was given a baseline."),
         size="tall" if compared else "normal",
     )
@@ -135,18 +140,31 @@ def _change(pair: PairedFigure | None) -> Point:
 def _change_row(
     one: Evaluation, baseline: Evaluation | None, measure: ShownMeasure, pair: PairedFigure
 ) -> tuple[object, ...]:
-    counts: object = _("no score of a single answer")
-    if pair.improved is not None:
-        counts = f"{pair.improved} / {pair.regressed} / {pair.tied}"
-        if baseline is not None:
-            url = compare_rows_url([baseline, one], task=measure.task, metric=measure.key)
-            counts = format_html('<a href="{}">{}</a>', url, counts)
-    spread = measured_interval(measure, pair.difference)
     return (
         one.label,
         measure.label,
-        f"{difference(measure, pair.difference.value)} {spread}".strip(),
-        counts,
+        change(measure, pair),
+        change_counts(one, baseline, measure, pair),
         sample_size(pair.difference),
+        count(pair.items_needed),
         pair.missing,
     )
+
+
+def change(measure: ShownMeasure, pair: PairedFigure) -> str:
+    """The difference with its interval, in the measure's unit."""
+    spread = measured_interval(measure, pair.difference)
+    return f"{difference(measure, pair.difference.value)} {spread}".strip()
+
+
+def change_counts(
+    one: Evaluation, baseline: Evaluation | None, measure: ShownMeasure, pair: PairedFigure
+) -> object:
+    """Answers better, worse and the same, with a link to them where the baseline's run is here."""
+    if pair.improved is None:
+        return _("no score of a single answer")
+    counts = f"{pair.improved} / {pair.regressed} / {pair.tied}"
+    if baseline is None:
+        return counts
+    url = compare_rows_url([baseline, one], task=measure.task, metric=measure.key)
+    return format_html('<a href="{}">{}</a>', url, counts)

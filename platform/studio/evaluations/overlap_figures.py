@@ -11,7 +11,14 @@ from studio.evaluations.results import Evaluation
 from studio.evaluations.stored_figures import Stored, StoredSummaries
 from studio.measures.documents import Documents
 from studio.measures.labels import ShownMeasure, overlap_measures
-from studio.measures.numbers import count, measured, measured_interval, sample_size
+from studio.measures.numbers import (
+    NONE,
+    count,
+    measured,
+    measured_interval,
+    percent,
+    sample_size,
+)
 from studio.measures.plots import Point
 from studio.measures.resampling import ResultFigures
 
@@ -82,12 +89,42 @@ def shown_size(one: Answered, documents: Documents = Documents.ALL) -> str:
     return sample_size(estimate)
 
 
+def share_cut(one: Evaluation) -> float | None:
+    """The share of answers that were cut at the cap, where it is too large to pass over."""
+    overlap = one.results.text_overlap
+    if overlap is None or not overlap.has_many_cut:
+        return None
+    return overlap.figures["cut_at_cap"]
+
+
+def cut_warnings(answered: Sequence[Answered]) -> list[tuple[str, str]]:
+    """(name, what is wrong) of the evaluations whose answers the cap decided."""
+    found = []
+    for one in answered:
+        share = share_cut(one.evaluation)
+        if share is not None:
+            text = _(
+                "%(share)s of %(n)s answers were cut at %(cap)s tokens before they ended, so the "
+                "limit, not the model, decided how much of the references they say; the likelihood "
+                "of the references does not depend on it"
+            )
+            values = {
+                "share": percent(share),
+                "n": one.overlap.n,
+                "cap": one.evaluation.answer_cap or NONE,
+            }
+            found.append((one.label, text % values))
+    return found
+
+
 def definitions(answered: Sequence[Answered]) -> list[tuple[str, str]]:
     """(name, text) of the definitions behind the figures, as the reports state them."""
     stated: dict[tuple[str, str], None] = {}
     for one in answered:
         stated["ROUGE", one.overlap.rouge_signature] = None
         stated["BLEU", one.overlap.bleu_signature] = None
+        if (likelihood := one.evaluation.definitions.get("reference_bits_per_byte")) is not None:
+            stated[_("Reference answers"), likelihood] = None
     return list(stated)
 
 

@@ -100,6 +100,14 @@ class Evaluation(Result):
         """Names the rows that this run was compared with."""
         return None if self.spec.baseline is None else self.spec.baseline.digest
 
+    @property
+    def answer_cap(self) -> int | None:
+        """Tokens at which an answer was cut; None where no domain question was asked."""
+        found, asked = self.results.text_overlap, self.spec.text_overlap
+        if found is not None and found.max_new_tokens is not None:
+            return found.max_new_tokens
+        return None if asked is None else asked.max_new_tokens
+
     def measured(self, task: Task) -> TextOverlapResults | GeneralAbilityResults | None:
         """The report's figures of a task; None where the run did not measure it."""
         is_overlap = task == "text_overlap"

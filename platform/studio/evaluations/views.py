@@ -10,6 +10,7 @@ from studio.evaluations.arms import is_lossless
 from studio.evaluations.dashboards import dashboard, tabs, unreadable_absences
 from studio.evaluations.gauge_chart import gauge_chart
 from studio.evaluations.length_chart import length_chart
+from studio.evaluations.likelihood_chart import likelihood_chart
 from studio.evaluations.list_rows import benchmark_row, evaluation_row
 from studio.evaluations.overlap_charts import change_chart, document_chart, score_chart
 from studio.evaluations.results import (
@@ -95,12 +96,14 @@ def text_overlap(request: ProjectRequest) -> HttpResponse:
     with_answers = overlap_figures.with_answers(evaluations)
     stored = summaries(with_answers)
     answered = overlap_figures.answered_of(with_answers, stored)
+    baselines = baselines_of(request.project, with_answers)
     measures = {measure.key: measure for measure in usual_overlaps()}
     metric = chosen(request.GET.get("metric", ""), list(measures))
     context: dict[str, object] = {
         "charts": [
+            likelihood_chart(answered, baselines),
             score_chart(answered),
-            change_chart(answered, baselines_of(request.project, with_answers)),
+            change_chart(answered, baselines),
             document_chart(answered, measures[metric]),
             length_chart(answered),
         ],
@@ -108,7 +111,10 @@ def text_overlap(request: ProjectRequest) -> HttpResponse:
             (measure.label, query_with(request, metric=key), key == metric)
             for key, measure in measures.items()
         ],
-        "problems": [(one.label, one.stored.problem) for one in answered if one.stored.problem],
+        "problems": [
+            *((one.label, one.stored.problem) for one in answered if one.stored.problem),
+            *overlap_figures.cut_warnings(answered),
+        ],
         "pending_query": next(
             (f"run={one.evaluation.id}" for one in answered if one.stored.is_pending), ""
         ),

@@ -6,15 +6,19 @@ from typing import Any, Literal, get_args, get_origin
 from django import forms
 from django.utils.translation import gettext as _
 
-from studio.launch.labels import CHOICE_LABELS, FIELD_LABELS
+from studio.launch.labels import CHOICE_LABELS, EMPTY_MEANS, FIELD_LABELS
 
 
 def field_label(path: str) -> str:
     """What the field at a dotted path is called; a row has its list's name."""
     name = field_name(path)
-    scoped = ".".join(without_numbers(path).split(".")[-2:])
-    label = FIELD_LABELS.get(scoped) or FIELD_LABELS.get(name)
+    label = FIELD_LABELS.get(_scoped(path)) or FIELD_LABELS.get(name)
     return str(label) if label else name.replace("_", " ")
+
+
+def _scoped(path: str) -> str:
+    """A field's name behind that of what it belongs to."""
+    return ".".join(without_numbers(path).split(".")[-2:])
 
 
 def scalar_field(
@@ -29,6 +33,8 @@ def scalar_field(
             "default": default,
         }
     )
+    if (meaning := EMPTY_MEANS.get(_scoped(path))) is not None:
+        hint = f"{path}; {meaning}"
     common = {
         "label": field_label(path),
         "help_text": hint,

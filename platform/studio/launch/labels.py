@@ -41,6 +41,7 @@ FIELD_LABELS: dict[str, Promise] = {
     "margins.cut_at_cap": _("Answers cut at the cap, share"),
     "margins.is_correct": _("Accuracy, share"),
     "margins.probability": _("Probability of the right choice, share"),
+    "margins.reference_bits_per_byte": _("Reference answers, bits per byte"),
     "margins.repeated_4gram_rate": _("Repetition, share"),
     "margins.rouge1": _("ROUGE-1, points"),
     "margins.rouge2": _("ROUGE-2, points"),
@@ -86,6 +87,11 @@ FIELD_LABELS: dict[str, Promise] = {
     "where.values": _("Values, separated by commas"),
     "where.keep": _("Rows with these values"),
 }
+
+EMPTY_MEANS: dict[str, Promise] = {
+    "text_overlap.max_new_tokens": _("left empty: as long as the references"),
+}
+"""What it means to give nothing, where that is not plain."""
 
 CHOICE_LABELS: dict[str, Promise] = {
     "auto": _("automatic"),

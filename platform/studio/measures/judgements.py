@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from pipeline.contracts.estimates import PairedFigure
 from pipeline.metrics.decisions import Decision, Difference, Doubt
@@ -138,5 +138,19 @@ def _doubt(decision: Decision, figure: PairedFigure, margin: float | None) -> st
     if decision.doubt is Doubt.MISSING:
         return _("%(n)s missing") % {"n": figure.missing}
     if margin is None:
-        return _("the interval holds 0, and no margin was fixed before the runs")
-    return _("the interval holds 0 and reaches beyond the margin")
+        reason = _("the interval holds 0, and no margin was fixed before the runs")
+    else:
+        reason = _("the interval holds 0 and reaches beyond the margin")
+    needed = None
+    if decision.low is not None and decision.high is not None:
+        needed = figure.items_to_settle(decision.low, decision.high)
+    return reason if needed is None else f"{reason} ({settled_by(needed)})"
+
+
+def settled_by(num_items: int) -> str:
+    """How many questions would show the difference that was seen (`PairedFigure.items_needed`)."""
+    return ngettext(
+        "about %(n)s question would show a difference of this size",
+        "about %(n)s questions would show a difference of this size",
+        num_items,
+    ) % {"n": f"{num_items:,}"}

@@ -57,6 +57,15 @@ _LABELS: Mapping[str, Label] = {
         ),
         is_headline=True,
     ),
+    "reference_bits_per_byte": Label(
+        name=_("Bits per byte of the reference answers"),
+        definition=_(
+            "How unlikely the model finds the reference answers, given their questions: bits / "
+            "UTF-8 bytes, of all answers together. Nothing is generated, so neither style nor the "
+            "token limit plays a part."
+        ),
+        is_headline=True,
+    ),
     "num_answer_tokens": Label(
         name=_("Answer length"),
         definition=_("Tokens of an answer, mean; a Chinese character is one token."),
@@ -168,8 +177,11 @@ def overlap_measures() -> list[ShownMeasure]:
 
 def describing_measures() -> list[ShownMeasure]:
     """What else is measured of answers to domain questions: length, cuts, repetition."""
-    overlaps = overlap_measures()
-    return [one for one in set_measures() if one.task == "text_overlap" and one not in overlaps]
+    return [
+        one
+        for one in set_measures()
+        if one.task == "text_overlap" and one.unit not in ("points", "bits_per_byte")
+    ]
 
 
 def usual_overlaps() -> list[ShownMeasure]:

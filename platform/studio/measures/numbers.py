@@ -11,8 +11,9 @@ ARROW = " \N{RIGHTWARDS ARROW} "
 _MINUS = "\N{MINUS SIGN}"
 # Rounding of sums, not a difference.
 _ZERO = 1e-9
-_UNIT_SIGN = {"percent": "%", "points": "", "tokens": ""}
-_DIFFERENCE_SIGN = {"percent": " pp", "points": "", "tokens": ""}
+_UNIT_SIGN = {"percent": "%"}
+_DIFFERENCE_SIGN = {"percent": " pp"}
+_DIGITS = {"percent": 1, "points": 2, "tokens": 1, "bits_per_byte": 4}
 
 
 def decimal(value: float | None, digits: int = 2) -> str:
@@ -115,7 +116,7 @@ def measured(measure: ShownMeasure, value: float | None) -> str:
     """A stored figure in the measure's unit."""
     if value is None:
         return NONE
-    return decimal(measure.scale * value, _digits(measure)) + _UNIT_SIGN[measure.unit]
+    return decimal(measure.scale * value, _digits(measure)) + _UNIT_SIGN.get(measure.unit, "")
 
 
 def measured_interval(measure: ShownMeasure, estimate: Estimate | None) -> str:
@@ -127,7 +128,7 @@ def difference(measure: ShownMeasure, value: float | None) -> str:
     """A stored difference in the measure's unit; shares differ by percentage points."""
     if value is None:
         return NONE
-    return signed(measure.scale * value, _digits(measure)) + _DIFFERENCE_SIGN[measure.unit]
+    return signed(measure.scale * value, _digits(measure)) + _DIFFERENCE_SIGN.get(measure.unit, "")
 
 
 def measured_bounds(
@@ -141,4 +142,4 @@ def measured_bounds(
 
 
 def _digits(measure: ShownMeasure) -> int:
-    return 1 if measure.unit in ("percent", "tokens") else 2
+    return _DIGITS[measure.unit]

@@ -31,8 +31,8 @@ class SamplesFile:
 
 
 def measure_columns(task: Task) -> list[str]:
-    """Columns of the task's measures."""
-    return [measure.column for measure in measures_of(task)]
+    """Columns of the task's measures, and of their weights."""
+    return [name for measure in measures_of(task) for name in measure.columns]
 
 
 def read_columns(

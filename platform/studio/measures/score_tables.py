@@ -13,7 +13,7 @@ import pyarrow as pa
 from django.utils.translation import gettext as _
 from numpy.typing import NDArray
 
-from pipeline.contracts.samples import Measure, Task, measures_of
+from pipeline.contracts.samples import ColumnType, Task, measures_of
 from pipeline.errors import DataError
 from studio.measures.sample_files import SamplesFile, measure_columns, read_columns
 
@@ -37,8 +37,8 @@ class ScoreTable:
     is_unseen: NDArray[np.bool_]
     """Rests on a document kept out of training; False where there is no document."""
     columns: Mapping[str, FloatArray]
-    """By column of the task's measures: shape [n], counts [n, k]. Without those that the file lacks
-    or does not have for every row."""
+    """By column of the task's measures, and of their weights: shape [n], counts [n, k]. Without
+    those that the file lacks or does not have for every row."""
     questions: NDArray[np.int64]
     """Equal for equal input, reference and choices. Only valid inside this process."""
     answers: NDArray[np.int64]
@@ -81,18 +81,23 @@ def _load_scores(path: Path, digest: str, task: Task) -> ScoreTable:
         categories=tuple(str(category or "") for category in _values(table, "category")),
         is_unseen=np.array([seen is False for seen in _values(table, "document_seen")], bool),
         columns={
-            measure.column: _scores(table, measure)
+            name: _scores(table, name, measure.type)
             for measure in measures_of(task)
-            if measure.column in table.column_names and table[measure.column].null_count == 0
+            if all(_is_whole(table, column) for column in measure.columns)
+            for name in measure.columns
         },
         questions=_hashes(table, _QUESTION_COLUMNS[task]),
         answers=_hashes(table, ("answer",)),
     )
 
 
-def _scores(table: pa.Table, measure: Measure) -> FloatArray:
-    column = table[measure.column].combine_chunks()
-    if measure.type == "int64_list":
+def _is_whole(table: pa.Table, name: str) -> bool:
+    return name in table.column_names and table[name].null_count == 0
+
+
+def _scores(table: pa.Table, name: str, kind: ColumnType) -> FloatArray:
+    column = table[name].combine_chunks()
+    if kind == "int64_list":
         flat = np.asarray(column.flatten(), dtype=np.float64)
         return flat.reshape(len(column), len(flat) // max(1, len(column)))
     return np.asarray(column.cast(pa.float64()), dtype=np.float64)

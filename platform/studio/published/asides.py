@@ -13,7 +13,7 @@ from studio.evaluations.links import compare_rows_url, run_url
 from studio.evaluations.results import Benchmark, Evaluation
 from studio.evaluations.retained import Retained
 from studio.measures.documents import Documents
-from studio.measures.judgements import judgement_of
+from studio.measures.judgements import judgement_of, settled_by
 from studio.measures.labels import MEASURES
 from studio.measures.numbers import (
     ARROW,
@@ -96,6 +96,8 @@ def overlap_aside(row: ClaimRow, found: Measured, family: ClaimFamily) -> Aside 
         _("difference alone, 95%% CI: %(difference)s")
         % {"difference": f"{difference(measure, figure.difference.value)} {spread}".strip()}
     ]
+    if figure.items_needed is not None:
+        details.append(settled_by(figure.items_needed))
     unseen = found.overlap(claim.pair, claim.measure, Documents.UNSEEN)
     if unseen is not None:
         details.append(
