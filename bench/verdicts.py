@@ -27,7 +27,8 @@ from bench.planted.verdict_cases import (
     uneven,
 )
 from bench.protocol import Result, Table
-from pipeline.contracts.evaluation_results import RetentionResults, Verdict
+from pipeline.contracts.evaluation_results import RetentionResults
+from pipeline.contracts.verdicts import Verdict
 
 MAX_FALSE_PASS = 0.035
 """Of a true loss exactly at the margin; 2.5% and three standard errors of 4,000 simulations."""

@@ -7,16 +7,10 @@ from pydantic import Field
 
 from pipeline.contracts.base import Contract
 from pipeline.contracts.estimates import Estimate, PairedFigure
+from pipeline.contracts.gauge_results import GaugeResults
 from pipeline.contracts.harness_tasks import HarnessTaskResults
 from pipeline.contracts.samples import NullName
-
-
-class Verdict(StrEnum):
-    """Outcome of the non-inferiority test."""
-
-    PASS = "PASS"  # noqa: S105 (a verdict)
-    FAIL = "FAIL"
-    INCONCLUSIVE = "INCONCLUSIVE"
+from pipeline.contracts.verdicts import Verdict
 
 
 class Reason(StrEnum):
@@ -80,17 +74,6 @@ class GeneralAbilityResults(Contract):
     """Mean score of uniform guessing."""
     figures: dict[str, float]
     """By key of `contracts.samples.MEASURES`, task `general_ability`."""
-
-
-class GaugeResults(Contract):
-    """How well the model predicts text that the base wrote; totals over all texts."""
-
-    bits_per_byte: float
-    kl_nats_per_token: float
-    """KL(base || model)"""
-    num_texts: int
-    num_tokens: int
-    num_bytes: int
 
 
 class RetentionGroup(Contract):

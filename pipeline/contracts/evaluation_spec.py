@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from pipeline.contracts.base import Contract, SpecBase
 from pipeline.contracts.fields import DeviceName, DtypeName, EngineName, PositiveInt
+from pipeline.contracts.gauge_margin import GAUGE_MARGIN
 from pipeline.contracts.harness_tasks import HarnessTaskSettings
 from pipeline.contracts.references import (
     BenchmarkRef,
@@ -47,9 +48,14 @@ class GaugeSettings(Contract):
     prompts: CorpusRef
     texts: GaugeTextsRef | None = None
     """Texts an earlier evaluation sampled (its output `gauge_texts`); None samples them now."""
-    num_samples: PositiveInt = 8
+    num_samples: PositiveInt = 40
+    """Texts in all, spread evenly over the passages. Where they outnumber the passages, texts of
+    one passage count as one unit."""
     num_prompt_tokens: PositiveInt = 16
     max_new_tokens: PositiveInt = 64
+    margin: float | None = Field(default=GAUGE_MARGIN, gt=0.0)
+    """Bits per byte of KL(base || model) up to which the base is retained, fixed before the run;
+    without one there is no verdict."""
 
 
 class BenchmarkSettings(Contract):

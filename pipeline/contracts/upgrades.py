@@ -51,12 +51,13 @@ def _no_margins_were_fixed(document: JsonObject) -> JsonObject:
 def _what_version_2_did(document: JsonObject) -> JsonObject:
     """Version 3 of an evaluation: defaults that version 2 did not know, as it would have had them.
 
-    A base is asked once, answers are cut at 96 tokens, and no margin of the likelihood of
-    references was fixed.
+    A base is asked once, answers are cut at 96 tokens, eight texts of the base are scored, and no
+    margin of the likelihood of references or of the gauge was fixed.
     """
     before: dict[str, JsonObject] = {
         "general_ability": {"flip_null": False},
         "text_overlap": {"max_new_tokens": 96},
+        "gauge": {"num_samples": 8, "margin": None},
         "margins": {"reference_bits_per_byte": None},
     }
     found: JsonObject = {"margins": {}} | document

@@ -2,7 +2,8 @@
 
 from pipeline.contracts.claims import Claim, ClaimRow, Words
 from pipeline.contracts.estimates import Estimate
-from pipeline.contracts.evaluation_results import EvaluateResults, TextOverlapResults, Verdict
+from pipeline.contracts.evaluation_results import EvaluateResults, TextOverlapResults
+from pipeline.contracts.verdicts import Verdict
 from pipeline.demo.summary import STEP_OF_ROLE, Summary
 
 VERDICTS = {

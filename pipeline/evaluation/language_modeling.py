@@ -19,7 +19,7 @@ from torch.nn import functional
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pipeline import durable
-from pipeline.contracts.evaluation_results import GaugeResults
+from pipeline.contracts.gauge_results import GaugeResults
 from pipeline.data.records import Document
 from pipeline.decoding.base import Engine, SamplingParams
 

@@ -10,7 +10,8 @@ import math
 from dataclasses import dataclass
 
 from pipeline.contracts.estimates import FEW_UNITS, Estimate
-from pipeline.contracts.evaluation_results import Reason, Verdict
+from pipeline.contracts.evaluation_results import Reason
+from pipeline.contracts.verdicts import Verdict
 from pipeline.metrics.exact_limits import Changes
 from pipeline.metrics.uncertainty import mcnemar_exact
 

@@ -16,8 +16,8 @@ from pipeline.contracts.evaluation_results import (
     Reason,
     RetentionGroup,
     RetentionResults,
-    Verdict,
 )
+from pipeline.contracts.verdicts import Verdict
 from pipeline.errors import SpecError
 from pipeline.metrics.flip_null import exceeds
 from pipeline.metrics.noninferiority import Evidence, judge, needed

@@ -15,12 +15,12 @@ from pipeline.contracts.evaluation_results import (
     BenchmarkResults,
     EvaluateResults,
     FlipNull,
-    GaugeResults,
     RetentionByScore,
     RetentionResults,
     TextOverlapResults,
 )
 from pipeline.contracts.evaluation_spec import EvaluateSpec, GaugeSettings, GeneralAbilitySettings
+from pipeline.contracts.gauge_results import GaugeResults
 from pipeline.contracts.harness_tasks import HarnessTaskResults
 from pipeline.data.datasets import read_rows
 from pipeline.data.records import Document, DomainItem, MultipleChoiceItem

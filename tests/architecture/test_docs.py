@@ -10,10 +10,11 @@ import pipeline.errors
 from bench.protocol import names as benchmark_names
 from pipeline.contracts.base import Contract
 from pipeline.contracts.estimates import Estimate, PairedFigure
-from pipeline.contracts.evaluation_results import BenchmarkFigure, BenchmarkFigureName, Verdict
+from pipeline.contracts.evaluation_results import BenchmarkFigure, BenchmarkFigureName
 from pipeline.contracts.import_results import ImportCheckpointResults, ImportDatasetResults
 from pipeline.contracts.kinds import RUN_KINDS, RunResults
 from pipeline.contracts.samples import MEASURES
+from pipeline.contracts.verdicts import Verdict
 from pipeline.errors import WARNING_CODES, PipelineError
 
 ROOT = Path(__file__).resolve().parents[2]

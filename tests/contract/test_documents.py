@@ -9,6 +9,7 @@ from pipeline.contracts.codec import canonical_json, digest
 from pipeline.contracts.decoding_spec import DraftModelArm, NGramArm
 from pipeline.contracts.documents import read_run_spec, read_spec, spec_document
 from pipeline.contracts.evaluation_spec import EquivalenceMargins
+from pipeline.contracts.gauge_margin import GAUGE_MARGIN
 from pipeline.contracts.kinds import RUN_KINDS
 from pipeline.contracts.plans import execution_order
 from pipeline.contracts.samples import MEASURES
@@ -145,19 +146,28 @@ def defaults_of(spec) -> tuple[object, ...]:
         spec.general_ability.flip_null,
         spec.text_overlap.max_new_tokens,
         spec.margins.reference_bits_per_byte,
+        spec.gauge.num_samples,
+        spec.gauge.margin,
     )
 
 
 def test_an_evaluation_of_version_2_measures_what_it_measured_then() -> None:
-    """Its base was asked once, answers were cut at 96 tokens, and no margin was fixed."""
+    """Its base was asked once, answers were cut at 96 tokens, eight texts were
+    scored, and no margin of either was fixed."""
     document = read_run_spec((GOLDEN / "v2/evaluate.spec.json").read_bytes())
     assert document.digest == "47c1dc15db7cae5cf1ef24f8eb54bcb34c5e28807f89ad4e51f9a8ad1dc4f152"
     assert document.spec.margins == EquivalenceMargins(reference_bits_per_byte=None)
-    assert defaults_of(document.spec) == (False, 96, None)
+    assert defaults_of(document.spec) == (False, 96, None, 8, None)
     today = json.loads((GOLDEN / "evaluate.json").read_text(encoding="utf-8"))["written"]
-    assert defaults_of(read_run_spec(json.dumps(today)).spec) == (True, None, 0.01)
+    assert defaults_of(read_run_spec(json.dumps(today)).spec) == (
+        True,
+        None,
+        0.01,
+        40,
+        GAUGE_MARGIN,
+    )
     by_hand = read_run_spec(json.dumps(today | {"schema_version": 2})).spec
-    assert defaults_of(by_hand) == (False, 96, None)
+    assert defaults_of(by_hand) == (False, 96, None, 8, None)
     assert by_hand.margins.rouge1 == 1.0
     without = {
         key: value

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from pipeline.contracts.estimates import Estimate
-from pipeline.contracts.evaluation_results import Reason, Verdict
+from pipeline.contracts.evaluation_results import Reason
+from pipeline.contracts.verdicts import Verdict
 from pipeline.metrics.exact_limits import ASSUMED_CORRELATION, Changes
 from pipeline.metrics.noninferiority import Evidence, judge, needed
 

@@ -4,7 +4,7 @@ import pytest
 
 from bench import coverage, verdicts
 from bench.planted.verdict_cases import measured
-from pipeline.contracts.evaluation_results import Verdict
+from pipeline.contracts.verdicts import Verdict
 
 VERDICTS = verdicts.cases()
 AT_MARGIN = [case for case in VERDICTS if case.name.startswith("at the margin") and case.holds]

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pipeline.contracts.evaluation_results import FlipNull, RetentionResults
+from pipeline.contracts.evaluation_results import FlipNull, Reason, RetentionResults
+from pipeline.contracts.verdicts import Verdict
 from pipeline.errors import DataError, EvaluationError, SpecError
 from pipeline.metrics.flip_null import exceeds, measure_flip_null
-from pipeline.metrics.noninferiority import Reason, Verdict
 from pipeline.metrics.retention import measure_retention
 from pipeline.metrics.retention_table import RetentionItem
 

@@ -18,7 +18,8 @@ from django.core.files.uploadedfile import TemporaryUploadedFile
 
 from pipeline.__main__ import main
 from pipeline.contracts.documents import read_plan_spec, read_run_spec
-from pipeline.contracts.evaluation_results import EvaluateResults, GaugeResults
+from pipeline.contracts.evaluation_results import EvaluateResults
+from pipeline.contracts.gauge_results import GaugeResults
 from pipeline.contracts.import_results import ImportCheckpointResults
 from pipeline.contracts.reports import Environment, Output, Report, parse_report
 from pipeline.contracts.training_results import ContinualPretrainResults, CurriculumSftResults

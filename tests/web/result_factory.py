@@ -22,10 +22,10 @@ from pipeline.contracts.decoding_results import (
 )
 from pipeline.contracts.evaluation_results import (
     EvaluateResults,
-    GaugeResults,
     NullChange,
     RetentionByScore,
 )
+from pipeline.contracts.gauge_results import GaugeResults
 from pipeline.contracts.manifest import file_sha256
 from pipeline.contracts.reports import Environment, Output, Report, stored_report
 from pipeline.contracts.samples import MEASURES

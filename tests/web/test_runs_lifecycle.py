@@ -11,8 +11,9 @@ from django.utils import timezone
 from django.utils.translation import override
 
 from pipeline.contracts.documents import read_run_spec
-from pipeline.contracts.evaluation_results import EvaluateResults, GaugeResults
+from pipeline.contracts.evaluation_results import EvaluateResults
 from pipeline.contracts.events import Event, MetricsLogged, Payload, Progress
+from pipeline.contracts.gauge_results import GaugeResults
 from pipeline.contracts.reports import Environment, Report
 from pipeline.errors import RunStateError, SpecError
 from studio.accounts.models import AuditEvent, Membership, Project, Role, User

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from django.utils.translation import gettext as _
 
 from pipeline.contracts.estimates import PairedFigure
-from pipeline.contracts.evaluation_results import GaugeResults, RetentionResults
+from pipeline.contracts.evaluation_results import RetentionResults
+from pipeline.contracts.gauge_results import GaugeResults
 from pipeline.contracts.samples import Task
 from pipeline.metrics.decisions import Decision
 from studio.comparisons.chosen import Comparison

@@ -12,8 +12,8 @@ from pipeline.contracts.evaluation_results import (
     CategoryRetention,
     Reason,
     RetentionResults,
-    Verdict,
 )
+from pipeline.contracts.verdicts import Verdict
 from studio.evaluations.flip_nulls import null_rates
 from studio.evaluations.links import compare_rows_url
 from studio.evaluations.results import Evaluation
