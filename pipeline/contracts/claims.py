@@ -33,7 +33,7 @@ class Words(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Claim:
-    """A ratio of the paper's abstract, and what of ours stands beside it."""
+    """A figure of the paper's abstract, and what of ours stands beside it."""
 
     key: str
     title: Words
@@ -49,6 +49,12 @@ class Claim:
     candidate: Role | None = None
     measure: str | None = None
     """Of an overlap claim, the key of the measure (`contracts.samples`)."""
+
+    @property
+    def is_ratio(self) -> bool:
+        """Whether our figure is a ratio like the published one. Retention is not: it is read off
+        the divergence from the base, which can be decided where a ratio of scores cannot."""
+        return self.gauge != "retention"
 
     @property
     def pair(self) -> tuple[Role, Role] | None:
@@ -150,13 +156,14 @@ class Evidence:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClaimRow:
-    """One claim with our ratio, or without one where it was not measured."""
+    """One claim with our figure, or without one where it was not measured."""
 
     claim: Claim
-    ratio: Estimate | None = None
+    figure: Estimate | None = None
+    """Candidate / baseline; of retention KL(base || model) in bits per byte."""
     before: float | None = None
     """Absolute figure of the baseline, in the measure's stored unit; tokens per second of plain
-    decoding."""
+    decoding; bits per byte that the base needs for its own text."""
     after: float | None = None
     missing: tuple[Role, ...] = ()
     """Roles that were not evaluated."""
@@ -176,15 +183,20 @@ def overlap_pairs() -> tuple[Pair, ...]:
 
 def _retention_row(claim: Claim, evidence: Evidence) -> ClaimRow:
     assert claim.candidate is not None  # noqa: S101 (the table above)
-    # The candidate's report holds the comparison, whether or not the base's own is at hand.
+    # The candidate's report holds the base's figures too, whether or not the base's is at hand.
     results = evidence.evaluations.get(claim.candidate)
     if results is None:
         return ClaimRow(claim=claim, missing=(claim.candidate,))
-    if results.retention is None:
+    gauge = results.gauge
+    if gauge is None or gauge.judged is None:
         return ClaimRow(claim=claim)
-    # The ratio that the verdict judges: a verdict never stands beside another figure.
-    macro = results.retention.accuracy.macro
-    return ClaimRow(claim=claim, ratio=macro.adjusted_ratio, before=macro.base, after=macro.new)
+    # What the verdict judges: it never stands beside another figure.
+    return ClaimRow(
+        claim=claim,
+        figure=gauge.judged.kl_bits_per_byte,
+        before=gauge.judged.base_bits_per_byte,
+        after=gauge.bits_per_byte,
+    )
 
 
 def _overlap_row(claim: Claim, evidence: Evidence) -> ClaimRow:
@@ -193,7 +205,9 @@ def _overlap_row(claim: Claim, evidence: Evidence) -> ClaimRow:
     figure = evidence.overlaps.get(claim.pair, {}).get(claim.measure or "")
     if missing or figure is None:
         return ClaimRow(claim=claim, missing=missing)
-    return ClaimRow(claim=claim, ratio=figure.ratio, before=figure.baseline, after=figure.candidate)
+    return ClaimRow(
+        claim=claim, figure=figure.ratio, before=figure.baseline, after=figure.candidate
+    )
 
 
 def _speedup_row(claim: Claim, evidence: Evidence) -> ClaimRow:
@@ -203,7 +217,7 @@ def _speedup_row(claim: Claim, evidence: Evidence) -> ClaimRow:
     plain = benchmark.arms.get("autoregressive")
     return ClaimRow(
         claim=claim,
-        ratio=arm.speedup,
+        figure=arm.speedup,
         before=None if plain is None else plain.tokens_per_second,
         after=arm.tokens_per_second,
     )

@@ -1,8 +1,13 @@
 """The rows of `claim_rows` in words, for the terminal, the HTML report and the README."""
 
 from pipeline.contracts.claims import Claim, ClaimRow, Words
-from pipeline.contracts.estimates import Estimate
-from pipeline.contracts.evaluation_results import EvaluateResults, TextOverlapResults
+from pipeline.contracts.estimates import FEW_UNITS
+from pipeline.contracts.evaluation_results import (
+    EvaluateResults,
+    RetentionByScore,
+    TextOverlapResults,
+)
+from pipeline.contracts.gauge_results import GaugeReason, GaugeResults
 from pipeline.contracts.verdicts import Verdict
 from pipeline.demo.summary import STEP_OF_ROLE, Summary
 
@@ -15,24 +20,34 @@ UNITS = {"prompt": Words(en="prompts", zh="条提示"), "item": Words(en="questi
 DISTILLED, CONTROL, NGRAM = "distilled", "control_target_text", "ngram"
 
 
+def format_figure(row: ClaimRow) -> str:
+    """`1.042x`, or `0.0561 bits/byte` where the figure is no ratio; a dash without one."""
+    if row.figure is None or row.claim.is_ratio:
+        return format_ratio(None if row.figure is None else row.figure.value)
+    return f"{row.figure.value:.4f} bits/byte"
+
+
 def format_ratio(value: float | None) -> str:
     """`1.042x`, or a dash where there is no ratio."""
     return "-" if value is None else f"{value:.3f}x"
 
 
-def format_interval(estimate: Estimate | None) -> str:
+def format_interval(row: ClaimRow) -> str:
     """`0.950 ... 1.102`, or a dash where there is no interval."""
-    if estimate is None or estimate.interval is None:
+    if row.figure is None or row.figure.interval is None:
         return "-"
-    return f"{estimate.low:.3f} ... {estimate.high:.3f}"
+    digits = 3 if row.claim.is_ratio else 4
+    return f"{row.figure.low:.{digits}f} ... {row.figure.high:.{digits}f}"
 
 
 def count_words(row: ClaimRow) -> Words:
-    """How many of what were compared."""
-    if row.ratio is None:
+    """How many of what were compared; of texts, how many passages they continue."""
+    if row.figure is None:
         return Words(en="-", zh="-")
-    unit = UNITS["prompt" if row.ratio.resampled == "prompt" else "item"]
-    return Words(en=f"{row.ratio.n} {unit.en}", zh=f"{row.ratio.n} {unit.zh}")
+    if row.claim.gauge == "retention":
+        return Words(en=f"{row.figure.num_units} passages", zh=f"{row.figure.num_units} 个段落")
+    unit = UNITS["prompt" if row.figure.resampled == "prompt" else "item"]
+    return Words(en=f"{row.figure.n} {unit.en}", zh=f"{row.figure.n} {unit.zh}")
 
 
 def verdict_words(claim: Claim, summary: Summary) -> Words | None:
@@ -46,14 +61,25 @@ def verdict_words(claim: Claim, summary: Summary) -> Words | None:
         return Words(en="NOT LOSSLESS", zh="有损")
     if claim.gauge != "retention":
         return None
-    retention = _candidate(claim, summary).retention
-    if retention is None:
-        return None
-    verdict, margin = VERDICTS[retention.accuracy.verdict], retention.accuracy.margin
-    en, zh = f"{verdict.en} at a {margin:.0%} margin", f"{verdict.zh}（容许损失 {margin:.0%}）"
-    if retention.accuracy.macro.adjusted_ratio is None:
-        en += "; the base is too near chance for a ratio"
-        zh += "；基座过于接近随机水平，没有比值"
+    return gauge_verdict_words(_candidate(claim, summary))
+
+
+def gauge_verdict_words(results: EvaluateResults) -> Words:
+    """The verdict on how far a model moved from its base, its margin, and what would settle it."""
+    judged = None if results.gauge is None else results.gauge.judged
+    if judged is None:
+        return Words(
+            en="not judged: scores of single texts are missing", zh="未判定：缺少逐文本得分"
+        )
+    verdict = VERDICTS[judged.verdict]
+    en = f"{verdict.en} at a margin of {judged.margin:g} bits/byte"
+    zh = f"{verdict.zh}（容许 {judged.margin:g} 比特/字节）"
+    if judged.reason is GaugeReason.TOO_FEW_PASSAGES:
+        en += f"; nothing is decided below {FEW_UNITS} passages"
+        zh += f"；不足 {FEW_UNITS} 个段落不作结论"
+    elif judged.passages_needed is not None:
+        en += f"; about {judged.passages_needed} passages would settle it"
+        zh += f"；约需 {judged.passages_needed} 个段落才能定论"
     return Words(en=en, zh=zh)
 
 
@@ -67,21 +93,66 @@ def detail_words(claim: Claim, summary: Summary) -> Words:
 
 
 def _retention_detail(candidate: EvaluateResults) -> Words:
-    if candidate.retention is None or candidate.gauge is None:
-        return Words(en="", zh="")
-    accuracy = candidate.retention.accuracy.micro
-    probability = candidate.retention.probability.micro
-    return _both(
-        "accuracy {0:.3f} -> {1:.3f}; probability of the right choice {2:.3f} -> {3:.3f}; "
-        "KL(base||model) {4:.3f} nats/token on text the base wrote",
-        "正确率 {0:.3f} -> {1:.3f}；正确选项概率 {2:.3f} -> {3:.3f}；"
-        "在基座所写文本上 KL(base||model) 为 {4:.3f} 纳特/词元",
+    texts = [*_gauge_details(candidate.gauge), *_witness(candidate.retention)]
+    return Words(en="; ".join(one.en for one in texts), zh="；".join(one.zh for one in texts))
+
+
+def _gauge_details(gauge: GaugeResults | None) -> list[Words]:
+    if gauge is None:
+        return []
+    if gauge.judged is None:
+        return [
+            _both(
+                "totals only: KL(base||model) {0:.3f} nats/token on text the base wrote",
+                "只有合计：在基座所写文本上 KL(base||model) 为 {0:.3f} 纳特/词元",
+                gauge.kl_nats_per_token,
+            )
+        ]
+    ratio = gauge.judged.bits_per_byte_ratio
+    said = [
+        _both(
+            "KL(base||model) on text the base wrote, lower is better",
+            "在基座所写文本上的 KL(base||model)，越低越好",
+        )
+    ]
+    if ratio is not None:
+        said.append(
+            _both(
+                "in other words {0:.3f}x the bits per byte that the base needs: not the same "
+                "measure as the paper's, whose definition is not published",
+                "换言之，所需比特/字节为基座的 {0:.3f} 倍：与论文的指标不同，论文未公布其定义",
+                ratio.value,
+            )
+        )
+    return said
+
+
+def _witness(retention: RetentionByScore | None) -> list[Words]:
+    """What the multiple-choice questions say: they are asked too, and do not decide."""
+    if retention is None:
+        return []
+    accuracy, right = retention.accuracy.micro, retention.probability.micro
+    verdict = VERDICTS[retention.accuracy.verdict]
+    near_chance = retention.accuracy.macro.adjusted_ratio is None
+    witness = _both(
+        "second witness, {0} questions: accuracy {1:.3f} -> {2:.3f}, probability of the right "
+        "choice {3:.3f} -> {4:.3f}, ",
+        "旁证，{0} 道选择题：正确率 {1:.3f} -> {2:.3f}，正确选项概率 {3:.3f} -> {4:.3f}，",
+        accuracy.num_items,
         accuracy.base,
         accuracy.new,
-        probability.base,
-        probability.new,
-        candidate.gauge.kl_nats_per_token,
+        right.base,
+        right.new,
     )
+    margin = f"{retention.accuracy.margin:.0%}"
+    return [
+        Words(
+            en=f"{witness.en}{verdict.en} at a {margin} margin"
+            + (" (the base is too near chance for a ratio)" if near_chance else ""),
+            zh=f"{witness.zh}{verdict.zh}（容许损失 {margin}）"
+            + ("，基座过于接近随机水平，没有比值" if near_chance else ""),
+        )
+    ]
 
 
 def _overlap_detail(claim: Claim, summary: Summary) -> Words:

@@ -69,7 +69,7 @@ class Budget:
     num_answers: int = 32
     max_new_tokens: int = 96
     num_questions: int = 64
-    num_gauge_texts: int = 8
+    num_gauge_texts: int = 40
     target_answer_tokens: int = 8_000
     draft_hidden_size: int = DraftArchitecture().hidden_size
     bench_prompts: int = 4

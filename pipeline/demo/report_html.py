@@ -17,8 +17,10 @@ from pipeline.demo.claim_texts import (
     VERDICTS,
     count_words,
     detail_words,
+    format_figure,
     format_interval,
     format_ratio,
+    gauge_verdict_words,
     verdict_words,
 )
 from pipeline.demo.summary import Summary
@@ -63,8 +65,10 @@ def write_report(summary: Summary, path: Path) -> None:
         arms=_arms(summary),
         lossless=summary.benchmark.losslessness,
         charts={lang: _charts(summary, lang) for lang in ("zh", "en")},
+        figure=format_figure,
         ratio=format_ratio,
         interval=format_interval,
+        gauge_verdict=gauge_verdict_words,
         count=count_words,
         duration=duration,
         source=SOURCE,

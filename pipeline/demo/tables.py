@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pipeline.demo.claim_texts import count_words, format_interval, format_ratio, verdict_words
+from pipeline.demo.claim_texts import count_words, format_figure, format_interval, verdict_words
 from pipeline.demo.summary import Summary
 
 BEGIN = "<!-- results: begin, written by `python -m pipeline.demo readme` -->"
@@ -11,19 +11,18 @@ END = "<!-- results: end -->"
 
 def as_table(summary: Summary) -> str:
     """The claims as a plain-text table, the published figure first."""
-    lines = [f"{'claim':<44} {'paper':>10}  {'here':>7}  {'95% interval':<16} {'n':>4}  verdict"]
+    lines = [f"{'claim':<44} {'paper':>10}  {'here':>16}  {'95% interval':<17} {'n':>12}  verdict"]
     for row in summary.claims:
-        ratio = row.ratio
         verdict = verdict_words(row.claim, summary)
         lines.append(
             f"{row.claim.title.en:<44} {row.claim.published:>10}  "
-            f"{format_ratio(None if ratio is None else ratio.value):>7}  "
-            f"{format_interval(ratio):<16} {0 if ratio is None else ratio.n:>4}  "
+            f"{format_figure(row):>16}  {format_interval(row):<17} {count_words(row).en:>12}  "
             f"{'' if verdict is None else verdict.en}"
         )
     total = sum(summary.seconds.values())
     lines.append("")
     lines.append("The paper does not define its retention, ROUGE or BLEU; budgets here are tiny.")
+    lines.append("Retention here: KL(base || model) on text the base wrote, lower is better.")
     lines.append(f"{total / 60:.1f} minutes of work in {len(summary.seconds)} steps.")
     return "\n".join(lines)
 
@@ -37,13 +36,12 @@ def readme_table(summary: Summary) -> str:
         "|---|---|---|---|---|---|",
     ]
     for row in summary.claims:
-        ratio = row.ratio
         verdict = verdict_words(row.claim, summary)
         cells = (
             row.claim.title.en,
             row.claim.published,
-            format_ratio(None if ratio is None else ratio.value),
-            format_interval(ratio),
+            format_figure(row),
+            format_interval(row),
             count_words(row).en,
             "" if verdict is None else verdict.en,
         )

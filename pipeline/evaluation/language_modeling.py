@@ -1,4 +1,4 @@
-"""Bits per byte and KL(base || model) on text the base itself wrote.
+"""Text that the base wrote, and how well it is predicted: bits per byte and KL(base || model).
 
 Text sampled from the base is by construction what the base knows best, so a model that forgets
 becomes worse at it. Passages written for a project share the style of its training data and can get
@@ -9,8 +9,8 @@ Shape suffixes: T positions of one text, V vocabulary.
 """
 
 import json
-import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -19,11 +19,14 @@ from torch.nn import functional
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pipeline import durable
-from pipeline.contracts.gauge_results import GaugeResults
+from pipeline.contracts.gauge_results import GaugeScore
 from pipeline.data.records import Document
 from pipeline.decoding.base import Engine, SamplingParams
 
-DEFINITION = "bits per byte and KL(base || model) on base-sampled text, temperature 1"
+DEFINITION = (
+    "bits per byte and KL(base || model), exact over the whole vocabulary at each position, on "
+    "text sampled from the base at temperature 1 without top-k or top-p; interval over passages"
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,23 +34,12 @@ class GaugeText:
     """A frozen prompt and what the base continued it with."""
 
     id: str
+    passage: str
+    """Id of the document that the prompt begins."""
     prompt_token_ids: tuple[int, ...]
     token_ids: tuple[int, ...]
     num_bytes: int
     """UTF-8 bytes of the continuation."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class GaugeScore:
-    """One text under one model."""
-
-    id: str
-    num_tokens: int
-    num_bytes: int
-    nats: float
-    """Negative log-likelihood of the continuation, summed over its tokens."""
-    kl_nats: float
-    """KL(base || model), summed over the same positions."""
 
 
 def sample_gauge_texts(
@@ -60,7 +52,12 @@ def sample_gauge_texts(
     max_new_tokens: int,
     seed: int,
 ) -> list[GaugeText]:
-    """Continuations of the documents' first tokens, sampled from the base at temperature 1."""
+    """Continuations of the documents' first tokens, spread evenly over the documents.
+
+    Every token is drawn from the base's own distribution, temperature 1 and the whole vocabulary:
+    with anything cut off, what a model unlearned among rare words would never be seen. Where there
+    are more texts than documents, a document is continued several times.
+    """
     chosen = [documents[index * len(documents) // num_samples] for index in range(num_samples)]
     prompts = [
         tokenizer(document.text, add_special_tokens=False)["input_ids"][:num_prompt_tokens]
@@ -70,15 +67,24 @@ def sample_gauge_texts(
     completions = engine.generate(
         prompts,
         SamplingParams(
-            max_new_tokens=max_new_tokens, temperature=1.0, seed=seed, stop_token_ids=stop
+            max_new_tokens=max_new_tokens,
+            temperature=1.0,
+            top_k=None,
+            top_p=None,
+            seed=seed,
+            stop_token_ids=stop,
         ),
     )
+    continued: Counter[str] = Counter()
     texts = []
     for document, prompt, completion in zip(chosen, prompts, completions, strict=True):
         written = tokenizer.decode(completion.token_ids, skip_special_tokens=True)
+        continued[document.id] += 1
+        number = continued[document.id]
         texts.append(
             GaugeText(
-                id=document.id,
+                id=document.id if number == 1 else f"{document.id}#{number}",
+                passage=document.id,
                 prompt_token_ids=tuple(prompt),
                 token_ids=completion.token_ids,
                 num_bytes=max(1, len(written.encode())),
@@ -94,13 +100,14 @@ def write_gauge_texts(texts: Sequence[GaugeText], path: Path) -> None:
 
 
 def read_gauge_texts(path: Path) -> list[GaugeText]:
-    """What `write_gauge_texts` wrote."""
+    """What `write_gauge_texts` wrote; in older files each text had a passage of its own."""
     texts = []
     for line in path.read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
         texts.append(
             GaugeText(
                 id=row["id"],
+                passage=row.get("passage", row["id"]),
                 prompt_token_ids=tuple(row["prompt_token_ids"]),
                 token_ids=tuple(row["token_ids"]),
                 num_bytes=row["num_bytes"],
@@ -112,38 +119,37 @@ def read_gauge_texts(path: Path) -> list[GaugeText]:
 @torch.inference_mode()
 def score_gauge_texts(
     model: PreTrainedModel, base: PreTrainedModel, texts: Sequence[GaugeText]
-) -> list[GaugeScore]:
+) -> Iterator[GaugeScore]:
     """Each text under both models, one at a time: two [T, V] tensors live at once."""
-    scores = []
     for text in texts:
         log_probs_TV = _continuation_log_probs(model, text)
         base_log_probs_TV = log_probs_TV if base is model else _continuation_log_probs(base, text)
-        targets_T = torch.tensor(text.token_ids, device=log_probs_TV.device)
-        nats = -log_probs_TV.gather(1, targets_T[:, None]).sum()
+        targets_T1 = torch.tensor(text.token_ids, device=log_probs_TV.device)[:, None]
         kl = functional.kl_div(log_probs_TV, base_log_probs_TV, reduction="sum", log_target=True)
-        scores.append(
-            GaugeScore(
-                id=text.id,
-                num_tokens=len(text.token_ids),
-                num_bytes=text.num_bytes,
-                nats=float(nats),
-                kl_nats=float(kl),
-            )
+        yield GaugeScore(
+            id=text.id,
+            passage=text.passage,
+            num_tokens=len(text.token_ids),
+            num_bytes=text.num_bytes,
+            nats=float(-log_probs_TV.gather(1, targets_T1).sum()),
+            base_nats=float(-base_log_probs_TV.gather(1, targets_T1).sum()),
+            kl_nats=float(kl),
         )
-    return scores
 
 
-def summarize_gauge(scores: Sequence[GaugeScore]) -> GaugeResults:
-    """Totals over texts divided once, so that a long text counts for more than a short one."""
-    num_tokens = sum(score.num_tokens for score in scores)
-    num_bytes = sum(score.num_bytes for score in scores)
-    return GaugeResults(
-        bits_per_byte=sum(score.nats for score in scores) / math.log(2) / num_bytes,
-        kl_nats_per_token=sum(score.kl_nats for score in scores) / num_tokens,
-        num_texts=len(scores),
-        num_tokens=num_tokens,
-        num_bytes=num_bytes,
-    )
+def write_gauge_scores(scores: Sequence[GaugeScore], path: Path) -> None:
+    """One JSON object a line."""
+    lines = [score.model_dump_json() + "\n" for score in scores]
+    durable.write_bytes(path, "".join(lines).encode())
+
+
+def read_gauge_scores(path: Path) -> list[GaugeScore]:
+    """What `write_gauge_scores` wrote.
+
+    Raises:
+        SpecError: `spec.invalid`, a line is no score.
+    """
+    return [GaugeScore.parse(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def _continuation_log_probs(model: PreTrainedModel, text: GaugeText) -> torch.Tensor:

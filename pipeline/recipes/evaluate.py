@@ -1,8 +1,9 @@
 """Measure a checkpoint: domain answers, general ability, and text the base wrote.
 
 Results: `contracts.evaluation_results.EvaluateResults` (`docs/metrics.md` defines each figure).
-Outputs: `samples` (samples.parquet), `gauge_texts` (gauge_texts.jsonl), `benchmark_samples`
-(benchmark_samples.jsonl), `harness_samples` (harness_samples.jsonl).
+Outputs: `samples` (samples.parquet), `gauge_texts` and `gauge_scores` (gauge_texts.jsonl,
+gauge_scores.jsonl), `benchmark_samples` (benchmark_samples.jsonl), `harness_samples`
+(harness_samples.jsonl).
 """
 
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ from pipeline.contracts.evaluation_results import (
     TextOverlapResults,
 )
 from pipeline.contracts.evaluation_spec import EvaluateSpec, GaugeSettings, GeneralAbilitySettings
-from pipeline.contracts.gauge_results import GaugeResults
+from pipeline.contracts.gauge_results import GaugeResults, GaugeScore
 from pipeline.contracts.harness_tasks import HarnessTaskResults
 from pipeline.data.datasets import read_rows
 from pipeline.data.records import Document, DomainItem, MultipleChoiceItem
@@ -41,7 +42,7 @@ from pipeline.evaluation.language_modeling import (
     read_gauge_texts,
     sample_gauge_texts,
     score_gauge_texts,
-    summarize_gauge,
+    write_gauge_scores,
     write_gauge_texts,
 )
 from pipeline.evaluation.overlap_comparison import compare_overlap
@@ -54,6 +55,7 @@ from pipeline.evaluation.samples import (
     write_samples,
 )
 from pipeline.execution import RecipeResult, RunContext
+from pipeline.metrics.gauge import summarize_gauge
 from pipeline.metrics.retention import measure_retention
 from pipeline.modeling.device import choose_device
 from pipeline.modeling.inspection import inspect_model_directory
@@ -106,8 +108,8 @@ def _run(spec: EvaluateSpec, context: RunContext) -> RecipeResult:
     context.raise_if_stopped(STARTS_OVER)
     gauge = None
     if spec.gauge is not None:
-        outputs["gauge_texts"] = context.run_dir / "gauge_texts.jsonl"
-        gauge = _gauge(spec, spec.gauge, model, outputs["gauge_texts"], device, context)
+        base = _base_of(spec, model, is_base=model_digest == base_digest, device=device)
+        gauge = _gauge(spec, spec.gauge, (model, base), outputs, context)
     write_samples(answers, choices, outputs["samples"], again=again)
     benchmarks: list[BenchmarkResults] = []
     if spec.benchmarks:
@@ -219,30 +221,43 @@ def _harness_tasks(
     return [run.results for run in runs]
 
 
+def _base_of(
+    spec: EvaluateSpec, model: PreTrainedModel, *, is_base: bool, device: str
+) -> PreTrainedModel:
+    """The base's weights; the model's own where it is the base itself."""
+    if is_base:
+        return model
+    path = Path(spec.base.resolved_path)
+    return load_model(path, dtype=getattr(torch, spec.dtype), device=device)
+
+
 def _gauge(
     spec: EvaluateSpec,
     settings: GaugeSettings,
-    model: PreTrainedModel,
-    path: Path,
-    device: str,
+    models: tuple[PreTrainedModel, PreTrainedModel],
+    outputs: dict[str, Path],
     context: RunContext,
 ) -> GaugeResults:
-    base_path = Path(spec.base.resolved_path)
-    base = load_model(base_path, dtype=getattr(torch, spec.dtype), device=device)
-    progress = context.progress("gauge", total=settings.num_samples, unit="texts")
-    texts = _gauge_texts(spec, settings, base_path, device)
-    write_gauge_texts(texts, path)
-    gauge = summarize_gauge(score_gauge_texts(model, base, texts))
-    progress.advance_to(settings.num_samples)
-    return gauge
+    """The figures of (model, base); the texts and their scores are outputs."""
+    texts = _gauge_texts(spec, settings)
+    outputs["gauge_texts"] = context.run_dir / "gauge_texts.jsonl"
+    write_gauge_texts(texts, outputs["gauge_texts"])
+    progress = context.progress("gauge", total=len(texts), unit="texts")
+    scores: list[GaugeScore] = []
+    for score in score_gauge_texts(*models, texts):
+        context.raise_if_stopped(STARTS_OVER)
+        scores.append(score)
+        progress.advance_to(len(scores))
+    outputs["gauge_scores"] = context.run_dir / "gauge_scores.jsonl"
+    write_gauge_scores(scores, outputs["gauge_scores"])
+    return summarize_gauge(scores, margin=settings.margin)
 
 
-def _gauge_texts(
-    spec: EvaluateSpec, settings: GaugeSettings, base_path: Path, device: str
-) -> list[GaugeText]:
+def _gauge_texts(spec: EvaluateSpec, settings: GaugeSettings) -> list[GaugeText]:
     if settings.texts is not None:
         return read_gauge_texts(Path(settings.texts.resolved_path))
     documents = read_rows(settings.prompts, Document)
+    base_path, device = Path(spec.base.resolved_path), choose_device(spec.device)
     with open_engine(spec.engine, base_path, device=device, dtype=spec.dtype) as engine:
         return sample_gauge_texts(
             engine,

@@ -19,7 +19,7 @@ def test_the_table_is_that_of_the_summary() -> None:
 
 def test_another_figure_makes_the_table_stale(tmp_path: Path) -> None:
     summary = read_summary(SUMMARY)
-    ratio = next(row.ratio for row in summary.claims if row.claim.key == "speedup")
+    ratio = next(row.figure for row in summary.claims if row.claim.key == "speedup")
     changed = tmp_path / "summary.json"
     document = summary.model_dump_json().replace(f'"value":{ratio.value}', '"value":9.5')
     changed.write_text(document, encoding="utf-8")

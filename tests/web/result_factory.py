@@ -6,6 +6,7 @@ they are computed once for each pair of texts and of files.
 """
 
 import json
+import math
 import random
 from functools import cache
 from pathlib import Path
@@ -25,7 +26,8 @@ from pipeline.contracts.evaluation_results import (
     NullChange,
     RetentionByScore,
 )
-from pipeline.contracts.gauge_results import GaugeResults
+from pipeline.contracts.gauge_margin import GAUGE_MARGIN
+from pipeline.contracts.gauge_results import GaugeScore
 from pipeline.contracts.manifest import file_sha256
 from pipeline.contracts.reports import Environment, Output, Report, stored_report
 from pipeline.contracts.samples import MEASURES
@@ -45,6 +47,7 @@ from pipeline.evaluation.samples import (
     read_samples,
     write_samples,
 )
+from pipeline.metrics.gauge import summarize_gauge
 from pipeline.metrics.paired import compare_paired, pair_by_id
 from pipeline.metrics.retention import measure_retention
 from pipeline.metrics.text_overlap import repeated_4gram_rate, score_samples, tokenize
@@ -223,6 +226,27 @@ def make_training(project, user, kind, model_digest, *, mode="progressive", **wh
     return run
 
 
+def gauge_results(bits_per_byte, kl_bits_per_byte, *, num_passages=24, margin=GAUGE_MARGIN):
+    """A gauge of texts that a base of 0.981 bits per byte wrote, judged as evaluations judge it.
+
+    A third of the divergence comes from one passage in four.
+    """
+    nats = 260 * math.log(2)
+    scores = [
+        GaugeScore(
+            id=f"g{number:02d}",
+            passage=f"g{number:02d}",
+            num_tokens=64,
+            num_bytes=260,
+            nats=nats * bits_per_byte,
+            base_nats=nats * 0.981,
+            kl_nats=nats * kl_bits_per_byte * (4 / 3 if number % 4 == 0 else 8 / 9),
+        )
+        for number in range(num_passages)
+    ]
+    return summarize_gauge(scores, margin=margin)
+
+
 def make_evaluation(
     project,
     user,
@@ -259,11 +283,8 @@ def make_evaluation(
     measured = EvaluateResults(
         text_overlap=text_overlap_results(answered, max_new_tokens=cap) if answered else None,
         general_ability=choice_figures(chosen) if chosen else None,
-        gauge=None if gauge is None else GaugeResults(
-            bits_per_byte=gauge[0], kl_nats_per_token=gauge[1], num_texts=8, num_tokens=512,
-            num_bytes=2100,
-        ),
-    )  # fmt: skip
+        gauge=None if gauge is None else gauge_results(*gauge),
+    )
 
     def outputs(directory):
         path = directory / "samples.parquet"
@@ -395,9 +416,9 @@ def make_recipe(project, user, *, lang="zh", num_items=40, num_choices=120):
     train("sft_progressive", "curriculum_sft", progressive)
     train("sft_single_stage", "curriculum_sft", single, mode="single_stage")
     evaluate("evaluate_sft_progressive", 0.62, 0.57, 3, model=progressive,
-             gauge=(1.021, 0.043), **against)  # fmt: skip
+             gauge=(1.031, 1.03 * GAUGE_MARGIN), **against)  # fmt: skip
     evaluate("evaluate_sft_single_stage", 0.58, 0.50, 4, model=single,
-             gauge=(1.040, 0.061), **against)  # fmt: skip
+             gauge=(1.080, 2 * GAUGE_MARGIN), **against)  # fmt: skip
     runs["speculative_decode"] = make_benchmark(
         project, user, name="decoding benchmark", step_id="speculative_decode", plan=plan
     )

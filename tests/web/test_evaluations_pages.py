@@ -7,6 +7,7 @@ from html import unescape
 import pytest
 from django.urls import reverse
 
+from pipeline.contracts.gauge_margin import GAUGE_MARGIN
 from studio.evaluations import stored_figures
 from studio.measures.numbers import interval
 from studio.measures.plots import plot_text
@@ -94,6 +95,42 @@ def test_flips_of_rows_that_hold_no_null_stand_beside_a_dash(show, recipe) -> No
     assert "wording" not in text
 
 
+def test_the_gauge_is_the_primary_measure_of_retention(show, recipe) -> None:
+    """Each word with its interval, margin, passages and what would settle it; not of the base."""
+    html = show("retention")
+    text = text_of(html)
+    verdicts = {}
+    for name in ("evaluate_cpt", "evaluate_sft_progressive", "evaluate_sft_single_stage"):
+        judged = results.results_of(recipe[name]).gauge.judged
+        estimate = judged.kl_bits_per_byte
+        verdicts[name] = judged.verdict
+        assert (
+            f"KL(base || model) {estimate.value:.4f} [{estimate.low:.4f}, {estimate.high:.4f}]"
+            " bits per byte"
+        ) in text
+    assert list(verdicts.values()) == ["PASS", "INCONCLUSIVE", "FAIL"]
+    needed = results.results_of(recipe["evaluate_sft_progressive"]).gauge.judged.passages_needed
+    assert f"about {needed:,} passages of this kind would settle it" in text
+    assert f"margin {GAUGE_MARGIN:.3f} bits per byte, 24 texts of 24 passages" in text
+    assert text.index("On text the base wrote") < text.index("On questions: the second witness")
+    chart = figure(html, "gauge")
+    assert [point is not None for point in chart["data"][0]["x"]] == [True] * 4
+    assert chart["layout"]["shapes"][0]["x0"] == GAUGE_MARGIN
+
+
+def test_an_evaluation_without_a_margin_shows_its_totals(show, recipe) -> None:
+    run = recipe["evaluate_cpt"]
+    del run.report["results"]["gauge"]["judged"]
+    run.save()
+    gauge = results.results_of(run).gauge
+    text = text_of(show("retention", run=[run.pk]))
+    assert f"{gauge.kl_nats_per_token:.4f} 24 / —" in text
+    assert "KL(base || model) 0" not in text
+    text = text_of(show("published"))
+    assert "not measured in this plan: scores of single texts and a margin" in text
+    assert "second witness" in text
+
+
 def test_retention_links_to_the_questions_that_were_lost(show, client, recipe) -> None:
     html = show("retention")
     link = next(link for link in re.findall(r'href="([^"]+)"', html) if "outcome=a" in link)
@@ -174,18 +211,20 @@ def test_published_ratios_stand_beside_ours(show, recipe) -> None:
     text = text_of(html)
     assert text.count("definition not published") == 6
     compared = results.results_of(recipe["evaluate_cpt"]).text_overlap_vs_baseline
-    ours = figure(html, "published")["data"][0]["x"]
-    assert ours[1:3] == pytest.approx([compared[key].ratio.value for key in ("rouge1", "bleu4")])
-    retention = results.results_of(recipe["evaluate_cpt"]).retention.accuracy.macro
-    assert ours[0] == retention.adjusted_ratio.value
+    gauge = results.results_of(recipe["evaluate_cpt"]).gauge.judged
+    divergence = gauge.kl_bits_per_byte
+    assert f"{divergence.value:.4f} bits per byte" in text
+    assert f"95% [{divergence.low:.4f}, {divergence.high:.4f}]" in text
+    ours = figure(html, "published")["data"][0]["x"]  # ratios only
+    assert ours[:2] == pytest.approx([compared[key].ratio.value for key in ("rouge1", "bleu4")])
     arms = results.results_of(recipe["speculative_decode"]).arms
-    assert ours[5] == arms["distilled"].speedup.value
+    assert ours[4] == arms["distilled"].speedup.value
     progressive, single = (
         results.results_of(recipe[f"evaluate_sft_{mode}"]).text_overlap.figures
         for mode in ("progressive", "single_stage")
     )
-    assert ours[3] == pytest.approx(progressive["rouge1"] / single["rouge1"])
-    assert ours[4] == pytest.approx(progressive["bleu4"] / single["bleu4"])
+    assert ours[2] == pytest.approx(progressive["rouge1"] / single["rouge1"])
+    assert ours[3] == pytest.approx(progressive["bleu4"] / single["bleu4"])
     assert f"{single['bleu4']:.2f} → {progressive['bleu4']:.2f}" in text
 
 

@@ -158,13 +158,19 @@ def claim(html, title):
 
 def test_the_verdict_stands_beside_the_figure_that_it_judges(published) -> None:
     runs, html = published()
-    kept = results.results_of(runs["evaluate_cpt"]).retention.accuracy
+    measured = results.results_of(runs["evaluate_cpt"])
+    judged, kept = measured.gauge.judged, measured.retention.accuracy
     cells = claim(html, "General ability kept by CPT")
-    assert f"{kept.macro.adjusted_ratio.value:.3f}×" in cells[2]
-    assert f"{kept.verdict.value} at a margin of 5.0%" in cells[2]
-    assert f"{kept.micro.ratio.value:.3f}×" not in cells[2]
-    assert f"raw, not judged: {kept.micro.ratio.value:.3f}×" in cells[5]
-    assert cells[4] == f"{kept.micro.num_items} questions, {kept.micro.num_units} units"
+    assert f"{judged.kl_bits_per_byte.value:.4f} bits per byte" in cells[2]
+    assert f"{judged.verdict.value} at a margin of {judged.margin:.3f} bits per byte" in cells[2]
+    assert kept.verdict.value not in cells[2].replace(judged.verdict.value, "", 1)
+    assert f"{kept.macro.adjusted_ratio.value:.3f}×" not in cells[2]
+    assert f"{judged.base_bits_per_byte:.4f} → {measured.gauge.bits_per_byte:.4f}" in cells[3]
+    assert cells[4] == "24 texts of 24 passages"
+    assert "not the same measure as the published one" in cells[5]
+    witness = f"second witness, {kept.micro.num_items} questions in {kept.micro.num_units} units"
+    assert witness in cells[5]
+    assert f"{kept.verdict.value} at a margin of 5.0%" in cells[5]
 
 
 def test_training_seeds_are_named_and_their_absence_is_said(published) -> None:

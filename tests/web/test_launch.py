@@ -178,7 +178,7 @@ def test_optional_measure_is_left_out_when_its_choice_is_empty(
     assert client.post(launch_address(kind="evaluate"), data).status_code == 302
     spec = Run.objects.get().spec
     assert spec["text_overlap"] is None
-    assert spec["gauge"]["num_samples"] == 8
+    assert spec["gauge"]["num_samples"] == 40
 
 
 @pytest.mark.parametrize(("given", "cap"), [("", None), ("40", 40)])

@@ -12,6 +12,7 @@ from pipeline.contracts.samples import Task
 from pipeline.metrics.decisions import Decision
 from studio.comparisons.chosen import Comparison
 from studio.comparisons.family import Family
+from studio.evaluations.judged_gauges import judged_gauge
 from studio.evaluations.links import compare_rows_url
 from studio.evaluations.results import Evaluation
 from studio.evaluations.retained import retention_of
@@ -135,7 +136,31 @@ def gauge_rows(comparison: Comparison) -> list[tuple[str, list[str]]]:
     def values(read: Callable[[GaugeResults], float]) -> list[str]:
         return [decimal(None if gauge is None else read(gauge), 4) for gauge in gauges]
 
+    judged = [judged_gauge(one) for one in comparison.evaluations]
+    rows = []
+    if any(judged):
+        rows = [
+            (
+                _("KL from its base, bits per byte [95% CI]"),
+                [NONE if one is None else f"{one.divergence} {one.interval}" for one in judged],
+            ),
+            (
+                _("Kept of its base"),
+                [
+                    NONE
+                    if one is None or one.evaluation.is_of_base
+                    else _("%(verdict)s at a margin of %(margin)s: %(reason)s")
+                    % {
+                        "verdict": one.verdict_label,
+                        "margin": one.margin,
+                        "reason": one.sentence,
+                    }
+                    for one in judged
+                ],
+            ),
+        ]
     return [
+        *rows,
         (_("Bits per byte of the base's text"), values(lambda gauge: gauge.bits_per_byte)),
         (_("KL from the base, nats per token"), values(lambda gauge: gauge.kl_nats_per_token)),
     ]

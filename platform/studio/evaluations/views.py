@@ -9,6 +9,7 @@ from studio.evaluations import overlap_figures, retained, speedup_tables
 from studio.evaluations.arms import is_lossless
 from studio.evaluations.dashboards import dashboard, tabs, unreadable_absences
 from studio.evaluations.gauge_chart import gauge_chart
+from studio.evaluations.judged_gauges import judged_gauges
 from studio.evaluations.length_chart import length_chart
 from studio.evaluations.likelihood_chart import likelihood_chart
 from studio.evaluations.list_rows import benchmark_row, evaluation_row
@@ -52,7 +53,7 @@ def index(request: ProjectRequest) -> HttpResponse:
 @charts_page
 @project_required()
 def retention(request: ProjectRequest) -> HttpResponse:
-    """General-ability retention of the chosen checkpoints."""
+    """What the chosen checkpoints keep: the gauge first, questions as the second witness."""
     selection = select_runs(request, "evaluate")
     evaluations = evaluations_of(request.project, selection.runs)
     score = chosen(request.GET.get("score", ""), list(retained.SCORES))
@@ -62,6 +63,7 @@ def retention(request: ProjectRequest) -> HttpResponse:
         kept[-1] if kept else None,
     )
     context: dict[str, object] = {
+        "gauges": judged_gauges(evaluations),
         "kept": kept,
         "detailed": detailed,
         "scores": [
@@ -72,11 +74,11 @@ def retention(request: ProjectRequest) -> HttpResponse:
             (one.evaluation.label, query_with(request, detail=one.evaluation.id), one is detailed)
             for one in kept
         ],
+        "gauge_charts": [gauge_chart(evaluations)],
         "charts": [
             ratio_chart(kept),
             flips_chart(kept),
             *([category_chart(detailed)] if detailed else []),
-            gauge_chart(evaluations),
         ],
         "definitions": retained.definitions(evaluations),
     }

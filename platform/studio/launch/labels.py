@@ -36,6 +36,7 @@ FIELD_LABELS: dict[str, Promise] = {
     "learning_rate": _("Learning rate"),
     "learning_rate_scale": _("Factor on the learning rate"),
     "limit": _("At most so many rows"),
+    "margin": _("Divergence that is still accepted, bits per byte"),
     "margins": _("Margins of equivalence"),
     "margins.bleu4": _("BLEU-4, points"),
     "margins.cut_at_cap": _("Answers cut at the cap, share"),

@@ -148,25 +148,6 @@ def lines(series: Sequence[Series], *, x_title: str, y_title: str, first_x: int)
     }
 
 
-def panels(groups: Sequence[str], series: Sequence[Series]) -> JsonObject:
-    """Two series of different units as bars, each in a panel with its own axis."""
-    left, right = series
-    ticks = {"tickvals": list(range(len(groups))), "ticktext": _texts(groups)}
-    bar = {"type": "bar", "x": list(range(len(groups))), "showlegend": False, "hoverinfo": "y"}
-    return {
-        "data": [
-            bar | {"y": [point.value for point in left.points]},
-            bar | {"y": [point.value for point in right.points], "xaxis": "x2", "yaxis": "y2"},
-        ],
-        "layout": {
-            "xaxis": ticks | {"domain": [0, 0.44]},
-            "xaxis2": ticks | {"domain": [0.56, 1]},
-            "yaxis": {"title": {"text": left.name}, "rangemode": "tozero"},
-            "yaxis2": {"title": {"text": right.name}, "rangemode": "tozero", "anchor": "x2"},
-        },
-    }
-
-
 def size_for(num_rows: int) -> Literal["normal", "tall"]:
     """`Chart.size` that leaves each row of a forest enough room."""
     return "tall" if num_rows > 8 else "normal"

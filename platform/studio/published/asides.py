@@ -1,4 +1,4 @@
-"""What stands beside a ratio of ours: counts, absolute values, definition, and how to doubt it."""
+"""What stands beside a figure of ours: counts, absolute values, definition, and how to doubt it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,6 @@ from pipeline.contracts.evaluation_results import TextOverlapResults
 from studio.evaluations.arms import arm_label, is_lossless
 from studio.evaluations.links import compare_rows_url, run_url
 from studio.evaluations.results import Benchmark, Evaluation
-from studio.evaluations.retained import Retained
 from studio.measures.documents import Documents
 from studio.measures.judgements import judgement_of, settled_by
 from studio.measures.labels import MEASURES
@@ -30,55 +29,17 @@ from studio.published.words import ClaimFamily
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Aside:
-    """The cells beside a ratio."""
+    """The cells beside a figure."""
 
     n: str
     """Count with its unit."""
     absolute: str
-    """The two values behind the ratio."""
+    """The two values behind it."""
     details: Sequence[str]
     definition: str
     verdict: str = ""
     """One word about the figure of this row and no other, with what it rests on."""
     rows_url: str = ""
-
-
-def retention_aside(row: ClaimRow, found: Measured, family: ClaimFamily) -> Aside | None:
-    """General ability of the CPT checkpoint; None where it was not compared with the base."""
-    cpt, base = found.evaluations.get("cpt"), found.evaluations.get("base")
-    if cpt is None or cpt.results.retention is None:
-        return None
-    retention = cpt.results.retention.accuracy
-    judged = Retained(evaluation=cpt, baseline=base, retention=retention)
-    details = [
-        _("chance %(share)s; share kept of what lies above it, mean of categories")
-        % {"share": percent(retention.macro.chance)}
-    ]
-    if row.ratio is None:
-        details.append(_("no ratio: the base hardly does better than guessing"))
-    details += [
-        _("raw, not judged: %(ratio)s") % {"ratio": ratio_estimate(retention.micro.ratio)},
-        _("missing %(n)s") % {"n": retention.num_missing},
-        *_training_seeds(cpt),
-        _evaluation_seed(cpt),
-    ]
-    return Aside(
-        n=_size(retention.micro.num_items, retention.micro.num_units),
-        absolute=percent(row.before) + ARROW + percent(row.after),
-        details=details,
-        definition=cpt.definitions.get("general_ability", ""),
-        verdict=_("%(verdict)s at a margin of %(margin)s: %(reason)s")
-        % {
-            "verdict": judged.verdict_label,
-            "margin": judged.margin,
-            "reason": judged.sentence,
-        },
-        rows_url=(
-            compare_rows_url([base, cpt], task="general_ability", metric="is_correct")
-            if base is not None
-            else ""
-        ),
-    )
 
 
 def overlap_aside(row: ClaimRow, found: Measured, family: ClaimFamily) -> Aside | None:
@@ -107,7 +68,7 @@ def overlap_aside(row: ClaimRow, found: Measured, family: ClaimFamily) -> Aside 
     details += _length_details(baseline, candidate)
     if figure.missing:
         details.append(_("missing %(n)s") % {"n": figure.missing})
-    details += [*_training_seeds(baseline, candidate), _evaluation_seed(candidate)]
+    details += [*training_seeds(baseline, candidate), evaluation_seed(candidate)]
     return Aside(
         n=_size(figure.n, figure.num_units),
         absolute=measured(measure, row.before) + ARROW + measured(measure, row.after),
@@ -120,14 +81,14 @@ def overlap_aside(row: ClaimRow, found: Measured, family: ClaimFamily) -> Aside 
 
 def speedup_aside(row: ClaimRow, found: Measured, family: ClaimFamily) -> Aside | None:
     """The headline arm of the benchmark; None without a timed answer."""
-    if found.benchmark is None or row.ratio is None:
+    if found.benchmark is None or row.figure is None:
         return None
     results = found.benchmark.results
     arm = results.arms[results.headline_arm]
     verdicts = {True: _("lossless"), False: _("NOT LOSSLESS"), None: _("losslessness not checked")}
     return Aside(
         n=_("%(n)s prompts, %(repeats)s repeats")
-        % {"n": row.ratio.n, "repeats": results.num_repeats},
+        % {"n": row.figure.n, "repeats": results.num_repeats},
         absolute=_("%(before)s \N{RIGHTWARDS ARROW} %(after)s tokens/s")
         % {"before": decimal(row.before, 1), "after": decimal(row.after, 1)},
         details=[
@@ -140,7 +101,7 @@ def speedup_aside(row: ClaimRow, found: Measured, family: ClaimFamily) -> Aside 
             _("%(share)s of the oracle bound")
             % {"share": percent(arm.fraction_of_oracle_bound, 0)},
             _("one training of the draft: the interval says nothing of other seeds"),
-            _evaluation_seed(found.benchmark),
+            evaluation_seed(found.benchmark),
         ],
         definition=found.benchmark.definitions.get("speedup", ""),
         verdict=verdicts[is_lossless(found.benchmark)],
@@ -186,7 +147,7 @@ def _size(num_items: int, num_units: int) -> str:
     return _("%(n)s questions, %(units)s units") % {"n": num_items, "units": num_units}
 
 
-def _training_seeds(*evaluations: Evaluation) -> list[str]:
+def training_seeds(*evaluations: Evaluation) -> list[str]:
     """By which seed each model was trained, or that this is not known."""
     found = []
     for one in evaluations:
@@ -200,5 +161,5 @@ def _training_seeds(*evaluations: Evaluation) -> list[str]:
     return [*found, _("one training of each: the interval says nothing of other seeds")]
 
 
-def _evaluation_seed(one: Evaluation | Benchmark) -> str:
+def evaluation_seed(one: Evaluation | Benchmark) -> str:
     return _("seed of the measurement %(seed)s") % {"seed": one.run.spec.get("seed")}

@@ -1,4 +1,4 @@
-"""The paper's claims in the reader's language, each with our ratio or why there is none.
+"""The paper's claims in the reader's language, each with our figure or why there is none.
 
 What stands beside each claim is decided by `pipeline.contracts.claims`, for every place that shows
 it.
@@ -14,11 +14,13 @@ from django.utils.translation import gettext as _
 from pipeline.contracts.claims import ClaimRow, Gauge, Role, claim_rows
 from pipeline.contracts.estimates import Estimate
 from pipeline.metrics.uncertainty import LEVEL
+from studio.evaluations.judged_gauges import bits
 from studio.measures.documents import Documents
-from studio.measures.numbers import judged_interval, percent, ratio, ratio_interval
+from studio.measures.numbers import interval, judged_interval, percent, ratio, ratio_interval
 from studio.measures.plots import Point
-from studio.published.asides import Aside, overlap_aside, retention_aside, speedup_aside
+from studio.published.asides import Aside, overlap_aside, speedup_aside
 from studio.published.measured import Measured
+from studio.published.retention import retention_aside, witness
 from studio.published.words import ClaimFamily
 
 ROLE_LABELS: Mapping[Role, Promise] = {
@@ -43,7 +45,7 @@ class ShownClaim:
     reason: str
     """Why there is no figure."""
     estimate: Estimate | None
-    """Our ratio with the one interval that its word or verdict rests on."""
+    """Our figure with the one interval that its word or verdict rests on."""
     is_judged: bool
     """The interval agrees with a word: a bound of exactly 1 is where it was made to."""
     is_open_at_one: bool
@@ -59,8 +61,12 @@ class ShownClaim:
         return self.row.claim.short.in_language(get_language() or "")
 
     @property
-    def ratio(self) -> str:
-        return ratio(None if self.estimate is None else self.estimate.value)
+    def figure(self) -> str:
+        """A ratio, or bits per byte of divergence."""
+        value = None if self.estimate is None else self.estimate.value
+        if self.row.claim.is_ratio:
+            return ratio(value)
+        return _("%(value)s bits per byte") % {"value": bits(value)}
 
     @property
     def interval(self) -> str:
@@ -68,6 +74,8 @@ class ShownClaim:
         if self.estimate is None or self.estimate.level is None:
             return ""
         level = percent(self.estimate.level, 2 if self.estimate.level > LEVEL else 0)
+        if not self.row.claim.is_ratio:
+            return f"{level} {interval(self.estimate, digits=4)}"
         if self.is_judged:
             return f"{level} {judged_interval(self.estimate, is_open=self.is_open_at_one)}"
         return f"{level} {ratio_interval(self.estimate)}"
@@ -89,7 +97,7 @@ def shown_claims(found: Measured, family: ClaimFamily) -> list[ShownClaim]:
                 row=row,
                 aside=aside,
                 reason="" if aside is not None else _reason(row, found),
-                estimate=row.ratio if word is None else word.ratio,
+                estimate=row.figure if word is None else word.ratio,
                 is_judged=word is not None,
                 is_open_at_one=word is not None and word.decision.is_real,
             )
@@ -101,7 +109,7 @@ def _reason(row: ClaimRow, found: Measured) -> str:
     if row.missing:
         return _missing(ROLE_LABELS[row.missing[0]])
     if row.claim.gauge == "retention":
-        return _missing(_("general ability against the base"))
+        return " ".join([_missing(_("scores of single texts and a margin")), *witness(found)])
     if row.claim.gauge == "speedup":
         no_benchmark, no_answer = _("a decoding benchmark"), _("a timed answer")
         return _missing(no_benchmark if found.benchmark is None else no_answer)

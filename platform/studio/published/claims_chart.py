@@ -10,7 +10,8 @@ from studio.published.claims import ShownClaim
 
 
 def claims_chart(claims: Sequence[ShownClaim]) -> Chart:
-    """Our ratios with intervals beside the published ones."""
+    """Our ratios with intervals beside the published ones; retention is no ratio."""
+    claims = [one for one in claims if one.row.claim.is_ratio]
     published = [
         Point(value=(claim.low + claim.high) / 2, low=claim.low, high=claim.high)
         for claim in (one.row.claim for one in claims)
@@ -32,7 +33,7 @@ def claims_chart(claims: Sequence[ShownClaim]) -> Chart:
             (
                 one.title,
                 one.row.claim.published,
-                one.ratio,
+                one.figure,
                 one.interval,
                 one.aside.n if one.aside is not None else "",
             )
@@ -40,6 +41,6 @@ def claims_chart(claims: Sequence[ShownClaim]) -> Chart:
         ],
         note=_(
             "The published range of the speedup is drawn as a bar; it is a range over settings, "
-            "not an interval."
+            "not an interval. Retention is measured as a divergence, which is no ratio."
         ),
     )
