@@ -8,6 +8,7 @@ before: too narrow below some hundred units. "Units" are items, or clusters wher
 
 import argparse
 import functools
+import math
 import sys
 import time
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ from bench.planted.score_cases import (
     bleu_counts,
     clustered_flips,
     clustered_scores,
+    divergences,
     flips,
     mostly_zero,
     noisy,
@@ -34,12 +36,14 @@ from bench.planted.score_cases import (
 )
 from bench.protocol import Result, Table
 from pipeline.contracts.estimates import Estimate
+from pipeline.contracts.gauge_results import GaugeScore
 from pipeline.contracts.samples import Measure, measures_of
 from pipeline.metrics.corpus_bleu import corpus_bleu_from_statistics
+from pipeline.metrics.gauge import judge_gauge
 from pipeline.metrics.paired import compare_paired, summarize_items
 from pipeline.metrics.uncertainty import FloatArray, cluster_sums
 
-Figure = Literal["level", "difference", "ratio"]
+Figure = Literal["level", "difference", "ratio", "per byte"]
 EXACT_BAND = (0.94, 0.96)
 """Continuous scores and corpus BLEU."""
 AT_LEAST = (0.94, 1.0)
@@ -124,6 +128,12 @@ def cases() -> list[Case]:
         for num_units in (30, 100)
         for figure in _FIGURES
     ]  # fmt: skip
+    found += [
+        Case(name=f"divergence, {number} {texts} a passage", figure="per byte",
+             draw=divergences(number), num_units=num_units, band=AT_LEAST)
+        for num_units in (30, 40, 100)
+        for number, texts in ((1, "text"), (3, "texts"))
+    ]  # fmt: skip
     return found
 
 
@@ -162,6 +172,8 @@ def rival_coverage(case: Case, *, repeats: int, seed: int) -> Coverage:
 
 
 def _estimate(case: Case, scores: Scores) -> Estimate | None:
+    if case.figure == "per byte":
+        return judge_gauge(_gauge_scores(scores), margin=1.0).kl_bits_per_byte
     sides: list[dict[str, ArrayLike]] = [
         {case.measure.column: side} for side in (scores.before, scores.after)
     ]
@@ -173,6 +185,24 @@ def _estimate(case: Case, scores: Scores) -> Estimate | None:
         return found[case.measure.key]
     pair = compare_paired([case.measure], *sides, clusters=_names(scores))[case.measure.key]
     return pair.difference if case.figure == "difference" else pair.ratio
+
+
+def _gauge_scores(scores: Scores) -> list[GaugeScore]:
+    """The texts of a draw; how likely they are under either model does not matter here."""
+    return [
+        GaugeScore(
+            id=str(number),
+            passage=passage,
+            num_tokens=1,
+            num_bytes=int(num_bytes),
+            nats=1.0,
+            base_nats=1.0,
+            kl_nats=math.log(2) * float(bits),
+        )
+        for number, (passage, bits, num_bytes) in enumerate(
+            zip(_names(scores) or (), scores.before, scores.after, strict=True)
+        )
+    ]
 
 
 def _truth(case: Case) -> float:
@@ -187,7 +217,7 @@ def _names(scores: Scores) -> list[str] | None:
 def _columns(case: Case, scores: Scores) -> FloatArray:
     """What is summed: of means both scores by weight and the weight, of BLEU both's counts."""
     columns = np.column_stack([scores.before, scores.after])
-    if case.measure is _BLEU:
+    if case.measure is _BLEU or case.figure == "per byte":
         return columns
     weights = np.ones(len(columns)) if scores.weights is None else scores.weights
     return np.column_stack([columns * weights[:, None], weights])
@@ -195,6 +225,8 @@ def _columns(case: Case, scores: Scores) -> FloatArray:
 
 def _figure(case: Case, sums: FloatArray) -> FloatArray:
     """The case's figure of each row of sums."""
+    if case.figure == "per byte":
+        return sums[..., 0] / sums[..., 1]
     if case.measure is _BLEU:
         before, after = (corpus_bleu_from_statistics(sums[..., half]) for half in _HALVES)
     else:

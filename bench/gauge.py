@@ -9,6 +9,7 @@ that has finished, and scores, are kept in `var/bench/gauge`.
 """
 
 import argparse
+import functools
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -135,7 +136,7 @@ def _rounded(base_path: Path) -> Iterator[Planted]:
         yield Planted(
             name=f"rounded to {bits} bits",
             key=f"{bits} bits",
-            load=lambda bits=bits: load(lambda weight: rounded(weight, bits)),
+            load=functools.partial(load, functools.partial(rounded, bits=bits)),
         )
 
 

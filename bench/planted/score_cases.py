@@ -137,3 +137,18 @@ def _statistics(
     for total in totals[1:]:
         matches.append(np.minimum(rng.binomial(matches[-1], 0.9 * quality + 0.05), total))
     return np.column_stack([num_answer, num_reference, *matches, *totals]).astype(np.float64)
+
+
+def divergences(texts_each: int) -> Draw:
+    """Divergence from a base in bits (`before`) and bytes (`after`), of some texts a passage.
+
+    As skewed over passages as measured ones (`python -m bench gauge`).
+    """
+
+    def draw(rng: np.random.Generator, n: int) -> Scores:
+        of = np.repeat(np.arange(n), texts_each)
+        num_bytes = rng.integers(150, 350, len(of)).astype(np.float64)
+        level = rng.gamma(4.0, 0.05 / 4.0, n)[of] * rng.gamma(6.0, 1 / 6.0, len(of))
+        return Scores(before=num_bytes * level, after=num_bytes, clusters=of)
+
+    return draw

@@ -7,6 +7,7 @@ from html import unescape
 import pytest
 from django.urls import reverse
 
+from pipeline.contracts.gauge_margin import GAUGE_MARGIN
 from pipeline.metrics.decisions import family_level
 from studio.evaluations import stored_figures
 from studio.evaluations.results import evaluation_of
@@ -88,6 +89,22 @@ def test_the_retention_verdict_is_only_shown_against_its_own_baseline(evaluate, 
     candidate = evaluate("b", quality=0.6, seed=1, baseline=baseline)
     assert "general ability kept, margin 5.0%" in compare(baseline, candidate)
     assert "general ability kept, margin" not in compare(other, candidate)
+
+
+def test_the_gauge_comes_first_and_only_against_the_base_itself(evaluate, compare) -> None:
+    base = evaluate("a", model="0" * 64, gauge=(0.981, 0.0))
+    cpt = evaluate("b", seed=1, baseline=base, gauge=(1.08, 2 * GAUGE_MARGIN))
+    other = evaluate("c", seed=2, model="2" * 64, gauge=(1.0, 0.5 * GAUGE_MARGIN))
+    estimate = results.results_of(cpt).gauge.judged.kl_bits_per_byte
+    shown = f"{estimate.value:.4f} [{estimate.low:.4f}, {estimate.high:.4f}]"
+    text = compare(base, cpt)
+    said = f"kept on text the base wrote, margin {GAUGE_MARGIN:.3f} bits per byte {shown} FAIL"
+    assert text.index(said) < text.index("general ability kept, margin 5.0%")
+    text = compare(other, cpt)
+    assert "kept on text the base wrote, margin" not in text
+    assert "KL from its base, bits per byte [95% CI] 0.0100 [0.00" in text
+    assert shown in text
+    assert "Kept of its base PASS at a margin of 0.020 bits per byte" in text
 
 
 def test_missing_questions_are_counted_and_never_pass(evaluate, compare) -> None:

@@ -33,11 +33,13 @@ def test_checkpoints_show_their_newest_figures(client, project, engineer, recipe
     cpt = rows["cpt"]
     assert cpt.evaluated is not None
     assert cpt.evaluated.evaluation.run == recipe["evaluate_cpt"]
-    assert cpt.evaluated.retention
+    judged = results.results_of(recipe["evaluate_cpt"]).gauge.judged
+    assert f"{judged.kl_bits_per_byte.value:.4f} [" in cpt.evaluated.kept
     assert rows["cpt"].speedup == ""
     client.force_login(engineer)
     page = client.get("/p/alpha/").content.decode()
     assert cpt.headline_texts[0] in page
+    assert cpt.evaluated.kept in page
     assert f'href="/p/alpha/runs/{recipe["evaluate_cpt"].pk}/"' in page
 
 

@@ -127,6 +127,15 @@ def retention_verdict(baseline: Evaluation, one: Evaluation) -> RetentionResults
     return retention_of(one, "accuracy")
 
 
+def judged_against(baseline: Evaluation, candidates: Sequence[Evaluation]) -> list[Evaluation]:
+    """The candidates whose divergence is one from this baseline: it is their base itself."""
+    return [
+        one
+        for one in candidates
+        if baseline.is_of_base and one.report.inputs.get("base") == baseline.model_digest
+    ]
+
+
 def gauge_rows(comparison: Comparison) -> list[tuple[str, list[str]]]:
     """(label, one value for each evaluation) of figures that have no rows to pair."""
     gauges = [one.results.gauge for one in comparison.evaluations]

@@ -20,8 +20,15 @@ from studio.comparisons.family import Family, judge_together
 from studio.comparisons.parameters import parameter_rows
 from studio.comparisons.sample_page import sample_context
 from studio.comparisons.samples_page import samples_context
-from studio.comparisons.summary import conclusions, gauge_rows, retention_verdict, summary_rows
+from studio.comparisons.summary import (
+    conclusions,
+    gauge_rows,
+    judged_against,
+    retention_verdict,
+    summary_rows,
+)
 from studio.evaluations.dashboards import unreadable_absences
+from studio.evaluations.judged_gauges import judged_gauges
 from studio.evaluations.list_rows import evaluation_row
 from studio.evaluations.retained import Retained
 from studio.evaluations.selection import newest_evaluations
@@ -81,6 +88,7 @@ def index(request: ProjectRequest, comparison: Comparison) -> HttpResponse:
         "groups": groups,
         "family": family,
         "conclusions": conclusions(comparison, groups),
+        "gauges": judged_gauges(judged_against(comparison.baseline, comparison.candidates)),
         "kept": kept,
         "gauge_rows": gauge_rows(comparison),
         "charts": [difference_chart(comparison, groups, family)],

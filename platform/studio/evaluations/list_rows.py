@@ -7,6 +7,7 @@ from django.utils.translation import gettext as _
 
 from pipeline.contracts.evaluation_results import RetentionResults
 from studio.evaluations.arms import arm_label, is_lossless, prompts_by_repeats
+from studio.evaluations.judged_gauges import JudgedGauge, judged_gauges
 from studio.evaluations.results import Benchmark, Evaluation
 from studio.evaluations.retained import Retained
 from studio.measures.labels import ShownMeasure, headline_measures
@@ -33,11 +34,24 @@ class EvaluationRow:
     """An evaluation; cells are a dash or empty where the run did not measure the figure."""
 
     evaluation: Evaluation
+    gauge: JudgedGauge | None
+    """The primary verdict on what was kept; None for the base itself."""
     retained: Retained | None
+    """The second witness: questions."""
     retention: str
     figures: Sequence[HeadlineFigure]
     """In the order of `headline_measures`."""
     bits_per_byte: str
+
+    @property
+    def kept(self) -> str:
+        """The primary verdict with its figure; of results without one what the questions say."""
+        if self.gauge is None:
+            return self.retention
+        return _("%(verdict)s: %(value)s bits per byte from the base") % {
+            "verdict": self.gauge.verdict_label,
+            "value": f"{self.gauge.divergence} {self.gauge.interval}".strip(),
+        }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,6 +71,7 @@ def evaluation_row(evaluation: Evaluation) -> EvaluationRow:
     retention = None if results.retention is None else results.retention.accuracy
     return EvaluationRow(
         evaluation=evaluation,
+        gauge=next(iter(judged_gauges([evaluation])), None),
         retained=(
             Retained(evaluation=evaluation, baseline=None, retention=retention)
             if retention is not None
