@@ -106,7 +106,8 @@ def summarize_items(
     """Returns each measure's figure of the set with its interval, by the measure's key.
 
     Definition: as `compare_paired`, of one arm: Student's t corrected for skewness (corpus BLEU on
-        the scale of its logarithm), the exact interval for scores that are 0 or 1.
+        the scale of its logarithm, and so a weighted mean), the exact interval for scores that are
+        0 or 1.
     Source: Hall 1992; Clopper and Pearson 1934. Args, Raises: as `compare_paired`.
     """
     columns = {measure.key: _columns(measure, scores) for measure in measures}
@@ -285,11 +286,11 @@ def _num_above_zero(values: FloatArray) -> int:
 def _summary(measure: Measure, columns: FloatArray, items: _Items, level: float) -> Estimate:
     extent, largest = items.extent(level), _LARGEST[measure.unit]
     value, left_out = _left_out(measure, columns, items.units)
-    if not measure.has_item_score:
+    if not measure.has_item_score or measure.weight is not None:
         if value > 0.0 and left_out.min() > 0.0 and np.ptp(left_out) > TIE_TOLERANCE:
             logarithm = jackknifed(math.log(value), np.log(left_out))
             return positive_estimate(value, logarithm, largest, extent)
-        scores = np.full(len(columns), value)  # nothing, or everything, matches
+        scores = np.full(len(columns), value)  # all the same: nothing, or everything, matches
     else:
         scores = _item_scores(columns)
     changes = items.changes(scores, _weights(measure, columns), (0.0, largest))
