@@ -15,7 +15,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 
 from pydantic import ValidationError
 
@@ -37,9 +39,16 @@ STOPPED = StoppedAtCheckpoint.exit_status
 CHILD_ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "TQDM_DISABLE": "1"}
 
 Outputs = dict[tuple[str, str], tuple[str, str | None]]
+StepRunner = Callable[[PlanStep, RunSpec, Path, RunContext], None]
+"""Runs a step with its resolved spec in its directory, and returns when it has succeeded."""
 
 
 def run(spec: PlanSpec, context: RunContext) -> RecipeResult:
+    """Every step has succeeded and every gate holds; each ran as a child process."""
+    return run_steps(spec, context, run_step=run_as_child)
+
+
+def run_steps(spec: PlanSpec, context: RunContext, *, run_step: StepRunner) -> RecipeResult:
     """Every step has succeeded and every gate holds.
 
     Raises:
@@ -59,7 +68,7 @@ def run(spec: PlanSpec, context: RunContext) -> RecipeResult:
         report = _finished_report(step_dir, resolved)
         kept = report is not None
         if report is None:
-            _run_step(step, resolved, step_dir, context)
+            run_step(step, resolved, step_dir, context)
             report = _finished_report(step_dir, resolved)
             if report is None:
                 raise StepError(
@@ -69,9 +78,26 @@ def run(spec: PlanSpec, context: RunContext) -> RecipeResult:
         for name, output in report.outputs.items():
             outputs[step.id, name] = (str(step_dir / output.path), output.digest)
         steps[step.id] = StepOutcome(kind=report.kind, seconds=report.seconds, kept=kept)
-        logger.info("step %s finished in %.0f s%s", step.id, report.seconds, " (kept)" * kept)
+        logger.info(
+            "step %s: %s%s; %d of %d done, about %s left",
+            step.id,
+            duration(report.seconds),
+            " (kept)" * kept,
+            index + 1,
+            len(order),
+            duration(_seconds_left(order[index + 1 :], steps)),
+        )
         progress.advance_to(index + 1)
     return RecipeResult(results=PlanResults(steps=steps))
+
+
+def _seconds_left(ahead: Sequence[PlanStep], done: Mapping[str, StepOutcome]) -> float:
+    """What the steps ahead will take if each takes the mean of its kind so far, or of all."""
+    by_kind: dict[str, list[float]] = {}
+    for outcome in done.values():
+        by_kind.setdefault(outcome.kind, []).append(outcome.seconds)
+    every = [outcome.seconds for outcome in done.values()]
+    return sum(fmean(by_kind.get(step.spec.kind, every)) for step in ahead)
 
 
 def _finished_report(step_dir: Path, spec: RunSpec) -> Report | None:
@@ -82,7 +108,12 @@ def _finished_report(step_dir: Path, spec: RunSpec) -> Report | None:
     return report if held.spec == spec and report.spec_digest == held.digest else None
 
 
-def _run_step(step: PlanStep, spec: RunSpec, step_dir: Path, context: RunContext) -> None:
+def run_as_child(step: PlanStep, spec: RunSpec, step_dir: Path, context: RunContext) -> None:
+    """The step has succeeded in a process of its own, which gives its memory back.
+
+    Raises:
+        StepError, StoppedAtCheckpoint: as `run_steps`.
+    """
     step_dir.mkdir(parents=True, exist_ok=True)
     request = step_dir / "request.json"
     request.write_bytes(canonical_json(spec))
