@@ -16,6 +16,7 @@ class Splits:
     """Which parts of the data are kept apart (`splits.json`)."""
 
     unseen_documents: tuple[str, ...]
+    development_documents: tuple[str, ...]
     replayed_topics: tuple[str, ...]
     judged_topics: tuple[str, ...]
 
@@ -27,7 +28,8 @@ class DemonstrationData:
         self._data_dir, self._lang = data_dir, lang
         document = json.loads((data_dir / "splits.json").read_text(encoding="utf-8"))
         self.splits = Splits(
-            unseen_documents=tuple(f"{stem}-{lang}" for stem in document["unseen_documents"]),
+            unseen_documents=_ids(document["unseen_documents"], lang),
+            development_documents=_ids(document["development_documents"], lang),
             replayed_topics=tuple(document["replay_topic_groups"]),
             judged_topics=tuple(document["retention_topic_groups"]),
         )
@@ -60,6 +62,14 @@ class DemonstrationData:
         """Keeps rows whose document is kept out of training."""
         return RowFilter(field=field, values=self.splits.unseen_documents)
 
+    def development(self, field: str) -> RowFilter:
+        """Keeps rows whose document is for choosing settings."""
+        return RowFilter(field=field, values=self.splits.development_documents)
+
+    def without_development(self, field: str) -> RowFilter:
+        """Keeps the others."""
+        return RowFilter(field=field, values=self.splits.development_documents, keep=False)
+
     @property
     def judged(self) -> RowFilter:
         """Keeps the topics that retention is judged on."""
@@ -69,3 +79,7 @@ class DemonstrationData:
     def replayed(self) -> RowFilter:
         """Keeps the topics that are replayed."""
         return RowFilter(field="meta.topic_group", values=self.splits.replayed_topics)
+
+
+def _ids(stems: list[str], lang: str) -> tuple[str, ...]:
+    return tuple(f"{stem}-{lang}" for stem in stems)
