@@ -17,7 +17,7 @@ PARALLEL := --no-loadscope-reorder
 # Read by requirements/install.sh, which says what they are for.
 export TORCH TORCH_INDEX
 
-.PHONY: setup demo test test-fast test-extensions test-accessibility test-harness test-postgres test-vllm test-operations bench check docs lock messages clean
+.PHONY: setup demo replicate test test-fast test-extensions test-accessibility test-harness test-postgres test-vllm test-operations bench check docs lock messages clean
 
 setup: $(VENV)/.complete
 
@@ -30,6 +30,12 @@ demo: setup
 	$(BIN)/python manage.py demo $(if $(DEMO_LANG),--lang $(DEMO_LANG)) \
 		$(if $(DEMO_BASE),--base $(DEMO_BASE)) $(if $(DEMO_PORT),--port $(DEMO_PORT)) \
 		$(if $(filter 1,$(DEMO_EXIT)),--no-stay)
+
+# The paper's claims in parts and over several seeds; writes docs/results.md, and goes on where it was.
+replicate: setup
+	$(BIN)/python -m pipeline.replication run $(if $(filter 1,$(FULL)),--full) \
+		$(if $(ONLY),--only $(ONLY)) $(if $(DEMO_BASE),--base $(DEMO_BASE)) \
+		$(if $(CHINESE_BASE),--chinese-base $(CHINESE_BASE))
 
 test: setup
 	$(BIN)/python -m pytest -n $(TEST_WORKERS) $(PARALLEL) -m "not extensions and not harness and not accessibility" \
@@ -91,6 +97,7 @@ check: setup
 docs: setup
 	$(BIN)/python -m pipeline schema --markdown > docs/specs.md
 	$(BIN)/python -m pipeline.demo readme
+	$(BIN)/python -m pipeline.replication document
 
 # Versions and hashes of every package, from requirements/*.in; needs the package index.
 lock: setup

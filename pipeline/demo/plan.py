@@ -118,14 +118,19 @@ def build_plan(*, base: Path, data_dir: Path, lang: str, budget: Budget, seed: i
     return PlanSpec(
         name=f"SOAEsV2 recipe, {lang} demonstration data",
         seed=seed,
-        steps=tuple(
-            PlanStep(
-                id=step_id,
-                spec=spec,
-                gates=(LOSSLESS,) if isinstance(spec, SpeculativeDecodeSpec) else (),
-            )
-            for step_id, spec in specs.items()
-        ),
+        steps=plan_steps(specs),
+    )
+
+
+def plan_steps(specs: Mapping[str, RunSpec]) -> tuple[PlanStep, ...]:
+    """The steps of a plan, by id, with the gates of their kind."""
+    return tuple(
+        PlanStep(
+            id=step_id,
+            spec=spec,
+            gates=(LOSSLESS,) if isinstance(spec, SpeculativeDecodeSpec) else (),
+        )
+        for step_id, spec in specs.items()
     )
 
 
@@ -183,6 +188,7 @@ def fine_tuning(
         replay_fraction=0.05,
         datasets=(_expert_questions(data, *withheld),),
     )
+    stages: tuple[CurriculumStage, ...]
     if arm == "expert_only":
         both = 2 * budget.sft_stage_tokens
         stages = (expert.model_copy(update={"num_tokens": both, "replay_fraction": 0.0}),)

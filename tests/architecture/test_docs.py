@@ -131,6 +131,7 @@ def test_every_command_has_one_heading_and_every_heading_a_command() -> None:
         "manage.py": [path.stem for path in management],
         "python -m pipeline": subcommands("pipeline"),
         "python -m pipeline.demo": subcommands("pipeline.demo"),
+        "python -m pipeline.replication": subcommands("pipeline.replication"),
         "python -m bench": benchmark_names(),
     }
     for program, commands in expected.items():
