@@ -3,6 +3,7 @@
 import inspect
 import json
 import re
+import shlex
 from pathlib import Path
 
 from bench.environment import describe_environment
@@ -46,7 +47,7 @@ def section(name: str, about: str, arguments: list[str], result: Result, line: s
     heading, *rows = result.table.cells()
     table = [heading, ["---"] * len(heading), *rows]
     lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in table]
-    command = " ".join(["python -m bench", name, *arguments])
+    command = shlex.join(["python", "-m", "bench", name, *arguments])
     failures = [f"- **Did not hold:** {failure}" for failure in result.failures]
     parts = [
         f"## {name}", inspect.cleandoc(about), f"`{command}`", "\n".join(lines),

@@ -17,6 +17,12 @@ VERDICTS = {
     Verdict.INCONCLUSIVE: Words(en="INCONCLUSIVE", zh="无法定论"),
 }
 UNITS = {"prompt": Words(en="prompts", zh="条提示"), "item": Words(en="questions", zh="题")}
+RETENTION_MEASURE = Words(
+    en="KL(base || model) on text the base wrote, lower is better; not the measure behind the "
+    "paper's 99.8%, whose definition is not published",
+    zh="在基座所写文本上的 KL(base || model)，越低越好；"
+    "与论文的 99.8% 不是同一指标，论文未公布其定义",
+)
 DISTILLED, CONTROL, NGRAM = "distilled", "control_target_text", "ngram"
 
 
@@ -80,6 +86,10 @@ def gauge_verdict_words(results: EvaluateResults) -> Words:
     elif judged.passages_needed is not None:
         en += f"; about {judged.passages_needed} passages would settle it"
         zh += f"；约需 {judged.passages_needed} 个段落才能定论"
+    if judged.bits_per_byte_ratio is not None:
+        ratio = judged.bits_per_byte_ratio.value
+        en += f"; {ratio:.3f}x the bits per byte of the base"
+        zh += f"；所需比特/字节为基座的 {ratio:.3f} 倍"
     return Words(en=en, zh=zh)
 
 
@@ -108,23 +118,7 @@ def _gauge_details(gauge: GaugeResults | None) -> list[Words]:
                 gauge.kl_nats_per_token,
             )
         ]
-    ratio = gauge.judged.bits_per_byte_ratio
-    said = [
-        _both(
-            "KL(base||model) on text the base wrote, lower is better",
-            "在基座所写文本上的 KL(base||model)，越低越好",
-        )
-    ]
-    if ratio is not None:
-        said.append(
-            _both(
-                "in other words {0:.3f}x the bits per byte that the base needs: not the same "
-                "measure as the paper's, whose definition is not published",
-                "换言之，所需比特/字节为基座的 {0:.3f} 倍：与论文的指标不同，论文未公布其定义",
-                ratio.value,
-            )
-        )
-    return said
+    return [RETENTION_MEASURE]
 
 
 def _witness(retention: RetentionByScore | None) -> list[Words]:

@@ -2,7 +2,13 @@
 
 from pathlib import Path
 
-from pipeline.demo.claim_texts import count_words, format_figure, format_interval, verdict_words
+from pipeline.demo.claim_texts import (
+    RETENTION_MEASURE,
+    count_words,
+    format_figure,
+    format_interval,
+    verdict_words,
+)
 from pipeline.demo.summary import Summary
 
 BEGIN = "<!-- results: begin, written by `python -m pipeline.demo readme` -->"
@@ -22,7 +28,7 @@ def as_table(summary: Summary) -> str:
     total = sum(summary.seconds.values())
     lines.append("")
     lines.append("The paper does not define its retention, ROUGE or BLEU; budgets here are tiny.")
-    lines.append("Retention here: KL(base || model) on text the base wrote, lower is better.")
+    lines.append(f"Retention here: {RETENTION_MEASURE.en}.")
     lines.append(f"{total / 60:.1f} minutes of work in {len(summary.seconds)} steps.")
     return "\n".join(lines)
 
@@ -48,6 +54,7 @@ def readme_table(summary: Summary) -> str:
         lines.append(f"| {' | '.join(cells)} |")
     lines += [
         "",
+        f"Retention: {RETENTION_MEASURE.en}.",
         f"{sum(summary.seconds.values()) / 60:.0f} minutes of work at {summary.code_version[:12]}, "
         f"{summary.environment.processor}, threads: {summary.environment.num_threads}.",
         "",
