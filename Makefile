@@ -17,7 +17,7 @@ PARALLEL := --no-loadscope-reorder
 # Read by requirements/install.sh, which says what they are for.
 export TORCH TORCH_INDEX
 
-.PHONY: setup demo replicate test test-fast test-extensions test-accessibility test-harness test-postgres test-vllm test-operations bench check docs lock messages clean
+.PHONY: setup demo replicate test test-fast test-extensions test-accessibility test-recipes test-harness test-postgres test-vllm test-operations bench check docs lock messages clean
 
 setup: $(VENV)/.complete
 
@@ -38,7 +38,7 @@ replicate: setup
 		$(if $(CHINESE_BASE),--chinese-base $(CHINESE_BASE))
 
 test: setup
-	$(BIN)/python -m pytest -n $(TEST_WORKERS) $(PARALLEL) -m "not extensions and not harness and not accessibility" \
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) $(PARALLEL) -m "not extensions and not harness and not accessibility and not recipes" \
 		--third-of-generated --durations=25
 
 # The tests that CONTRIBUTING.md names, in a copy of the repository with a toy of each extension.
@@ -49,6 +49,11 @@ test-extensions: setup
 # own are in `make test`.
 test-accessibility: setup
 	$(BIN)/python -m pytest -m accessibility tests/browser
+
+# The demonstration on a platform, interrupted; a training whose processes are killed; a person's first
+# quarter of an hour in a browser; a replication that is killed. One step of each is in `make test`.
+test-recipes: setup
+	$(BIN)/python -m pytest -n 2 $(PARALLEL) -m recipes tests/supervision tests/browser tests/ml --durations=10
 
 # Every form of benchmark beside lm-evaluation-harness's own command line.
 test-harness: setup

@@ -15,36 +15,35 @@ from xdist.scheduler.loadscope import LoadScopeScheduling
 # test: tiny models gain nothing from a second thread, and the second core has a worker of its own.
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[variable] = "1"
-# Platforms whose runs are real trainings, or faults on two cores at once. They compute, and wait
-# patiently for what they started.
-TRAININGS = {
-    "test_demo.py", "test_fault_campaign.py", "test_journey.py", "test_real_training.py",
-}  # fmt: skip
-# Other platforms of real processes, and servers with a browser. Their tests wait more than they
+# Whole recipes, each for itself: they compute for a minute or four, and wait patiently for what
+# they started.
+RECIPES = {"test_demo.py", "test_journey.py", "test_real_training.py", "test_replication.py"}
+# Platforms of real processes, and servers with a browser. Their tests wait more than they
 # compute, and measure time: beside model tests they finish, beside each other they starve.
 PLATFORMS = {"supervision", "browser"}
 # The long ones first, so that no worker is left alone with one at the end.
-ORDER = ("trainings", "platforms", "ml", "web", "contract", "architecture")
+ORDER = ("recipes", "faults", "platforms", "ml", "web", "contract", "architecture")
 
 
 def group_of(nodeid: str) -> str:
-    """What is done in a row: trainings, platforms, or the folder of tests/ that the test is in."""
+    """Recipes, faults on two cores at once, platforms, or the folder of tests/ of the test."""
     path = Path(nodeid.partition("::")[0])
     folder = path.parts[1]
-    if path.name in TRAININGS:
-        return "trainings"
+    if path.name in RECIPES:
+        return "recipes"
+    if path.name == "test_fault_campaign.py":
+        return "faults"
     return "platforms" if folder in PLATFORMS else folder
 
 
 class ModuleScheduling(LoadScopeScheduling):
-    """A module stays on one worker, trainings are one after the other, and so are platforms.
+    """A module stays on one worker, and platforms are one after the other.
 
     Groups by marks (`--dist loadgroup`) are silently ignored by pytest-xdist 3.8 with pytest 9.2.
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        group = group_of(nodeid)
-        return group if group in {"trainings", "platforms"} else nodeid.partition("::")[0]
+        return "platforms" if group_of(nodeid) == "platforms" else nodeid.partition("::")[0]
 
 
 @pytest.hookimpl(optionalhook=True)

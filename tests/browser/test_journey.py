@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page, expect
 from pipeline.modeling.tiny import save_tiny_model
 from tests.supervision.local_platform import Platform
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = [pytest.mark.browser, pytest.mark.recipes, pytest.mark.slow]
 PASSWORD = "quarterly-report-27"
 SECONDS = 1000
 """A second in the unit of the browser's time limits."""

@@ -117,6 +117,7 @@ def finished(base: Path, tmp_path_factory):
     return plan_dir, run, before, found
 
 
+@pytest.mark.recipes
 @pytest.mark.slow
 def test_no_step_is_repeated_after_a_kill(finished, base: Path) -> None:
     plan_dir, run, before, _found = finished
@@ -132,6 +133,7 @@ def test_no_step_is_repeated_after_a_kill(finished, base: Path) -> None:
     assert written(plan_dir) == after
 
 
+@pytest.mark.recipes
 @pytest.mark.slow
 def test_the_same_steps_give_the_same_summary(finished, base: Path) -> None:
     plan_dir, _run, _before, found = finished
@@ -141,6 +143,7 @@ def test_the_same_steps_give_the_same_summary(finished, base: Path) -> None:
     assert ReplicationSummary.parse(summary.as_json) == summary
 
 
+@pytest.mark.recipes
 @pytest.mark.slow
 def test_an_interruption_moves_no_figure(finished, base: Path, tmp_path: Path) -> None:
     """A checkpoint of the first part in one go, beside the one of the part that was killed."""
@@ -152,6 +155,7 @@ def test_an_interruption_moves_no_figure(finished, base: Path, tmp_path: Path) -
     assert num_equal > 200
 
 
+@pytest.mark.recipes
 @pytest.mark.slow
 def test_the_page_shows_every_seed_and_what_was_not_run(finished) -> None:
     _plan_dir, _run, _before, found = finished
@@ -171,6 +175,7 @@ def test_the_page_shows_every_seed_and_what_was_not_run(finished) -> None:
     assert "| `sft_expert_only_seed2` | tiny | 121.0 |" in as_document(other)
 
 
+@pytest.mark.recipes
 @pytest.mark.slow
 def test_expert_data_alone_is_what_that_arm_sees(finished, base: Path) -> None:
     _plan_dir, _run, _before, found = finished

@@ -23,7 +23,7 @@ from pipeline.demo.tables import as_table
 from pipeline.modeling.tiny import save_tiny_model
 from tests.supervision.local_platform import Platform
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.recipes, pytest.mark.slow]
 ROOT = Path(__file__).resolve().parents[2]
 CURRENT = "SELECT id, step_id, state, attempt, spec FROM runs_run WHERE plan_id IS NOT NULL"
 STATES = "SELECT step_id, state, attempt FROM runs_run WHERE plan_id IS NOT NULL"

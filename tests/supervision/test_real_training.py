@@ -50,6 +50,7 @@ def weights_digest(run_dir: Path) -> str:
     return hashlib.sha256(weights.read_bytes()).hexdigest()
 
 
+@pytest.mark.recipes
 @pytest.mark.slow
 def test_weights_are_bit_equal_after_kills_of_child_supervisor_and_worker(
     training_platform: Any, request: pytest.FixtureRequest
