@@ -25,8 +25,7 @@ from pipeline.metrics.flip_null import measure_flip_null
 from pipeline.metrics.retention_table import RetentionItem
 
 OTHER_BATCH_SIZE = 5
-"""Against the usual 8: no number of options divides it, so that questions are padded beside others.
-"""
+"""Against the usual 8, so that each sequence is padded beside others."""
 OTHER_PROMPTS: Wording = {
     "en": ("Q: {{question}}\nA:", " "),
     "zh": ("题目：{{question}}\n回答：", ""),
