@@ -40,7 +40,7 @@ def test_the_metric_is_a_figure_a_column_and_a_label(tmp_path: Path) -> None:
     )
     context = RunContext(run_dir=tmp_path, spec_digest="0" * 64, events=Silent())
     engine = AutoregressiveEngine(tiny_llama(seed=3).eval())
-    samples = answer_items(engine, tiny_tokenizer(), items, settings, context)
+    samples = answer_items(engine, tiny_tokenizer(), items, settings, context, max_new_tokens=6)
     expected = sum(len(sample.answer) for sample in samples) / 3
     assert text_overlap_results(samples).figures["num_answer_characters"] == expected
     write_samples(samples, [], tmp_path / "samples.parquet")
