@@ -42,7 +42,9 @@ def test_the_metric_is_a_figure_a_column_and_a_label(tmp_path: Path) -> None:
     engine = AutoregressiveEngine(tiny_llama(seed=3).eval())
     samples = answer_items(engine, tiny_tokenizer(), items, settings, context, max_new_tokens=6)
     expected = sum(len(sample.answer) for sample in samples) / 3
-    assert text_overlap_results(samples).figures["num_answer_characters"] == expected
+    assert (
+        text_overlap_results(samples, max_new_tokens=6).figures["num_answer_characters"] == expected
+    )
     write_samples(samples, [], tmp_path / "samples.parquet")
     column = pq.read_table(tmp_path / "samples.parquet")["num_answer_characters"].to_pylist()
     assert column == [len(sample.answer) for sample in samples]
