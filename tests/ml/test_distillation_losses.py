@@ -113,6 +113,7 @@ def test_half_precision_cache_is_normalised() -> None:
     np.testing.assert_allclose(targets.probs.numpy(), probs, rtol=2e-3)
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_positions() -> None:
     """Beyond the gradients themselves only one chunk of logits exists."""
     n, d, v, chunk = 4096, 4, 4096, 64

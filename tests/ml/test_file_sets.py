@@ -417,6 +417,7 @@ def test_a_cut_archive_is_damaged(cut: float, tmp_path: Path, context: RunContex
     assert error["code"] == "file.archive_damaged"
 
 
+@pytest.mark.slow
 @settings(
     max_examples=300,
     deadline=None,

@@ -275,6 +275,7 @@ def test_a_stop_request_keeps_nothing(tmp_path: Path, context: RunContext) -> No
     assert not (context.run_dir / "dataset").exists()
 
 
+@pytest.mark.slow
 def test_the_program_imports_a_file(tmp_path: Path) -> None:
     """Exit status, report and output digests through the outermost frame."""
     spec = spec_for(DEMO / "general_mcq.en.jsonl", "multiple_choice")

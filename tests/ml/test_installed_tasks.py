@@ -103,6 +103,7 @@ def test_a_task_of_choices_finds_what_our_own_form_finds(model, folders, no_netw
     assert no_network == []
 
 
+@pytest.mark.slow
 def test_a_task_that_generates_finds_what_our_own_form_finds(model, folders) -> None:
     tokenizer = tiny_tokenizer()
     wanted = settings("gsm8k", folders["gsm8k"], num_few_shot=2, limit=3)
@@ -142,6 +143,7 @@ def test_the_chat_template_is_ours_to_render(model, folders) -> None:
     assert "user" in str(run.samples[0]["arguments"])
 
 
+@pytest.mark.slow
 def test_rows_that_are_not_here_are_named_and_never_fetched(model, no_network) -> None:
     with pytest.raises(DataError) as caught:
         run_task(model, tiny_tokenizer(), settings("piqa"))

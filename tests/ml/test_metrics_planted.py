@@ -29,6 +29,7 @@ def test_a_loss_at_the_margin_hardly_ever_passes(case: verdicts.Case):
     assert verdicts.share_of(results, Verdict.PASS) < 0.08
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "case", COVERED[::13], ids=lambda case: f"{case.name}, {case.figure}, {case.num_units}"
 )

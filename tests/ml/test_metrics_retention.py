@@ -275,6 +275,7 @@ def _with_a_collapsed_subject(num_collapsed: int, num_won: int = 0) -> list[Rete
     return _items(base, new, clusters=names)
 
 
+@pytest.mark.slow
 def test_a_collapsed_subject_never_passes_unmentioned():
     for margin in (0.01, 0.03, 0.1, 0.3):
         retention = _measure(_with_a_collapsed_subject(85), margin=margin)

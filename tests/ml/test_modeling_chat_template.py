@@ -86,6 +86,7 @@ BOMBS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BOMBS)
 def test_bombs_are_stopped(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # The limit belongs to the process, so a process of this test is started with a smaller one.

@@ -425,6 +425,7 @@ def test_a_task_of_the_harness_is_named_and_its_rows_are_a_folder_of_the_install
     assert Run.objects.count() == 2
 
 
+@pytest.mark.slow
 def test_whole_method_is_one_plan_made_by_the_program(
     client, factories, engineer, project, base_model, settings
 ) -> None:

@@ -117,6 +117,7 @@ def test_attempts_at_once_are_not_more_guesses(db) -> None:
     assert admitted == sign_in.FREE_FAILURES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sources", "names", "at_most"),
     [(1, 1, 70), (40, 1, 300), (1, 40, 240)],
