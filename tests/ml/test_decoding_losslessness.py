@@ -55,6 +55,7 @@ def test_speculation_in_float32_passes_beside_batched_decoding(target, prompts, 
         assert result.num_identical + result.num_near_ties == 20
 
 
+@pytest.mark.slow
 def test_one_wrong_token_fails(target, prompts, reference):
     answers = list(reference)
     answers[4] = (*answers[4][:7], (answers[4][7] + 1) % 259, *answers[4][8:])

@@ -61,6 +61,7 @@ def test_loss_and_gradients_equal_the_dense_reference(
         torch.testing.assert_close(gradient, reference, rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kl_weight", [0.5, 1.0])
 def test_gradcheck(kl_weight: float) -> None:
     hidden, weight, probs = random_problem(seed=1)

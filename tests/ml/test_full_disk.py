@@ -186,6 +186,7 @@ def run_import(run_dir: Path, source: Path) -> int:
             signal.signal(number, handler)
 
 
+@pytest.mark.slow
 def test_a_run_ends_with_a_code_that_asks_for_another_attempt(disk: SmallDisk) -> None:
     source = disk.path.parent / "table.csv"
     rows = "".join(f"Q{n},{os.urandom(30).hex() if n % 7 else ''}\n" for n in range(2000))

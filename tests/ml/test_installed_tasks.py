@@ -211,6 +211,7 @@ def test_a_task_is_found_however_its_file_writes_the_name(name: str, file: str) 
     assert find_task(name).as_posix().endswith(file)
 
 
+@pytest.mark.slow
 def test_generated_code_is_not_run(model, tmp_path: Path) -> None:
     """`humaneval` runs what the model writes; whatever stops it, nothing is scored."""
     write(tmp_path / "h/test.jsonl", json_lines([{"task_id": "1", "prompt": "p", "test": "t",
@@ -220,6 +221,7 @@ def test_generated_code_is_not_run(model, tmp_path: Path) -> None:
     assert caught.value.code in ("data.task_unsupported", "data.task_data_missing")
 
 
+@pytest.mark.slow
 def test_an_evaluation_asks_tasks_beside_everything_else(
     model, folders, tmp_path: Path, context: RunContext
 ) -> None:

@@ -148,6 +148,7 @@ def test_the_passages_asked_for_settle_the_verdict() -> None:
     assert 0.3 <= np.mean(settled) <= 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("texts_each", [1, 3])
 def test_a_model_at_the_margin_rarely_passes(texts_each: int) -> None:
     """40 passages, a true divergence of exactly the margin: 2.5% may pass, and 2.5% fail."""

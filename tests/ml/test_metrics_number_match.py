@@ -61,6 +61,7 @@ def generated_answers(count: int) -> list[str]:
     return ["".join(rng.choices(pieces, k=rng.randrange(12))) for _ in range(count)]
 
 
+@pytest.mark.slow
 def test_every_answer_is_scored_as_the_harness_scores_it() -> None:
     """10,000 generated answers through the filters and the metric of its task file."""
     import lm_eval.tasks

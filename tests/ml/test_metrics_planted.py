@@ -12,6 +12,7 @@ SURE = [case for case in VERDICTS if case.holds and case not in AT_MARGIN]
 COVERED = coverage.cases()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", SURE, ids=lambda case: f"{case.name}, {case.shape.name}")
 def test_what_is_sure_is_said(case: verdicts.Case):
     """Of twenty draws; a share of 95% may miss two of them."""

@@ -306,6 +306,7 @@ def test_bleu_counts_the_tokens_of_sacrebleu():
     assert [text for text in texts if theirs(text.rstrip()).split() != bleu_tokens(text)] == []
 
 
+@pytest.mark.slow
 def test_bleu_equals_sacrebleu_on_random_mixed_pairs(mixed_pairs):
     predictions, references, samples = mixed_pairs
     expected = BLEU(tokenize="zh").corpus_score(predictions, [references])

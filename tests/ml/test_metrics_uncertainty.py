@@ -284,6 +284,7 @@ def test_bleu_is_left_out_as_sacrebleu_scores_the_texts_that_stay():
     assert math.log(alone.high / alone.low) >= 2 * stats.t.ppf(0.975, 11) * error - 1e-9
 
 
+@pytest.mark.slow
 def test_bleu_of_many_texts_is_as_sure_as_the_bootstrap_of_sacrebleu_says():
     references, worse, better = _texts(150, seed=2)
     columns = [{"bleu_statistics": _statistics(texts, references)} for texts in (worse, better)]

@@ -138,6 +138,7 @@ def test_pages_follow_each_other_without_gap_or_repeat(pair, show, client) -> No
     assert listed(back.content.decode()) == listed(first)
 
 
+@pytest.mark.slow
 def test_neighbours_stay_inside_the_filter_and_its_order(pair, show, client) -> None:
     ordered = listed(show("samples", *pair, outcome="tie"))
     html = show("sample", *pair, outcome="tie", item=ordered[0])

@@ -61,6 +61,7 @@ def test_the_reference_of_a_version_reads_its_rows(version) -> None:
     assert [row.instruction for row in rows] == ["Q1", "Q3"]
 
 
+@pytest.mark.slow
 def test_rows_are_paged(client, factories, project, engineer) -> None:
     lines = "".join(f'{{"text": "document {i}"}}\n' for i in range(4_030))
     started = factories.start_import(project, engineer, lines, name="a.jsonl", kind="corpus")

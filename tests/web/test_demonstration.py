@@ -45,6 +45,7 @@ def test_a_lost_password_file_gives_a_new_password(data_dir) -> None:
     assert User.objects.get(username="demo_expert").check_password(after.password)
 
 
+@pytest.mark.slow
 def test_files_are_uploaded_once_and_become_what_the_plan_reads(factories, data_dir) -> None:
     demonstration_project()
     project, actor = Project.objects.get(), User.objects.get(username="demo_expert")

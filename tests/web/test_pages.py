@@ -192,6 +192,7 @@ def test_page_opens_for_whom_it_should(visit, name: str, visitor: str) -> None:
         assert response["Location"].startswith(reverse("accounts:sign_in"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [
@@ -207,6 +208,7 @@ def test_things_of_another_project_do_not_exist_here(visit, samples, name, visit
     assert visit(name, visitor, **foreign).status_code == 404
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("language", ["zh-hans", "en"])
 @pytest.mark.parametrize("name", [name for name in PAGES if PAGES[name].method == "get"])
 def test_page_is_in_the_chosen_language_without_inline_code(
@@ -224,6 +226,7 @@ def test_page_is_in_the_chosen_language_without_inline_code(
             assert re.search(r"<h1[ >]", html)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("visitor", ["anonymous", "outsider", "reviewer", "superuser"])
 def test_a_file_sent_where_nobody_takes_it_never_reaches_the_disk(
     visit, samples, client, monkeypatch, visitor: str

@@ -132,6 +132,7 @@ def scene(factories: Any) -> Scene:
     return Scene(factories)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("starter", ["run_create", "plan_create", "run_resume", "plan_restart"])
 @pytest.mark.parametrize("thing", ["version", "upload", "checkpoint"])
 def test_what_is_being_removed_cannot_be_started_on(scene: Scene, thing: str, starter: str) -> None:
@@ -149,6 +150,7 @@ def test_what_is_being_removed_cannot_be_started_on(scene: Scene, thing: str, st
     assert Run.objects.count() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("starter", ["run_create", "plan_create", "run_resume", "plan_restart"])
 @pytest.mark.parametrize("thing", ["version", "upload", "checkpoint"])
 def test_what_is_being_started_on_cannot_be_removed(scene: Scene, thing: str, starter: str) -> None:

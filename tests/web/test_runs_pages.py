@@ -108,6 +108,7 @@ def test_filter_is_in_the_address_and_says_when_nothing_matches(
     assert "No run matches the filter." in nothing
 
 
+@pytest.mark.slow
 def test_pages_of_runs_neither_lose_nor_repeat_a_row(client, factories, project, engineer) -> None:
     names = {factories.make_run(project, engineer, name=f"run-{n:02d}-x").name for n in range(60)}
     Run.objects.update(created_at=timezone.now())  # equal times are the hard case
