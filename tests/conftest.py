@@ -60,9 +60,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("third_of_generated"):
-        left_out = [item for item in items if not _is_of_the_third(item)]
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if _is_of_the_third(item)]
+        chosen = [item for item in items if _is_of_the_third(item)]
+        config.hook.pytest_deselected(items=list(set(items).difference(chosen)))
+        items[:] = chosen
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: ORDER.index(group_of(item.nodeid)))
 

@@ -19,6 +19,7 @@ from pipeline.contracts.samples import Score, measures_of, number
 from pipeline.data.records import MultipleChoiceItem
 from pipeline.errors import DataError
 from pipeline.evaluation.harness import harness_samples
+from pipeline.evaluation.harness_adapter import harness_adapter
 
 DEFINITION = (
     "multiple choice, full answers, summed log-likelihood, no chat template (lm-eval 0.4.13)"
@@ -99,9 +100,7 @@ def evaluate_choices(
             f"no question wording for language {', '.join(unknown)}; "
             f"multiple-choice rows may be {', '.join(wording)}",
         )
-    from lm_eval.models.huggingface import HFLM
-
-    adapter = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=batch_size)
+    adapter = harness_adapter(model, tokenizer, batch_size, with_template=False)
     scored: dict[str, tuple[float, ...]] = {}
     with tempfile.TemporaryDirectory() as directory:
         tasks = [

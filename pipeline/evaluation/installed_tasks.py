@@ -11,7 +11,6 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import json
-import logging
 import math
 import os
 import re
@@ -30,12 +29,11 @@ from pipeline.contracts.harness_tasks import (
 )
 from pipeline.contracts.manifest import file_sha256
 from pipeline.errors import DataError
+from pipeline.evaluation.harness import FEW_SHOT_SEED, harness_results, task_manager
 from pipeline.evaluation.harness_adapter import harness_adapter
 
 BOOTSTRAP_DRAWS = 1000
 """For the standard error of metrics without a formula; the harness's command line draws 100,000."""
-FEW_SHOT_SEED = 1234
-"""Which examples are drawn; the default of the harness's command line."""
 _DEFINES = re.compile(
     r"^['\"]?(task|group)['\"]?:[ \t]*['\"]?([\w.+()-]+)['\"]?[ \t]*(?:#.*)?$", re.MULTILINE
 )
@@ -99,25 +97,17 @@ def run_task(
         DataError: `data.task_not_installed`; `data.task_data_missing`; `data.task_unsupported`.
         ModelError: `model.no_chat_template` where one is asked for.
     """
-    from lm_eval.evaluator import evaluate
-    from lm_eval.tasks import TaskManager
-
-    manager = TaskManager(include_path=str(find_task(settings.task).parent), include_defaults=False)
+    manager = task_manager(find_task(settings.task).parent)
     adapter = harness_adapter(model, tokenizer, batch_size, with_template=settings.chat_template)
-    # The harness explains at length that it was given a loaded model, which is what we want.
-    logging.getLogger("lm_eval").setLevel(logging.ERROR)
     # Its bootstrap would fork a process that holds a model.
     os.environ.setdefault("DISABLE_MULTIPROC", "1")
     with tempfile.TemporaryDirectory() as cache:
         task = _loaded(manager, settings, Path(cache))
-        # `simple_evaluate` does no more, but for asking pip, git and compilers what is installed.
-        evaluated = evaluate(
-            lm=adapter,
-            task_dict=manager.load([task]),
+        evaluated = harness_results(
+            adapter,
+            manager.load([task]),
+            chat_template=settings.chat_template,
             limit=settings.limit,
-            apply_chat_template=settings.chat_template,
-            fewshot_as_multiturn=settings.chat_template,
-            log_samples=True,
             bootstrap_iters=BOOTSTRAP_DRAWS,
         )
     return _task_run(settings, evaluated)

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from pipeline.contracts.estimates import PairedFigure
 from pipeline.contracts.samples import Measure, measures_of
 from pipeline.metrics.paired import compare_paired, pair_by_id
+from pipeline.metrics.uncertainty import FloatArray
 
 COMPARED = tuple(
     measure
@@ -43,8 +43,8 @@ def compare_overlap(baseline: Sequence[Row], candidate: Sequence[Row]) -> dict[s
     ]
     return compare_paired(
         measures,
-        _columns(before, measures),
-        _columns(after, measures),
+        columns_of(measures, before),
+        columns_of(measures, after),
         clusters=[
             str(row["cluster"] or f"item:{item_id}")
             for item_id, row in zip(shared, after, strict=True)
@@ -53,7 +53,8 @@ def compare_overlap(baseline: Sequence[Row], candidate: Sequence[Row]) -> dict[s
     )
 
 
-def _columns(rows: Sequence[Row], measures: Sequence[Measure]) -> dict[str, ArrayLike]:
+def columns_of(measures: Sequence[Measure], rows: Sequence[Row]) -> dict[str, FloatArray]:
+    """The measures' columns of the rows, in the rows' order."""
     return {
         name: np.array([row[name] for row in rows], dtype=np.float64)
         for measure in measures

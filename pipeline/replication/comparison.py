@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pipeline.contracts.estimates import Estimate, PairedFigure
 from pipeline.contracts.evaluation_spec import EquivalenceMargins
 from pipeline.contracts.samples import Measure, Task, measures_of
+from pipeline.evaluation.overlap_comparison import columns_of
 from pipeline.metrics.decisions import (
     Decision,
     Difference,
@@ -104,8 +105,8 @@ def pair_rows(task: Task, baseline: Sequence[Row], candidate: Sequence[Row]) -> 
     )
     return Pairs(
         measures=measures,
-        before=_columns(measures, before),
-        after=_columns(measures, after),
+        before=columns_of(measures, before),
+        after=columns_of(measures, after),
         units=tuple(
             str(row["cluster"] or f"item:{item_id}")
             for item_id, row in zip(shared, after, strict=True)
@@ -222,11 +223,3 @@ def _judgement(decision: Decision, margin: float | None, ratio: Estimate | None)
         level=decision.level,
         ratio=ratio,
     )
-
-
-def _columns(measures: Sequence[Measure], rows: Sequence[Row]) -> dict[str, FloatArray]:
-    return {
-        name: np.array([row[name] for row in rows], dtype=np.float64)
-        for measure in measures
-        for name in measure.columns
-    }
