@@ -78,7 +78,9 @@ def test_a_services_log_is_cut_while_the_service_runs(
 ) -> None:
     monkeypatch.setattr(processes, "MAX_LOG_BYTES", 10_000)
     path = tmp_path / "chatty.log"
-    program = "import time\nfor n in range(10**6): print('line', n, flush=True); time.sleep(1e-4)"
+    # One write for a line: `print` without a buffer makes several, and the cut may fall between.
+    lines = "for n in range(10**6): os.write(1, b'line %d\\n' % n); time.sleep(1e-4)"
+    program = f"import os, time\n{lines}"
     process = ManagedProcess("chatty", (sys.executable, "-c", program), log_dir=tmp_path)
     process.start()
     try:
