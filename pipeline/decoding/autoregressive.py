@@ -13,8 +13,8 @@ from pipeline.decoding.batching import (
     fill_holes,
     read_clock,
 )
-from pipeline.decoding.kv_cache import CachedModel
 from pipeline.decoding.linear import fast_small_batch_linear
+from pipeline.decoding.runner import open_runner
 from pipeline.decoding.sampling import next_tokens, token_logprobs
 
 
@@ -54,7 +54,7 @@ class AutoregressiveEngine:
     ) -> list[Completion]:
         started = read_clock(self.model.device)
         longest = max(len(prompt) for prompt in prompts)
-        runner = CachedModel(
+        runner = open_runner(
             self.model, batch_size=len(prompts), capacity=longest + params.max_new_tokens
         )
         answers = [GeneratedSequence(params=params) for _ in prompts]

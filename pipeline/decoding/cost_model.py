@@ -13,8 +13,8 @@ from transformers import PreTrainedModel
 from pipeline.contracts.decoding_results import DecodingCosts
 from pipeline.decoding.base import Completion
 from pipeline.decoding.batching import read_clock
-from pipeline.decoding.kv_cache import CachedModel
 from pipeline.decoding.linear import fast_small_batch_linear
+from pipeline.decoding.runner import Runner, open_runner
 from pipeline.metrics.speculation import mean_round_cost, predicted_speedup
 
 NUM_TIMINGS = 25
@@ -44,12 +44,12 @@ def probe_costs(
     models = {name: draft for name, draft in drafts.items() if draft is not None}
     timers: dict[tuple[str, int], Callable[[], float]] = {}
     with torch.inference_mode(), fast_small_batch_linear(target, *models.values()):
-        runner = CachedModel(target, batch_size=1, capacity=capacity)
+        runner = open_runner(target, batch_size=1, capacity=capacity)
         runner.prefill([prompt])
         for num_rows in range(1, max_draft + 2):
             timers["", num_rows] = _step_timer(runner, num_rows)
         for name, draft in models.items():
-            drafter = CachedModel(draft, batch_size=1, capacity=capacity)
+            drafter = open_runner(draft, batch_size=1, capacity=capacity)
             drafter.prefill([prompt])
             timers[name, 1] = _step_timer(drafter, 1)
         seconds: dict[tuple[str, int], list[float]] = {key: [] for key in timers}
@@ -107,7 +107,7 @@ def choose_draft_length(survival: Sequence[float], costs: DecodingCosts) -> int:
     )
 
 
-def _step_timer(runner: CachedModel, num_rows: int) -> Callable[[], float]:
+def _step_timer(runner: Runner, num_rows: int) -> Callable[[], float]:
     inputs = torch.zeros((1, num_rows), dtype=torch.long, device=runner.device)
 
     def time_step() -> float:

@@ -7,13 +7,16 @@ masked until then. Growing caches copy everything for each token and again for e
 Shapes: B sequences, T new tokens, S used slots, C capacity, H key-value heads, D head dimension.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.cache_utils import Cache, CacheLayerMixin
 
+from pipeline.decoding.linear import small_batch_linear
 from pipeline.errors import DecodingError
 
 
@@ -151,11 +154,27 @@ class _Layer(CacheLayerMixin):
 
 
 class CachedModel:
-    """A model and the cache of one batch: tokens in, logits out."""
+    """A model and the cache of one batch: tokens in, logits out.
 
-    def __init__(self, model: PreTrainedModel, *, batch_size: int, capacity: int) -> None:
+    Args:
+        model: The model that computes; V tokens.
+        batch_size: Sequences of the batch, the cache's rows.
+        capacity: Most tokens of a sequence.
+        output_ids: Tokens whose logits are wanted, `[V']` in rising order; None for all V. The
+            output layer then has V' rows, and so have the logits.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        *,
+        batch_size: int,
+        capacity: int,
+        output_ids: Tensor | None = None,
+    ) -> None:
         self.model = model
         self.device = model.device
+        self.head = None if output_ids is None else _rows_of(model, output_ids)
         self.cache = KVCache(
             num_layers=model.config.num_hidden_layers,
             batch_size=batch_size,
@@ -166,14 +185,15 @@ class CachedModel:
     def forward(self, input_ids: Tensor, *, num_logits: int) -> Tensor:
         """Append `input_ids` `[B, T]` to the sequences; logits of the last `num_logits` tokens."""
         num_new = input_ids.shape[1]
-        return self.model(
-            input_ids=input_ids,
-            position_ids=self.cache.positions(num_new),
-            attention_mask=self.cache.attention_mask(num_new, self.model.config),
-            past_key_values=self.cache,
-            use_cache=True,
-            logits_to_keep=num_logits,
-        ).logits
+        with self._head_in_place():
+            return self.model(
+                input_ids=input_ids,
+                position_ids=self.cache.positions(num_new),
+                attention_mask=self.cache.attention_mask(num_new, self.model.config),
+                past_key_values=self.cache,
+                use_cache=True,
+                logits_to_keep=num_logits,
+            ).logits
 
     def prefill(self, prompts: Sequence[Sequence[int]]) -> Tensor:
         """The cache holds the prompts; returns the logits after each of them, `[B, V]`.
@@ -193,3 +213,33 @@ class CachedModel:
         self.cache.roll_back([length - 1 for length in lengths])
         last = torch.tensor([[prompt[-1]] for prompt in prompts], device=self.device)
         return self.forward(last, num_logits=1)[:, -1]
+
+    @contextmanager
+    def _head_in_place(self) -> Iterator[None]:
+        """Inside, the model's output layer has the rows of `output_ids` alone."""
+        if self.head is None:
+            yield
+            return
+        # The layer's call is replaced, not the layer: what a model does to its logits afterwards
+        # (scaling, soft caps) stays.
+        full = vars(self.model.get_output_embeddings())
+        before = full.get("forward")
+        full["forward"] = self.head if before is None else partial(small_batch_linear, self.head)
+        try:
+            yield
+        finally:
+            if before is None:
+                del full["forward"]
+            else:
+                full["forward"] = before
+
+
+def _rows_of(model: PreTrainedModel, output_ids: Tensor) -> nn.Linear:
+    full = model.get_output_embeddings()
+    ids = output_ids.to(full.weight.device)
+    with torch.device("meta"):
+        head = nn.Linear(full.in_features, len(ids), bias=full.bias is not None)
+    head.weight = nn.Parameter(full.weight.detach()[ids], requires_grad=False)
+    if full.bias is not None:
+        head.bias = nn.Parameter(full.bias.detach()[ids], requires_grad=False)
+    return head

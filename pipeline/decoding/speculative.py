@@ -23,9 +23,9 @@ from pipeline.decoding.batching import (
     fill_holes,
     read_clock,
 )
-from pipeline.decoding.kv_cache import CachedModel
 from pipeline.decoding.linear import fast_small_batch_linear
 from pipeline.decoding.proposers.base import Draft, Proposer
+from pipeline.decoding.runner import open_runner
 from pipeline.decoding.sampling import (
     next_tokens,
     probabilities,
@@ -116,7 +116,7 @@ class _Batch:
             _Sequence(prompt, params, self.num_speculative_tokens) for prompt in prompts
         ]
         self.live = list(self.sequences)
-        self.runner = CachedModel(engine.target, batch_size=len(prompts), capacity=capacity)
+        self.runner = open_runner(engine.target, batch_size=len(prompts), capacity=capacity)
         self.draft_session = engine.proposer.begin(
             prompts, capacity=capacity, params=params, generator=generator
         )

@@ -1,6 +1,7 @@
 """The autoregressive engine equals transformers' `generate` in any batch, and keeps its limits."""
 
 import random
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -10,6 +11,8 @@ from pipeline.decoding.autoregressive import AutoregressiveEngine
 from pipeline.decoding.base import SamplingParams
 from pipeline.decoding.batching import fill_holes
 from pipeline.decoding.kv_cache import CachedModel
+from pipeline.decoding.linear import fast_small_batch_linear
+from pipeline.decoding.runner import open_runner
 from pipeline.errors import DecodingError
 from pipeline.modeling.tiny import tiny_llama
 
@@ -194,6 +197,27 @@ def test_rolled_back_tokens_leave_no_trace(model):
             torch.testing.assert_close(continued[row], expected, atol=1e-12, rtol=0)
         with pytest.raises(ValueError, match="roll back"):
             runner.cache.roll_back([7, 5, 5])
+
+
+@pytest.mark.parametrize("is_fast", [False, True])
+@pytest.mark.parametrize("architecture", ["Mistral", "Gemma2"])
+def test_a_restricted_output_layer_gives_the_logits_of_its_tokens(architecture, is_fast):
+    """Gemma's soft cap comes after the layer and must not be lost."""
+    model = small_model(architecture).float()
+    output_ids = torch.tensor([0, 3, 100, 101, 258])
+    prompts = [[5, 6, 7], [9, 10]]
+    swapping = fast_small_batch_linear(model) if is_fast else nullcontext()
+    with torch.inference_mode(), swapping:
+        full = open_runner(model, batch_size=2, capacity=8)
+        restricted = open_runner(model, batch_size=2, capacity=8, output_ids=output_ids)
+        pairs = [(full.prefill(prompts), restricted.prefill(prompts))]
+        rows = torch.tensor([[20, 21], [22, 23]])
+        pairs.append((full.forward(rows, num_logits=2), restricted.forward(rows, num_logits=2)))
+        for expected, found in pairs:
+            assert found.shape == (*expected.shape[:-1], 5)
+            torch.testing.assert_close(found, expected[..., output_ids], atol=1e-5, rtol=0)
+        # The model itself is as before.
+        assert model(torch.tensor([[5]])).logits.shape[-1] == 259
 
 
 def test_cache_serves_transformers_generate(model):

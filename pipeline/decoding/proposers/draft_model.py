@@ -8,8 +8,8 @@ from transformers import PreTrainedModel
 
 from pipeline.contracts.decoding_spec import DraftModelArm
 from pipeline.decoding.base import SamplingParams
-from pipeline.decoding.kv_cache import CachedModel
 from pipeline.decoding.proposers.base import Draft
+from pipeline.decoding.runner import Runner, open_runner
 from pipeline.decoding.sampling import probabilities, sample
 from pipeline.errors import DecodingError, ModelError
 from pipeline.modeling.loading import load_model
@@ -71,15 +71,13 @@ class DraftModelProposer:
         generator: torch.Generator,
     ) -> "_DraftModelSession":
         """A session whose cache holds the prompts."""
-        runner = CachedModel(self.draft, batch_size=len(prompts), capacity=capacity)
+        runner = open_runner(self.draft, batch_size=len(prompts), capacity=capacity)
         runner.prefill(prompts)
         return _DraftModelSession(runner, params, generator)
 
 
 class _DraftModelSession:
-    def __init__(
-        self, runner: CachedModel, params: SamplingParams, generator: torch.Generator
-    ) -> None:
+    def __init__(self, runner: Runner, params: SamplingParams, generator: torch.Generator) -> None:
         self.runner = runner
         self.params = params
         self.generator = generator
