@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from pipeline.contracts.decoding_spec import DraftModelArm
@@ -73,37 +74,93 @@ class DraftModelProposer:
         """A session whose cache holds the prompts."""
         runner = open_runner(self.draft, batch_size=len(prompts), capacity=capacity)
         runner.prefill(prompts)
-        return _DraftModelSession(runner, params, generator)
+        return _DraftModelSession(runner, prompts, params, generator)
 
 
 class _DraftModelSession:
-    def __init__(self, runner: Runner, params: SamplingParams, generator: torch.Generator) -> None:
+    """Drafts for one batch. A session that was not asked in some rounds reads what it missed."""
+
+    def __init__(
+        self,
+        runner: Runner,
+        prompts: Sequence[Sequence[int]],
+        params: SamplingParams,
+        generator: torch.Generator,
+    ) -> None:
         self.runner = runner
         self.params = params
         self.generator = generator
+        self.num_committed = [len(prompt) for prompt in prompts]
+        """Tokens of each sequence that had been committed when the cache last read it."""
+        self.unverified: list[list[int]] = [[] for _ in prompts]
+        """Drafted tokens that the cache holds behind them."""
 
     def propose(self, sequences: Sequence[Sequence[int]], num_tokens: int) -> Draft:
-        # After a round whose whole draft was accepted the cache lacks the last drafted token as
-        # well as the target's own. Reading the last two tokens again in every round closes that
-        # gap in all cases, for the price of one more row in one pass.
-        device = self.runner.device
-        self.runner.cache.roll_back([len(sequence) - 2 for sequence in sequences])
-        inputs = torch.tensor([sequence[-2:] for sequence in sequences], device=device)
+        logits = self._catch_up(sequences)
         tokens, distributions = [], []
-        for _ in range(num_tokens):
-            logits = self.runner.forward(inputs, num_logits=1)[:, -1]
+        for place in range(num_tokens):
+            if place:
+                logits = self.runner.forward(tokens[-1][:, None], num_logits=1)[:, -1]
             if self.params.temperature == 0:
                 token = logits.argmax(-1)
             else:
                 distributions.append(probabilities(logits, self.params))
                 token = sample(distributions[-1], self.generator)
             tokens.append(token)
-            inputs = token[:, None]
+        drafted = torch.stack(tokens, dim=1)
+        self.num_committed = [len(sequence) for sequence in sequences]
+        self.unverified = drafted[:, :-1].tolist()  # the last one was never fed
         return Draft(
-            token_ids=torch.stack(tokens, dim=1),
+            token_ids=drafted,
             num_tokens=(num_tokens,) * len(sequences),
             probs=torch.stack(distributions, dim=1) if distributions else None,
         )
 
+    def _catch_up(self, sequences: Sequence[Sequence[int]]) -> Tensor:
+        """The cache holds all of `sequences`; logits after each, `[B, V]`. One pass.
+
+        What is committed may differ from what was drafted, and may have grown by any number of
+        rounds since: the cache keeps what it read rightly and reads the rest. Rows that miss less
+        than others read a few of their tokens again, so that no row passes its place in the cache.
+        """
+        num_missing = 1
+        for sequence, committed, unverified in zip(
+            sequences, self.num_committed, self.unverified, strict=True
+        ):
+            num_right = committed + _num_shared(unverified, sequence[committed:])
+            # The last token is read again where nothing is missing: its logits are wanted.
+            num_missing = max(num_missing, len(sequence) - num_right)
+        starts = [max(0, len(sequence) - num_missing) for sequence in sequences]
+        self.runner.cache.roll_back(starts)
+        inputs = [
+            [*sequence[start:], *[0] * (num_missing - len(sequence) + start)]
+            for sequence, start in zip(sequences, starts, strict=True)
+        ]
+        # Only a sequence shorter than what another one misses is padded, on its right.
+        is_padded = any(len(sequence) < num_missing for sequence in sequences)
+        logits = self.runner.forward(
+            torch.tensor(inputs, device=self.runner.device),
+            num_logits=num_missing if is_padded else 1,
+        )
+        if not is_padded:
+            return logits[:, -1]
+        self.runner.cache.roll_back([len(sequence) for sequence in sequences])
+        lasts = [
+            len(sequence) - start - 1 for sequence, start in zip(sequences, starts, strict=True)
+        ]
+        return logits[torch.arange(len(lasts)), lasts]
+
     def keep_rows(self, rows: Sequence[int]) -> None:
         self.runner.cache.keep_rows(rows)
+        self.num_committed = [self.num_committed[row] for row in rows]
+        self.unverified = [self.unverified[row] for row in rows]
+
+
+def _num_shared(first: Sequence[int], second: Sequence[int]) -> int:
+    """How many tokens both begin with."""
+    num_shared = 0
+    for ours, theirs in zip(first, second, strict=False):
+        if ours != theirs:
+            break
+        num_shared += 1
+    return num_shared
