@@ -44,7 +44,12 @@ def difference_estimate(figure: Jackknifed, reach: Reach, extent: Extent) -> Est
 
 
 def ratio_estimate(
-    numerator: Jackknifed, denominator: Jackknifed, reach: Reach, extent: Extent
+    numerator: Jackknifed,
+    denominator: Jackknifed,
+    reach: Reach,
+    extent: Extent,
+    *,
+    lowest: float = -math.inf,
 ) -> Estimate | None:
     """Returns a ratio with Fieller's interval, or the exact limits if wider.
 
@@ -52,6 +57,7 @@ def ratio_estimate(
 
     Args:
         reach: of numerator - denominator.
+        lowest: no such ratio can be smaller; the interval ends there too.
     """
     if denominator.value <= 0.0:
         return None
@@ -63,13 +69,14 @@ def ratio_estimate(
         lean = ratio + low / denominator.value, ratio + high / denominator.value
         interval = _wider(interval, lean)
     below, above = reach
-    return _estimate(
+    found = _estimate(
         ratio,
         interval,
         "fieller_jackknife",
         (below / denominator.value, above / denominator.value),
         extent,
     )
+    return found if found.low is None else found.model_copy(update={"low": max(found.low, lowest)})
 
 
 def mean_estimate(

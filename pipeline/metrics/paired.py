@@ -253,7 +253,7 @@ def _paired_figure(
         baseline=baseline.value,
         candidate=candidate.value,
         difference=difference_estimate(difference, reach, extent),
-        ratio=ratio_estimate(candidate, baseline, reach, extent),
+        ratio=ratio_estimate(candidate, baseline, reach, extent, lowest=0.0),
         improved=improved,
         regressed=regressed,
         tied=tied,

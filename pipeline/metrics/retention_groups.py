@@ -133,7 +133,7 @@ class ItemGroup:
             new=new.value,
             chance=chance.value,
             difference=difference_estimate(difference, reach, extent),
-            ratio=ratio_estimate(new, base, reach, extent),
+            ratio=ratio_estimate(new, base, reach, extent, lowest=0.0),
             adjusted_ratio=(
                 ratio_estimate(new.minus(chance), base.minus(chance), reach, extent)
                 if has_adjusted

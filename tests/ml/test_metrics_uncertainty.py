@@ -454,3 +454,13 @@ def test_so_many_items_of_the_same_mix_do_settle_a_difference() -> None:
         figure = compared(np.tile(before, times), np.tile(before + gains, times))
         assert (figure.difference.low > 0.0) is is_settled
         assert (figure.items_needed is None) is is_settled
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_ratio_of_scores_that_cannot_be_negative_is_never_said_to_be(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    baseline = rng.uniform(0.5, 1.0, 8)
+    candidate = np.where(rng.random(8) < 0.3, rng.uniform(0.0, 5.0, 8), 0.0)
+    pair = compared(baseline, candidate)
+    assert pair.ratio is not None
+    assert pair.ratio.low is None or 0.0 <= pair.ratio.low <= pair.ratio.value
