@@ -26,11 +26,13 @@ RETENTION_MEASURE = Words(
 DISTILLED, CONTROL, NGRAM = "distilled", "control_target_text", "ngram"
 
 
-def format_figure(row: ClaimRow) -> str:
+def figure_words(row: ClaimRow) -> Words:
     """`1.042x`, or `0.0561 bits/byte` where the figure is no ratio; a dash without one."""
     if row.figure is None or row.claim.is_ratio:
-        return format_ratio(None if row.figure is None else row.figure.value)
-    return f"{row.figure.value:.4f} bits/byte"
+        ratio = format_ratio(None if row.figure is None else row.figure.value)
+        return Words(en=ratio, zh=ratio)
+    value = f"{row.figure.value:.4f}"
+    return Words(en=f"{value} bits/byte", zh=f"{value} 比特/字节")
 
 
 def format_ratio(value: float | None) -> str:

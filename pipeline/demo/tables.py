@@ -5,7 +5,7 @@ from pathlib import Path
 from pipeline.demo.claim_texts import (
     RETENTION_MEASURE,
     count_words,
-    format_figure,
+    figure_words,
     format_interval,
     verdict_words,
 )
@@ -22,7 +22,7 @@ def as_table(summary: Summary) -> str:
         verdict = verdict_words(row.claim, summary)
         lines.append(
             f"{row.claim.title.en:<44} {row.claim.published:>10}  "
-            f"{format_figure(row):>16}  {format_interval(row):<17} {count_words(row).en:>12}  "
+            f"{figure_words(row).en:>16}  {format_interval(row):<17} {count_words(row).en:>12}  "
             f"{'' if verdict is None else verdict.en}"
         )
     total = sum(summary.seconds.values())
@@ -46,7 +46,7 @@ def readme_table(summary: Summary) -> str:
         cells = (
             row.claim.title.en,
             row.claim.published,
-            format_figure(row),
+            figure_words(row).en,
             format_interval(row),
             count_words(row).en,
             "" if verdict is None else verdict.en,
