@@ -55,9 +55,9 @@ test-accessibility: setup
 test-recipes: setup
 	$(BIN)/python -m pytest -n 2 $(PARALLEL) -m recipes tests/supervision tests/browser tests/ml --durations=10
 
-# Every form of benchmark beside lm-evaluation-harness's own command line.
+# Every form of benchmark, and tasks it brings along, beside lm-evaluation-harness by itself.
 test-harness: setup
-	$(BIN)/python -m pytest -m harness tests/ml/test_benchmarks.py
+	$(BIN)/python -m pytest -m harness tests/ml/test_benchmarks.py tests/ml/test_installed_tasks.py
 
 # For work at the desk: neither platforms of processes nor a browser nor what takes long.
 # Its tests compute and wait for nothing: a process for each core.

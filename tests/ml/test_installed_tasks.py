@@ -3,9 +3,13 @@
 import json
 import random
 import socket
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from transformers import LlamaForCausalLM
 
 from pipeline.contracts.evaluation_spec import BenchmarkSettings
@@ -59,6 +63,8 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     write(root / "piqa/validation.jsonl", json_lines(piqa_rows(rng, NUM_ITEMS)))
     write_parquet(root / "piqa_hub/validation-00000-of-00002.parquet", piqa_rows(rng, NUM_ITEMS))
     write_parquet(root / "piqa_hub/validation-00001-of-00002.parquet", piqa_rows(rng, NUM_ITEMS))
+    write(root / "piqa_shots/train.jsonl", json_lines(piqa_rows(rng, 9)))
+    write(root / "piqa_shots/validation.jsonl", json_lines(piqa_rows(rng, 200)))
     write(root / "gsm8k/train.jsonl", json_lines(sums(rng, 8)))
     write(root / "gsm8k/test.jsonl", json_lines(sums(rng, 4)))
     return {path.name: path for path in root.iterdir()}
@@ -125,6 +131,60 @@ def test_a_task_that_generates_finds_what_our_own_form_finds(model, folders) -> 
     assert found["strict-match"] == own.figures["exact_match_strict"].value
     assert found["flexible-extract"] == own.figures["exact_match_flexible"].value
     assert plain.results.prompts_sha256 != run.results.prompts_sha256
+
+
+@pytest.mark.slow
+@pytest.mark.harness
+@pytest.mark.parametrize(
+    ("task", "folder", "shots"),
+    [("piqa", "piqa_shots", 0), ("piqa", "piqa_shots", 3), ("gsm8k", "gsm8k", 2)],
+)
+def test_figures_are_those_of_the_harness_by_itself(
+    task: str, folder: str, shots: int, model, folders, tmp_path: Path
+) -> None:
+    """Its command line, on the same files and on the task's own file with nothing but its data set
+    exchanged: the same questions with the same examples, drawn alike, and the same figures."""
+    tokenizer = tiny_tokenizer()
+    run = run_task(model, tokenizer, settings(task, folders[folder], num_few_shot=shots))
+    model.save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    figures, samples = run_command_line(task, folders[folder], shots, tmp_path)
+    assert run.results.metrics
+    for one in run.results.metrics:
+        assert one.value == figures[f"{one.metric},{one.filter}"]
+        error = figures[f"{one.metric}_stderr,{one.filter}"]
+        assert one.standard_error == pytest.approx(error, rel=1e-12)
+    assert len(run.samples) == len(samples)
+    for ours, theirs in zip(run.samples, samples, strict=True):
+        asked = [one["arg_0"] for one in theirs["arguments"].values()]
+        assert [arguments[0] for arguments in ours["arguments"]] == asked
+        assert str(ours["target"]) == theirs["target"]
+
+
+def run_command_line(
+    task: str, rows: Path, shots: int, work: Path
+) -> tuple[dict[str, float], list[dict[str, Any]]]:
+    """The figures and the samples, in the order of the questions."""
+    described = yaml.safe_load(find_task(task).read_text())
+    described |= {"task": "by_itself", "dataset_path": "json", "dataset_name": None}
+    described["dataset_kwargs"] = {
+        "data_files": {path.stem: str(path) for path in rows.glob("*.jsonl")}
+    }
+    (work / "by_itself.yaml").write_text(yaml.safe_dump(described, allow_unicode=True))
+    command = [
+        sys.executable, "-m", "lm_eval", "run", "--model", "hf",
+        "--model_args", f"pretrained={work / 'model'},dtype=float32", "--device", "cpu",
+        "--batch_size", "8", "--include_path", str(work), "--output_path", str(work / "out"),
+        "--num_fewshot", str(shots), "--log_samples", "--tasks", "by_itself",
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    (results,) = (work / "out").rglob("results_*.json")
+    (log,) = (work / "out").rglob("samples_by_itself_*.jsonl")
+    return (
+        json.loads(results.read_text())["results"]["by_itself"],
+        [json.loads(line) for line in log.read_text().splitlines()],
+    )
 
 
 def test_parts_of_a_hub_are_one_split_and_a_limit_takes_the_first(model, folders) -> None:
