@@ -9,6 +9,7 @@ pickled. There is no random state to save: the loop derives it from (seed, step)
 import json
 import platform
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,8 @@ class TrainingState:
     progress: dict[str, Any]
     """JSON of the loop: phase, position in it, figures so far, and the data cursor."""
     optimizer: dict[str, torch.Tensor] = field(default_factory=dict)
-    """`<parameter name>/<state name>` -> tensor; empty where no further step needs it."""
+    """`<parameter name>/<state name>` -> tensor, a selection's kept weights among them; empty where
+    no further step needs it."""
     versions: dict[str, str] = field(default_factory=dict)
     """What the bits of the weights depend on besides the spec; filled when it is saved."""
 
@@ -65,8 +67,11 @@ def save_checkpoint(
     *,
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
+    documents: Mapping[str, bytes] | None = None,
 ) -> tuple[Path, str]:
     """A durable, complete checkpoint exists; returns its directory and its manifest's SHA-256.
+
+    `documents` are further small files of the model, by name.
 
     A kill at any moment leaves either the whole checkpoint or none: everything is written and
     flushed under a temporary name on the same file system, the manifest last, then renamed. What
@@ -82,7 +87,7 @@ def save_checkpoint(
         shutil.rmtree(leftover)
     # A directory of the same step is corrupt, or left by a save of the same state: replaced.
     with new_directory(target) as partial:
-        _write_files(partial, state, model, tokenizer)
+        _write_files(partial, state, model, tokenizer, documents or {})
         _write_manifest(partial, state)
     return target, file_sha256(target / MANIFEST_NAME)
 
@@ -92,10 +97,13 @@ def _write_files(
     state: TrainingState,
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
+    documents: Mapping[str, bytes],
 ) -> None:
     with without_progress_bars():
         model.save_pretrained(directory)
     tokenizer.save_pretrained(directory)
+    for name, content in documents.items():
+        (directory / name).write_bytes(content)
     if state.optimizer:
         safetensors.torch.save_file(state.optimizer, directory / OPTIMIZER_NAME)
     document = {

@@ -7,9 +7,9 @@ one that was not.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from pipeline.training.divergence import StepLosses, refuse_divergence
 from pipeline.training.optimizer import build_optimizer, optimizer_tensors, restore_optimizer
 from pipeline.training.phases import Phase, PhaseFigures, TrainingBatch
 from pipeline.training.resume import restored_figures
+from pipeline.training.selection import Selection
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,6 +55,8 @@ class LoopSettings:
     spec_digest: str
     autocast_dtype: torch.dtype | None = None
     """Compute in this type over float32 weights; None computes in the weights' type."""
+    documents: Mapping[str, bytes] = field(default_factory=dict)
+    """Small files that belong to the model, by name, in every checkpoint."""
 
 
 def train(
@@ -65,6 +68,7 @@ def train(
     *,
     resume: TrainingState | None = None,
     carried: dict[str, Any] | None = None,
+    selection: Selection | None = None,
 ) -> TrainingResult:
     """`model` has taken every step of every phase and its final checkpoint is durable.
 
@@ -73,13 +77,15 @@ def train(
         resume: where to go on (`resume_state`).
         carried: JSON of the caller that must survive a kill, such as figures measured before
             training; a resumed run gets back what was saved.
+        selection: measures the model while it trains; the final checkpoint is the best one, and
+            training may end before the last step.
 
     Raises:
         TrainingError: `train.non_finite_loss` or `train.diverged`, naming step and rows;
             `train.resume_mismatch` when data or model are not those of the checkpoint.
         StoppedAtCheckpoint: a stop was requested; the state is saved.
     """
-    loop = _Loop(model, tokenizer, phases, settings, context, carried or {})
+    loop = _Loop(model, tokenizer, phases, settings, context, carried or {}, selection)
     if resume is not None:
         loop.restore(resume)
     with deterministic_on_cpu(model.device):
@@ -95,10 +101,12 @@ class _Loop:
         settings: LoopSettings,
         context: RunContext,
         carried: dict[str, Any],
+        selection: Selection | None,
     ) -> None:
         self._model, self._tokenizer = model, tokenizer
         self._phases, self._settings, self._context = phases, settings, context
         self._carried = carried
+        self._selection = selection
         self._figures = [PhaseFigures(name=phase.name) for phase in phases]
         self._saved_optimizer: dict[str, torch.Tensor] = {}
         self._saved_step = 0
@@ -113,16 +121,24 @@ class _Loop:
         self._figures = restored_figures(state, self._phases, self._context)
         self._carried = state.progress["carried"]
         self._saved_optimizer = state.optimizer
+        if self._selection is not None:
+            self._selection.restore(state.progress["selection"], state.optimizer)
+            kept = self._selection.tensors().keys()
+            self._saved_optimizer = {
+                name: tensor for name, tensor in state.optimizer.items() if name not in kept
+            }
         self._saved_step = state.step
 
     def run(self) -> TrainingResult:
         self._model.train()
         try:
             for phase, figures in zip(self._phases, self._figures, strict=True):
-                if figures.num_steps < phase.batches.num_steps:
+                if figures.num_steps < phase.batches.num_steps and not self._is_final():
                     self._run_phase(phase, figures)
         finally:
             self._model.eval()
+        if self._selection is not None:
+            self._selection.take_best(self._model)
         return TrainingResult(
             model_path=self._save_final(),
             num_steps=self._step,
@@ -144,6 +160,7 @@ class _Loop:
         while figures.num_steps < phase.batches.num_steps:
             if not self._take_step(phase, figures, optimizer, progress):
                 self._stop(optimizer)
+            self._measure()
             if self._is_final():
                 break
             if self._step % self._settings.checkpoint_every_steps == 0:
@@ -231,22 +248,43 @@ class _Loop:
             **{f"tokens.{name}": count for name, count in figures.tokens_by_source.items()},
         )
 
+    def _measure(self) -> None:
+        if self._selection is None:
+            return
+        figure = self._selection.after_step(
+            self._model, self._step, is_last=self._step == self._num_planned
+        )
+        if figure is not None:
+            self._context.log_metrics(self._step, **{self._selection.name: figure})
+
+    @property
+    def _num_planned(self) -> int:
+        return sum(phase.batches.num_steps for phase in self._phases)
+
     def _is_final(self) -> bool:
-        return self._step == sum(phase.batches.num_steps for phase in self._phases)
+        """No further step is taken."""
+        is_over = self._selection is not None and self._selection.is_over
+        return is_over or self._step == self._num_planned
 
     def _state(self, optimizer: torch.optim.Optimizer | None) -> TrainingState:
+        progress: dict[str, Any] = {
+            "phases": [asdict(figures) for figures in self._figures],
+            "cursors": [
+                phase.batches.cursor(figures.num_steps)
+                for phase, figures in zip(self._phases, self._figures, strict=True)
+            ],
+            "carried": self._carried,
+        }
+        tensors = {} if optimizer is None else optimizer_tensors(self._model, optimizer)
+        if self._selection is not None:
+            progress["selection"] = self._selection.progress()
+            # The final checkpoint is the best one: it needs to keep no other.
+            tensors |= {} if optimizer is None else self._selection.tensors()
         return TrainingState(
             step=self._step,
             spec_digest=self._settings.spec_digest,
-            progress={
-                "phases": [asdict(figures) for figures in self._figures],
-                "cursors": [
-                    phase.batches.cursor(figures.num_steps)
-                    for phase, figures in zip(self._phases, self._figures, strict=True)
-                ],
-                "carried": self._carried,
-            },
-            optimizer={} if optimizer is None else optimizer_tensors(self._model, optimizer),
+            progress=progress,
+            optimizer=tensors,
         )
 
     def _save(self, optimizer: torch.optim.Optimizer | None) -> Path:
@@ -255,6 +293,7 @@ class _Loop:
             self._state(optimizer),
             model=self._model,
             tokenizer=self._tokenizer,
+            documents=self._settings.documents,
         )
         self._context.checkpoint_saved(self._step, path, manifest_sha256)
         self._saved_step = self._step
