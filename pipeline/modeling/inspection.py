@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline.errors import ModelError
+from pipeline.modeling.draft_vocabulary import DRAFT_VOCABULARY_NAME, check_draft_vocabulary
 from pipeline.modeling.gguf_model import read_gguf
 from pipeline.modeling.model_config import (
     ARCHITECTURES,
@@ -144,6 +145,8 @@ def _read_checkpoint(root: Path, files: tuple[FileFacts, ...]) -> CleanModel:
             GENERATION_NAME, generation, clean_generation_config(generation_path, generation)
         )
     _keep_tokenizer(root, names, documents)
+    vocab_size = count(config_path, cleaned, "vocab_size")
+    draft_vocabulary = _keep_draft_vocabulary(root, documents, vocab_size)
     model_type = str(cleaned["model_type"])
     sizes = {name: len(content) for name, content in documents.clean.items()}
     by_name = {file.name: file.size_bytes for file in files}
@@ -153,7 +156,7 @@ def _read_checkpoint(root: Path, files: tuple[FileFacts, ...]) -> CleanModel:
         format="safetensors",
         model_type=model_type,
         architecture=ARCHITECTURES[model_type],
-        vocab_size=count(config_path, cleaned, "vocab_size"),
+        vocab_size=vocab_size,
         num_parameters=sum(tensor.num_elements for tensor in weights.tensors.values()),
         num_layers=count(config_path, cleaned, "num_hidden_layers"),
         hidden_size=count(config_path, cleaned, "hidden_size"),
@@ -180,6 +183,7 @@ def _read_checkpoint(root: Path, files: tuple[FileFacts, ...]) -> CleanModel:
         weights={name: root / source for name, source in weights.files.items()},
         tensors=weights.tensors,
         chat_template=template.decode() if template is not None else None,
+        draft_vocabulary=draft_vocabulary,
         left_behind=tuple(sorted(names - travelling - OWN_NAMES)),
         is_clean=is_clean,
     )
@@ -207,6 +211,17 @@ def _keep_tokenizer(root: Path, names: set[str], documents: _Documents) -> None:
         template = None if text is None else text.encode()
     if template:
         documents.clean[TEMPLATE_NAME] = check_template(root / TEMPLATE_NAME, template)
+
+
+def _keep_draft_vocabulary(
+    root: Path, documents: _Documents, vocab_size: int
+) -> tuple[int, ...] | None:
+    found = documents.json(DRAFT_VOCABULARY_NAME)
+    if found is None:
+        return None
+    token_ids = check_draft_vocabulary(root / DRAFT_VOCABULARY_NAME, found, vocab_size)
+    documents.keep(DRAFT_VOCABULARY_NAME, found, found)
+    return token_ids
 
 
 def _check_agreement(

@@ -59,6 +59,8 @@ class CleanModel:
     chat_template: str | None
     left_behind: tuple[str, ...]
     """Files of the directory that do not travel."""
+    draft_vocabulary: tuple[int, ...] | None = None
+    """The tokens the model may say as a draft, in rising order; None for all."""
     is_clean: bool
     """The directory is its own clean directory, byte for byte."""
 

@@ -166,6 +166,7 @@ def triple_probabilities(model, prompt, options):
     [
         ("sampled", {"temperature": 1.0}),
         ("sampled", {"temperature": 0.8, "top_p": 0.9}),
+        ("restricted", {"temperature": 1.0}),
         ("ngram", {"temperature": 1.0}),
     ],
 )
@@ -173,6 +174,7 @@ def test_answers_of_the_engine_follow_the_target(target, draft, kind, options):
     """Whole answers of three tokens, 50,000 of them, against their exact probabilities."""
     proposer = {
         "sampled": DraftModelProposer(draft),
+        "restricted": DraftModelProposer(draft, output_ids=[1, 3, 6]),
         "ngram": NGramProposer(),
     }[kind]
     prompt, num_draws = [3, 5, 3, 6, 3], 50_000

@@ -13,17 +13,24 @@ from pipeline.decoding.proposers.base import Draft
 from pipeline.decoding.runner import Runner, open_runner
 from pipeline.decoding.sampling import probabilities, sample
 from pipeline.errors import DecodingError, ModelError
+from pipeline.modeling.inspection import read_model
 from pipeline.modeling.loading import load_model
 
 
 def open_proposer(arm: DraftModelArm, target: PreTrainedModel) -> "DraftModelProposer":
     """The arm's model is loaded in the target's number format, on its device.
 
+    It drafts the tokens its `draft_vocabulary.json` names, all where it has none.
+
     Raises:
         ModelError: as `load_model`.
     """
     path = Path(arm.model.resolved_path)
-    return DraftModelProposer(load_model(path, dtype=target.dtype, device=str(target.device)))
+    device = str(target.device)
+    return DraftModelProposer(
+        load_model(path, dtype=target.dtype, device=device),
+        output_ids=read_model(path).draft_vocabulary,
+    )
 
 
 class DraftModelProposer:
@@ -31,12 +38,19 @@ class DraftModelProposer:
 
     Args:
         draft: The model; it drafts its argmax in greedy decoding, and samples otherwise.
+        output_ids: The tokens it may say, in rising order; None for all. Fewer cost less, and
+            whatever they are the output keeps the target's distribution.
     """
 
     name = "draft_model"
 
-    def __init__(self, draft: PreTrainedModel) -> None:
+    def __init__(self, draft: PreTrainedModel, *, output_ids: Sequence[int] | None = None) -> None:
         self.draft = draft
+        self.output_ids = (
+            None
+            if output_ids is None
+            else torch.tensor(output_ids, dtype=torch.long, device=draft.device)
+        )
         self.models = (draft,)
         self.step_model = draft
 
@@ -72,9 +86,11 @@ class DraftModelProposer:
         generator: torch.Generator,
     ) -> "_DraftModelSession":
         """A session whose cache holds the prompts."""
-        runner = open_runner(self.draft, batch_size=len(prompts), capacity=capacity)
+        runner = open_runner(
+            self.draft, batch_size=len(prompts), capacity=capacity, output_ids=self.output_ids
+        )
         runner.prefill(prompts)
-        return _DraftModelSession(runner, prompts, params, generator)
+        return _DraftModelSession(self, runner, prompts, params, generator)
 
 
 class _DraftModelSession:
@@ -82,11 +98,14 @@ class _DraftModelSession:
 
     def __init__(
         self,
+        proposer: DraftModelProposer,
         runner: Runner,
         prompts: Sequence[Sequence[int]],
         params: SamplingParams,
         generator: torch.Generator,
     ) -> None:
+        self.output_ids = proposer.output_ids
+        self.vocab_size: int = proposer.draft.config.vocab_size
         self.runner = runner
         self.params = params
         self.generator = generator
@@ -102,9 +121,10 @@ class _DraftModelSession:
             if place:
                 logits = self.runner.forward(tokens[-1][:, None], num_logits=1)[:, -1]
             if self.params.temperature == 0:
-                token = logits.argmax(-1)
+                chosen = logits.argmax(-1)
+                token = chosen if self.output_ids is None else self.output_ids[chosen]
             else:
-                distributions.append(probabilities(logits, self.params))
+                distributions.append(self._over_all_tokens(probabilities(logits, self.params)))
                 token = sample(distributions[-1], self.generator)
             tokens.append(token)
         drafted = torch.stack(tokens, dim=1)
@@ -149,6 +169,14 @@ class _DraftModelSession:
             len(sequence) - start - 1 for sequence, start in zip(sequences, starts, strict=True)
         ]
         return logits[torch.arange(len(lasts)), lasts]
+
+    def _over_all_tokens(self, probs: Tensor) -> Tensor:
+        """`[B, V']` of the tokens it may say as `[B, V]`: the others have no probability."""
+        if self.output_ids is None:
+            return probs
+        everywhere = probs.new_zeros((probs.shape[0], self.vocab_size))
+        everywhere[:, self.output_ids] = probs
+        return everywhere
 
     def keep_rows(self, rows: Sequence[int]) -> None:
         self.runner.cache.keep_rows(rows)
