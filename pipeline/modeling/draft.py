@@ -1,5 +1,7 @@
 """A small model that drafts for a larger one."""
 
+import copy
+
 import torch
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedConfig, PreTrainedModel
@@ -27,7 +29,7 @@ def build_draft(
     draft expect its input token again (30 nats on SmolLM2, where guessing has 11), and most of a
     short training goes into unlearning that. Layers start from random numbers. Cutting layers out
     of the target instead keeps its full width and its full output layer, which costs more than it
-    gains at this size.
+    gains at this size; `cut_draft` does that.
 
     Args:
         target: Any causal language model with an input embedding matrix.
@@ -60,6 +62,54 @@ def build_draft(
         draft.model.norm.weight.fill_(LOGIT_STD / (EMBEDDING_RMS * hidden_size**0.5))
     draft.tie_weights()
     return draft.to(device=target.device, dtype=target.dtype).eval()
+
+
+def cut_draft(target: PreTrainedModel, *, num_layers: int, hidden_size: int) -> PreTrainedModel:
+    """A draft of the target's own layers, evenly spread from its first to its last.
+
+    Embeddings, output layer and last norm are the target's too. Nothing is random: same arguments,
+    same draft.
+
+    Args:
+        target: A causal language model with `model.layers`.
+        num_layers: Decoder layers of the draft, at most the target's.
+        hidden_size: The target's width; layers have no other.
+
+    Returns:
+        The draft, of the target's architecture, on its device, in its dtype, in eval mode.
+
+    Raises:
+        ModelError: `model.unsupported` for more layers than there are or for another width.
+    """
+    config = copy.deepcopy(target.config)
+    if hidden_size != config.hidden_size or num_layers > config.num_hidden_layers:
+        raise ModelError(
+            "model.unsupported",
+            f"A draft of {num_layers} layers of width {hidden_size} cannot be cut out of a target "
+            f"of {config.num_hidden_layers} layers of width {config.hidden_size}. Give its width "
+            "and no more layers, or start the draft from random numbers.",
+        )
+    taken = torch.linspace(0, config.num_hidden_layers - 1, num_layers).round().long().tolist()
+    config.num_hidden_layers = num_layers
+    for name in ("layer_types", "no_rope_layers"):
+        by_layer = getattr(config, name, None)
+        if by_layer is not None:
+            setattr(config, name, [by_layer[layer] for layer in taken])
+    with torch.random.fork_rng(devices=[]):
+        draft = type(target)(config)
+    own = target.state_dict()
+    draft.load_state_dict({name: own[_name_in_target(name, taken)] for name in draft.state_dict()})
+    draft.tie_weights()
+    return draft.to(device=target.device, dtype=target.dtype).eval()
+
+
+def _name_in_target(name: str, taken: list[int]) -> str:
+    """`model.layers.1.…` of the draft is `model.layers.29.…` of the target."""
+    before, found, rest = name.partition("layers.")
+    if not found:
+        return name
+    layer, _, parameter = rest.partition(".")
+    return f"{before}layers.{taken[int(layer)]}.{parameter}"
 
 
 def low_rank_embeddings(embeddings: Tensor, rank: int) -> Tensor:

@@ -8,7 +8,7 @@ from pipeline.decoding.base import SamplingParams
 from pipeline.decoding.proposers.draft_model import DraftModelProposer
 from pipeline.decoding.speculative import SpeculativeEngine
 from pipeline.errors import ModelError
-from pipeline.modeling.draft import build_draft, low_rank_embeddings
+from pipeline.modeling.draft import build_draft, cut_draft, low_rank_embeddings
 from pipeline.modeling.loading import load_model
 from pipeline.modeling.tiny import tiny_llama
 
@@ -95,6 +95,53 @@ def test_targets_of_other_families_get_a_llama_draft():
     assert draft.config.vocab_size == 100
     engine = SpeculativeEngine(target, DraftModelProposer(draft), num_speculative_tokens=2)
     assert len(engine.generate([[5]], SamplingParams(max_new_tokens=5))[0].token_ids) == 5
+
+
+def test_layers_are_cut_out_of_the_target_from_its_first_to_its_last(target):
+    before = {name: tensor.clone() for name, tensor in target.state_dict().items()}
+    draft = cut_draft(target, num_layers=3, hidden_size=64)
+    config = draft.config
+    assert (config.vocab_size, config.num_hidden_layers, config.hidden_size) == (259, 3, 64)
+    assert draft.lm_head.weight is draft.model.embed_tokens.weight
+    found = draft.state_dict()
+    for layer, of_target in enumerate((0, 2, 3)):
+        names = [name for name in before if name.startswith(f"model.layers.{of_target}.")]
+        assert names
+        for name in names:
+            own = name.replace(f"layers.{of_target}.", f"layers.{layer}.")
+            assert torch.equal(found[own], before[name])
+    assert torch.equal(found["model.embed_tokens.weight"], before["model.embed_tokens.weight"])
+    with torch.no_grad():
+        draft.model.embed_tokens.weight.zero_()  # a copy: training it leaves the target alone
+    assert all(torch.equal(target.state_dict()[name], before[name]) for name in before)
+
+
+def test_all_layers_are_the_target_itself(target):
+    draft = cut_draft(target, num_layers=4, hidden_size=64)
+    ids = torch.arange(3, 60)[None]
+    with torch.no_grad():
+        assert torch.equal(draft(ids).logits, target(ids).logits)
+
+
+def test_layers_cut_out_of_a_target_of_mixed_layers_keep_their_kinds():
+    config = Gemma3TextConfig(
+        vocab_size=100, hidden_size=48, intermediate_size=96, num_hidden_layers=4,
+        num_attention_heads=2, num_key_value_heads=1, head_dim=32, sliding_window=8,
+        max_position_embeddings=64, pad_token_id=0,
+        layer_types=["sliding_attention", "full_attention"] * 2,
+    )  # fmt: skip
+    target = Gemma3ForCausalLM(config).eval()
+    draft = cut_draft(target, num_layers=2, hidden_size=48)
+    assert draft.config.layer_types == ["sliding_attention", "full_attention"]
+    engine = SpeculativeEngine(target, DraftModelProposer(draft), num_speculative_tokens=2)
+    assert len(engine.generate([[5]], SamplingParams(max_new_tokens=5))[0].token_ids) == 5
+
+
+@pytest.mark.parametrize(("num_layers", "hidden_size"), [(5, 64), (2, 32)])
+def test_a_cut_that_does_not_fit_is_refused(target, num_layers, hidden_size):
+    with pytest.raises(ModelError, match=f"{num_layers} layers of width {hidden_size}") as info:
+        cut_draft(target, num_layers=num_layers, hidden_size=hidden_size)
+    assert info.value.code == "model.unsupported"
 
 
 @pytest.mark.parametrize("hidden_size", [4, 33, 128])
