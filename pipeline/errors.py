@@ -58,6 +58,7 @@ WARNING_CODES = frozenset(
         "model.files_left_behind",
         "train.checkpoint_skipped",
         "train.environment_differs",
+        "train.tail_mass_large",
         "train.too_few_prompts",
     }
 )

@@ -77,7 +77,7 @@ class TeacherAnswerFigures(Contract):
     """The others are held back, and acceptance is measured on them."""
     tokens_trained: int
     tail_mass_p95: float
-    """95th percentile of the mass outside the stored top k; above 0.02 raise top_k_logprobs."""
+    """95th percentile of the mass outside the stored top k; above 0.25 the run warns."""
 
 
 class AcceptanceFigures(Contract):
@@ -91,6 +91,36 @@ class AcceptanceFigures(Contract):
     """Tokens per target step, by draft length."""
 
 
+class DraftVocabularyFigures(Contract):
+    """The tokens the draft may say, where they are fewer than its vocabulary."""
+
+    size: int
+    coverage_trained: float
+    """Share of the tokens of the answers trained on that are among them."""
+    coverage_heldback: float
+    """The same of the answers held back: the draft can agree on no more."""
+
+
+class DraftMeasurement(Contract):
+    """The draft after some steps, on the answers held back for choosing."""
+
+    step: int
+    simulated_speedup: float
+
+
+class EarlyStopFigures(Contract):
+    """Which of the drafts that training went through was kept."""
+
+    n: int
+    """Answers held back for choosing, other ones than those of `acceptance`."""
+    tokens: int
+    step: int
+    """Of the draft that was kept."""
+    simulated_speedup: float
+    measured: tuple[DraftMeasurement, ...]
+    """All of them, by step."""
+
+
 class LogitDistillResults(PhaseResults):
     """Phase 3: a trained draft."""
 
@@ -100,3 +130,7 @@ class LogitDistillResults(PhaseResults):
     """Parameters of the draft."""
     answers: TeacherAnswerFigures
     acceptance: AcceptanceFigures
+    vocabulary: DraftVocabularyFigures | None = None
+    """None where the draft may say every token."""
+    early_stop: EarlyStopFigures | None = None
+    """None where the draft of the last step was kept."""

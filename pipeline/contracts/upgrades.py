@@ -68,6 +68,17 @@ def _what_version_2_did(document: JsonObject) -> JsonObject:
     return found | {"schema_version": 3}
 
 
+def _losses_were_at_temperature_one(document: JsonObject) -> JsonObject:
+    """Version 2 of a distillation: its loss is at the temperature served, that of version 1 at 1.
+
+    For greedy answers that is the same. Its other new settings are off unless they are named.
+    """
+    answers = document.get("answers")
+    is_sampled = isinstance(answers, dict) and bool(answers.get("temperature", 0.0))
+    before: JsonObject = {"loss_temperature": "one"} if is_sampled else {}
+    return before | document | {"schema_version": 2}
+
+
 _MEASURES_WITH_MARGINS = (
     "rouge1",
     "rouge2",
@@ -83,6 +94,7 @@ _RETIRED_WITH_DRAFTS = frozenset({"drafts", "ngram_arm", "num_losslessness_promp
 SPEC_UPGRADES: Mapping[tuple[str, int], SpecUpgrade] = {
     ("evaluate", 1): SpecUpgrade(step=_no_margins_were_fixed, retired=frozenset()),
     ("evaluate", 2): SpecUpgrade(step=_what_version_2_did, retired=frozenset()),
+    ("logit_distill", 1): SpecUpgrade(step=_losses_were_at_temperature_one, retired=frozenset()),
     ("speculative_decode", 1): SpecUpgrade(step=_arms_are_a_list, retired=_RETIRED_WITH_DRAFTS),
 }
 """(kind, version) -> the step to version + 1, oldest first; other kinds have had one version."""

@@ -1,4 +1,4 @@
-"""What each objective trains a draft on, and its loss: one distillation and its two controls."""
+"""What each objective trains a draft on, and its loss: distillations and their two controls."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -6,13 +6,15 @@ from functools import partial
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from pipeline.contracts.distillation_spec import LogitDistillSpec
+from pipeline.contracts.distillation_spec import CONTROLS, LogitDistillSpec
 from pipeline.data.records import Conversation, DomainItem
 from pipeline.data.tokenize import IGNORED_LABEL, TokenizedRow, tokenize_conversations
 from pipeline.distillation.batches import DistillationBatch, DistillationBatches
 from pipeline.distillation.cache import TeacherAnswer
+from pipeline.distillation.divergences import DIVERGENCES, Divergence, forward_kl
 from pipeline.distillation.losses import linear_distillation
-from pipeline.training.losses import cross_entropy_loss, final_hidden_states
+from pipeline.distillation.output_layer import OutputLayer
+from pipeline.training.losses import final_hidden_states, linear_cross_entropy
 from pipeline.training.phases import LossFunction
 
 
@@ -36,32 +38,80 @@ def plan_batches(
         rows_per_step=spec.batch.gradient_accumulation_steps,
         seed=spec.seed,
         gold=gold,
-        with_targets=spec.objective == "forward_kl",
+        with_targets=spec.objective not in CONTROLS,
     )
 
 
-def loss_function(spec: LogitDistillSpec) -> LossFunction[DistillationBatch]:
-    """The loss of the spec's objective."""
-    if spec.objective == "forward_kl":
-        return partial(distillation_loss, kl_weight=spec.kl_weight)
-    return lambda model, batch: cross_entropy_loss(model, batch.packed)
+def loss_function(spec: LogitDistillSpec, output: OutputLayer) -> LossFunction[DistillationBatch]:
+    """The loss of the spec's objective, on the tokens the draft may say."""
+    temperature = _loss_temperature(spec)
+    if spec.objective in CONTROLS:
+        return partial(text_loss, output=output, temperature=temperature)
+    is_argmax_alone = spec.objective == "ce_argmax"
+    return partial(
+        distillation_loss,
+        output=output,
+        temperature=temperature,
+        divergence=forward_kl if is_argmax_alone else DIVERGENCES[spec.objective],
+        weight=0.0 if is_argmax_alone else spec.kl_weight,
+    )
+
+
+def _loss_temperature(spec: LogitDistillSpec) -> float:
+    """Greedy decoding keeps no distribution to learn from; the one at 1 says most."""
+    served = spec.answers.temperature
+    return served if spec.loss_temperature == "served" and served > 0 else 1.0
 
 
 def distillation_loss(
-    model: PreTrainedModel, batch: DistillationBatch, *, kl_weight: float
+    model: PreTrainedModel,
+    batch: DistillationBatch,
+    *,
+    output: OutputLayer,
+    temperature: float,
+    divergence: Divergence,
+    weight: float,
 ) -> tuple[torch.Tensor, int]:
-    """(sum of the token losses in nats, number of labels): top-k KL and argmax cross-entropy."""
+    """(sum of the token losses in nats, number of labels), as `linear_distillation`."""
     if batch.targets is None:
         raise ValueError("the batch carries no target distributions; plan it with_targets")
-    is_target_T = (batch.packed.labels[0, 1:] != IGNORED_LABEL).to(model.device)
-    hidden_ND = final_hidden_states(model, batch.packed)[0, :-1][is_target_T]
+    hidden_ND, _ = _labelled(model, batch)
+    targets = batch.targets.to(model.device)
+    if temperature != 1.0:
+        targets = targets.at_temperature(temperature)
     loss = linear_distillation(
-        hidden_ND,
-        model.get_output_embeddings().weight,
-        batch.targets.to(model.device),
-        kl_weight=kl_weight,
+        hidden_ND / temperature,
+        output.weight(model),
+        targets.for_output(output),
+        divergence=divergence,
+        weight=weight,
     )
     return loss, len(hidden_ND)
+
+
+def text_loss(
+    model: PreTrainedModel, batch: DistillationBatch, *, output: OutputLayer, temperature: float
+) -> tuple[torch.Tensor, int]:
+    """(sum of the cross-entropy to the text in nats, number of labels).
+
+    A label the draft cannot say counts and has no loss: every objective takes the same labels.
+    """
+    hidden_ND, labels_N = _labelled(model, batch)
+    rows_N = output.rows_of(labels_N)
+    is_said_N = rows_N >= 0
+    hidden_ND = hidden_ND / temperature
+    loss = linear_cross_entropy(hidden_ND[is_said_N], output.weight(model), rows_N[is_said_N])
+    return loss, len(labels_N)
+
+
+def _labelled(
+    model: PreTrainedModel, batch: DistillationBatch
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Hidden states [N, D] that predict a label, and the labels [N]."""
+    labels_T = batch.packed.labels[0, 1:].to(model.device)
+    is_label_T = labels_T != IGNORED_LABEL
+    hidden_TD = final_hidden_states(model, batch.packed)[0, :-1]
+    return hidden_TD[is_label_T], labels_T[is_label_T]
 
 
 def _gold_row(

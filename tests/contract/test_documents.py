@@ -73,7 +73,7 @@ def test_a_stored_document_means_what_it_meant(kind: str) -> None:
     """Written again it is a document of today that asks for the same."""
     document = read_spec(stored(kind))
     assert read_spec(canonical_json(document.spec)).spec == document.spec
-    is_newer = kind in {"speculative_decode", "evaluate", "plan"}
+    is_newer = kind in {"logit_distill", "speculative_decode", "evaluate", "plan"}
     assert (digest(document.spec) != document.digest) == is_newer
 
 
@@ -176,6 +176,30 @@ def test_an_evaluation_of_version_2_measures_what_it_measured_then() -> None:
     }
     found = read_run_spec(json.dumps(without | {"schema_version": 2})).spec
     assert (found.general_ability, found.text_overlap) == (None, None)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.7, None])
+def test_a_draft_of_version_1_is_trained_as_it_was_then(temperature) -> None:
+    """It says every token, starts from random layers, keeps its last step, and is compared with
+    its target at temperature 1; greedy answers are in any case."""
+    document = json.loads(stored("logit_distill"))
+    document["answers"]["temperature"] = temperature
+    if temperature is None:
+        del document["answers"]["temperature"]
+    spec = read_run_spec(json.dumps(document)).spec
+    assert (spec.schema_version, spec.draft.num_output_tokens) == (2, None)
+    assert (spec.draft.init, spec.early_stop) == ("random", None)
+    assert spec.loss_temperature == ("one" if temperature else "served")
+    assert (spec.objective, spec.draft.hidden_size, spec.num_epochs) == ("ce_gold", 32, 8)
+    today = {key: value for key, value in document.items() if key != "schema_version"}
+    assert read_run_spec(json.dumps(today)).spec.loss_temperature == "served"
+
+
+@pytest.mark.parametrize("answers", ["all", {"temperature": "warm"}])
+def test_what_is_wrong_with_a_distillation_of_version_1_is_said(answers) -> None:
+    document = json.loads(stored("logit_distill")) | {"answers": answers}
+    with pytest.raises(SpecError, match="answers"):
+        read_spec(json.dumps(document))
 
 
 def test_every_margin_is_of_a_measure_that_can_be_better() -> None:

@@ -8,6 +8,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
+from pipeline.contracts.distillation_spec import EarlyStop
 from pipeline.contracts.documents import read_run_spec
 from pipeline.errors import SpecError
 from studio.accounts.models import Role
@@ -54,6 +55,13 @@ def test_every_kind_has_an_estimate_that_grows_with_the_model(kind: str) -> None
         # 100 M parameters: weights and two moments in float32, three times.
         assert large.peak == RECORDS_BYTES + 3 * (TOKENIZER_BYTES + 12 * 10**8)
         assert large.kept == RECORDS_BYTES + TOKENIZER_BYTES + 4 * 10**8
+
+
+def test_the_best_draft_so_far_is_one_more_copy_in_each_checkpoint() -> None:
+    spec = golden_spec("logit_distill")
+    choosing = spec.model_copy(update={"early_stop": EarlyStop()})
+    last, best = (run_writes(one, lambda _ref: 4 * 10**6) for one in (spec, choosing))
+    assert (best.kept, best.peak) == (last.kept, last.peak + 3 * 4 * 10**6)
 
 
 def test_a_plan_needs_what_stays_and_the_worst_of_what_goes() -> None:

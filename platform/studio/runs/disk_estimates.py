@@ -3,7 +3,7 @@
 | kind | stays | while it works |
 |---|---|---|
 | training | the weights in float32 | three checkpoints of weights and two AdamW states |
-| distillation | the draft, the cache of answers | the same, for the draft |
+| distillation | the draft, the cache of answers | the same, for the draft, and its best so far |
 | import of a data set | four times the file | the same, and a member of an archive |
 | import of a checkpoint | the model | the same |
 | evaluation, benchmark | records | records |
@@ -57,7 +57,8 @@ def run_writes(spec: SpecBase, model_bytes: ModelBytes) -> Writes:
         case ContinualPretrainSpec() | CurriculumSftSpec():
             return _training(model_bytes(spec.model))
         case LogitDistillSpec():
-            draft = _training(min(model_bytes(spec.target), _draft_bytes(spec)))
+            states = STATES_PER_WEIGHT + (spec.early_stop is not None)
+            draft = _training(min(model_bytes(spec.target), _draft_bytes(spec)), states)
             cache = _cache_bytes(spec)
             return Writes(kept=draft.kept + cache, peak=draft.peak + cache)
         case ImportDatasetSpec():
@@ -104,8 +105,8 @@ def tree_bytes(path: Path) -> int:
         return 0
 
 
-def _training(weights: int) -> Writes:
-    checkpoint = STATES_PER_WEIGHT * weights + TOKENIZER_BYTES
+def _training(weights: int, states: int = STATES_PER_WEIGHT) -> Writes:
+    checkpoint = states * weights + TOKENIZER_BYTES
     kept = weights + TOKENIZER_BYTES + RECORDS_BYTES
     return Writes(kept=kept, peak=max(kept, NUM_CHECKPOINTS * checkpoint + RECORDS_BYTES))
 
