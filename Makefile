@@ -19,11 +19,16 @@ export TORCH TORCH_INDEX
 
 .PHONY: setup demo replicate test test-fast test-extensions test-accessibility test-recipes test-harness test-postgres test-vllm test-operations bench check docs lock messages clean
 
-setup: $(VENV)/.complete
+setup: $(VENV)/.complete $(VENV)/.kernel
 
 $(VENV)/.complete: requirements.txt $(wildcard requirements/*)
 	$(if $(PYTHON),,$(error no Python 3.11, 3.12 or 3.13 runs here: install one or give its path as PYTHON=))
 	requirements/install.sh $(PYTHON) $(VENV)
+	touch $@
+
+# Fast decoding on this machine's processor, where a compiler is found (docs/decoding.md).
+$(VENV)/.kernel: $(VENV)/.complete pipeline/decoding/lean/kernel.cpp pipeline/decoding/lean/build.py
+	$(BIN)/python -m pipeline.decoding.lean
 	touch $@
 
 demo: setup

@@ -52,6 +52,7 @@ WARNING_CODES = frozenset(
     {
         "data.many_epochs",
         "data.rows_truncated",
+        "decode.kernel_missing",
         "decode.not_gated",
         "decode.not_lossless",
         "eval.answers_cut",

@@ -25,7 +25,7 @@ from pipeline.decoding.batching import (
 )
 from pipeline.decoding.linear import fast_small_batch_linear
 from pipeline.decoding.proposers.base import Draft, Proposer
-from pipeline.decoding.runner import open_runner
+from pipeline.decoding.runner import kernel_allowed, open_runner
 from pipeline.decoding.sampling import (
     next_tokens,
     probabilities,
@@ -46,6 +46,7 @@ class SpeculativeEngine:
         proposer: Where drafts come from.
         num_speculative_tokens: Draft length g of every round, except near the end of an answer.
         max_batch_size: Prompts decoded at a time; sequences of a batch accept independently.
+        lean: Use the kernel for the models that it serves.
 
     Raises:
         ModelError: `model.vocabulary_mismatch`.
@@ -59,6 +60,7 @@ class SpeculativeEngine:
         *,
         num_speculative_tokens: int,
         max_batch_size: int = 1,
+        lean: bool = True,
     ) -> None:
         if not 1 <= num_speculative_tokens <= MAX_SPECULATIVE_TOKENS:
             raise DecodingError(
@@ -72,6 +74,7 @@ class SpeculativeEngine:
         self.proposer = proposer
         self.num_speculative_tokens = num_speculative_tokens
         self.max_batch_size = max_batch_size
+        self.lean = lean
         self.vocab_size: int = target.config.vocab_size
 
     def generate(
@@ -84,7 +87,8 @@ class SpeculativeEngine:
         generator = torch.Generator(self.target.device).manual_seed(params.seed)
         completions: dict[int, Completion] = {}
         models = (self.target, *self.proposer.models)
-        with torch.inference_mode(), fast_small_batch_linear(*models):
+        allowed = kernel_allowed(self.lean)
+        with torch.inference_mode(), allowed, fast_small_batch_linear(*models):
             for indices in batches_by_length(prompts, self.max_batch_size):
                 batch = _Batch(self, [prompts[index] for index in indices], params, generator)
                 completions.update(zip(indices, batch.run(), strict=True))

@@ -19,6 +19,8 @@ from pipeline.metrics.text_overlap import (
     summarize,
 )
 
+BATCHES_AT_A_TIME = 4
+"""An engine that fills places as answers end needs prompts to fill them with."""
 STARTS_OVER = "stopped; an evaluation keeps no checkpoint, so it starts over when run again"
 
 
@@ -41,8 +43,9 @@ def answer_items(
     params = SamplingParams(max_new_tokens=max_new_tokens, stop_token_ids=stop_token_ids(tokenizer))
     completions: list[Completion] = []
     progress = context.progress("answers", total=len(items), unit="answers")
-    for start in range(0, len(items), settings.batch_size):
-        batch = prompts[start : start + settings.batch_size]
+    size = BATCHES_AT_A_TIME * settings.batch_size
+    for start in range(0, len(items), size):
+        batch = prompts[start : start + size]
         completions += engine.generate(batch, params)
         progress.advance(len(batch))
         context.raise_if_stopped(STARTS_OVER)

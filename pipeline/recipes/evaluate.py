@@ -26,6 +26,7 @@ from pipeline.contracts.harness_tasks import HarnessTaskResults
 from pipeline.data.datasets import read_rows
 from pipeline.data.records import Document, DomainItem, MultipleChoiceItem
 from pipeline.decoding.engines import choose_engine, open_engine
+from pipeline.decoding.runner import describe_path
 from pipeline.evaluation import general_ability, language_modeling, reference_likelihood
 from pipeline.evaluation.answer_cap import answer_cap, warn_of_cut_answers
 from pipeline.evaluation.benchmarks import (
@@ -79,6 +80,7 @@ def _run(spec: EvaluateSpec, context: RunContext) -> RecipeResult:
         find_task(named.task)  # a name that is none is told before hours of answers
     tokenizer = load_tokenizer(model_path)
     device = choose_device(spec.device)
+    engine_name = choose_engine(spec.engine, device)
     items: list[DomainItem] = []
     overlap: TextOverlapResults | None = None
     answers: list[AnswerSample] = []
@@ -96,6 +98,7 @@ def _run(spec: EvaluateSpec, context: RunContext) -> RecipeResult:
             answers = answer_items(
                 engine, tokenizer, items, spec.text_overlap, context, max_new_tokens=cap
             )
+        del engine  # with its model, before the next is loaded
     model = load_model(model_path, dtype=getattr(torch, spec.dtype), device=device)
     context.raise_if_stopped(STARTS_OVER)
     if spec.text_overlap is not None:
@@ -139,7 +142,8 @@ def _run(spec: EvaluateSpec, context: RunContext) -> RecipeResult:
             "general_ability": general_ability.DEFINITION,
             "gauge": language_modeling.DEFINITION,
             "reference_bits_per_byte": reference_likelihood.DEFINITION,
-            "engine": choose_engine(spec.engine, device),
+            "engine": engine_name,
+            "decoding": describe_path(model) if engine_name == "torch" else engine_name,
         },
     )
 

@@ -22,6 +22,7 @@ from pipeline.data.tokenize import ChatFormat, stop_token_ids
 from pipeline.decoding.autoregressive import AutoregressiveEngine
 from pipeline.decoding.base import SamplingParams
 from pipeline.decoding.engines import choose_engine
+from pipeline.decoding.runner import misses_kernel
 from pipeline.errors import DataError
 from pipeline.evaluation.decoding_benchmark import (
     STARTS_OVER,
@@ -102,6 +103,12 @@ def _on_torch(
     context: RunContext,
 ) -> Benchmark:
     target = load_model(target_path, dtype=getattr(torch, spec.dtype), device=device)
+    if misses_kernel(target):
+        context.warn(
+            "decode.kernel_missing",
+            "the kernel for decoding on CPUs was not built, so transformers' slower forward pass "
+            "is measured; install g++ and run `make setup` again",
+        )
     engines, arms = probe_arms(
         target,
         spec.arms,

@@ -13,6 +13,7 @@ from pipeline.contracts.events import Payload, RunWarning
 from pipeline.contracts.references import Reference
 from pipeline.contracts.specs import parse_run_spec
 from pipeline.decoding.arms import open_proposer
+from pipeline.decoding.lean import build
 from pipeline.decoding.proposers.draft_model import DraftModelProposer
 from pipeline.decoding.proposers.ngram import NGramProposer
 from pipeline.decoding.speculative import SpeculativeEngine
@@ -22,6 +23,7 @@ from pipeline.evaluation import decoding_benchmark
 from pipeline.execution import RunContext
 from pipeline.modeling.tiny import save_tiny_model, tiny_llama
 from pipeline.recipes import speculative_decode
+from tests.ml.lean_models import require_kernel
 
 pytestmark = pytest.mark.slow
 
@@ -136,6 +138,20 @@ def benchmark(model_dir: Path, folder: Path, **changes):
     return result.results, events.warnings()
 
 
+@pytest.fixture
+def kernel():
+    """Without it every benchmark of these models warns."""
+    require_kernel()
+
+
+def test_without_the_kernel_a_benchmark_says_so(model_dir, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(build, "load", lambda: None)
+    results, warnings = benchmark(model_dir, tmp_path)
+    assert warnings == ["decode.kernel_missing"]
+    assert results.losslessness.is_lossless
+
+
+@pytest.mark.usefixtures("kernel")
 def test_a_lossless_benchmark_says_nothing(model_dir, tmp_path) -> None:
     results, warnings = benchmark(model_dir, tmp_path)
     assert warnings == []
@@ -164,6 +180,7 @@ def test_a_draft_longer_than_what_is_probed_has_costs_too(model_dir, tmp_path) -
     assert same.predicted_speedup is not None
 
 
+@pytest.mark.usefixtures("kernel")
 def test_a_benchmark_that_is_not_lossless_says_so(model_dir, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(decoding_benchmark, "SpeculativeEngine", Lossy)
     results, warnings = benchmark(model_dir, tmp_path)
@@ -173,6 +190,7 @@ def test_a_benchmark_that_is_not_lossless_says_so(model_dir, tmp_path, monkeypat
     assert results.losslessness.autoregressive_batch_1_vs_8.is_lossless
 
 
+@pytest.mark.usefixtures("kernel")
 def test_sampled_answers_are_not_compared(model_dir, tmp_path) -> None:
     results, warnings = benchmark(model_dir, tmp_path, temperature=1.0)
     assert warnings == ["decode.not_gated"]
