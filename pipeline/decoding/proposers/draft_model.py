@@ -116,7 +116,8 @@ class _DraftModelSession:
 
     def propose(self, sequences: Sequence[Sequence[int]], num_tokens: int) -> Draft:
         logits = self._catch_up(sequences)
-        tokens, distributions = [], []
+        tokens: list[Tensor] = []
+        distributions: list[Tensor] = []
         for place in range(num_tokens):
             if place:
                 logits = self.runner.forward(tokens[-1][:, None], num_logits=1)[:, -1]
