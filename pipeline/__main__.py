@@ -5,6 +5,8 @@
     python -m pipeline schema [--markdown]             JSON Schema of every spec
     python -m pipeline digest PATH ...                 SHA-256 that names a file or a model
     python -m pipeline rescore SAMPLES --profile NAME  stored answers under another profile
+    python -m pipeline certify CERTIFICATE ...         run a lossless certificate again
+    python -m pipeline verify-certificate FILE         check who signed one
 
 Exit status: 0 succeeded, 75 stopped at a checkpoint on request (run it again to go on), 2 a wrong
 spec, others failed; `docs/errors.md` lists them. The error's code is in the last event and on
@@ -73,6 +75,22 @@ def _parser() -> argparse.ArgumentParser:
     rescore.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     rescore.add_argument("--answers", type=Path, help="also write each answer's scores and flags")
     rescore.set_defaults(command=_rescore_command)
+    certify = commands.add_parser("certify", help="run a lossless certificate again")
+    certify.add_argument("certificate", type=Path)
+    certify.add_argument("--target", type=Path, required=True, help="the model that was decoded")
+    certify.add_argument(
+        "--draft",
+        action="append",
+        default=[],
+        metavar="[FIELD=]PATH",
+        help="what the arm drafts with, once for each model it names; none for lookup",
+    )
+    certify.add_argument("--prompts", type=Path, required=True, help="the data file")
+    certify.set_defaults(command=_certify_command)
+    verify = commands.add_parser("verify-certificate", help="check who signed a certificate")
+    verify.add_argument("certificate", type=Path)
+    verify.add_argument("--public-key", type=Path, help="the platform's key, a PEM file")
+    verify.set_defaults(command=_verify_command)
     return parser
 
 
@@ -118,6 +136,21 @@ def _rescore_command(arguments: argparse.Namespace) -> int:
         as_json=arguments.json,
     )
     print(text)
+    return 0
+
+
+def _certify_command(arguments: argparse.Namespace) -> int:
+    from pipeline.certificate_command import certify
+
+    require_one_process(os.environ)
+    print(certify(arguments.certificate, arguments.target, arguments.draft, arguments.prompts))
+    return 0
+
+
+def _verify_command(arguments: argparse.Namespace) -> int:
+    from pipeline.certificate_command import verify
+
+    print(verify(arguments.certificate, arguments.public_key))
     return 0
 
 

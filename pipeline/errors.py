@@ -23,6 +23,8 @@
     |     decode.context_too_long
     |-- EvaluationError
     |     eval.items_differ
+    |-- CertificateError          certificate.invalid  certificate.signature_invalid
+    |                             certificate.not_reproduced
     |-- StorageError              storage.full: no space left for what a run writes
     |-- GateError                 plan.gate_failed
     |-- StepError                 a plan's step failed: the step's own code, or
@@ -181,6 +183,19 @@ class EvaluationError(PipelineError):
 
     codes = frozenset({"eval.items_differ"})
     exit_status = 7
+
+
+class CertificateError(PipelineError):
+    """A lossless certificate does not hold."""
+
+    codes = frozenset(
+        {
+            "certificate.invalid",
+            "certificate.signature_invalid",
+            "certificate.not_reproduced",
+        }
+    )
+    exit_status = 12
 
 
 class StorageError(PipelineError):

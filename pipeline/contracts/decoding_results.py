@@ -2,8 +2,11 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from pipeline.contracts.base import Contract
 from pipeline.contracts.estimates import Estimate
+from pipeline.contracts.references import Sha256
 
 
 class DecodingCosts(Contract):
@@ -66,6 +69,14 @@ class LosslessnessResults(Contract):
     """What rounding alone does to plain decoding."""
 
 
+class CertifiedArm(Contract):
+    """The certificate that the run wrote for an arm; the platform may have signed it since."""
+
+    digest: Sha256
+    """Of its canonical JSON."""
+    is_lossless: bool
+
+
 class SpeculativeDecodeResults(Contract):
     """Every arm on the same prompts, plain decoding (`autoregressive`) first."""
 
@@ -78,3 +89,5 @@ class SpeculativeDecodeResults(Contract):
     engine: str
     interleaved: bool
     headline_arm: str
+    certificates: dict[str, CertifiedArm] = Field(default_factory=dict)
+    """By arm; empty for sampled decoding, and in reports that are older than certificates."""

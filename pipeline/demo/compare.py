@@ -2,7 +2,8 @@
 
 Every leaf of the results is compared to the last digit, then the rows of `samples.parquet`,
 the gauge's texts and the digests of trained weights. Left out are timings and what they decide: a
-benchmark's measured costs, the draft length chosen by them, and what follows from that length.
+benchmark's measured costs, the draft length chosen by them, and what follows from that length, and
+certificates, which name day and code; what they say of the arms stands under losslessness.
 Reports of an earlier version are upgraded first, so that the upgrade is compared too.
 """
 
@@ -16,6 +17,7 @@ from pipeline.contracts.samples import COLUMNS
 from pipeline.contracts.training_results import TrainingFigures
 
 TIMES = frozenset({"seconds", "tokens_per_second", "prefill_seconds", "decode_seconds", "kept"})
+CERTIFICATES = "results.certificates"
 DECIDED_BY_TIMES = frozenset(
     {
         "costs",
@@ -83,7 +85,7 @@ def _file_values(report: Report, step_dir: Path) -> Iterator[tuple[str, object]]
 
 
 def _leaves(name: str, value: object) -> Iterator[tuple[str, object]]:
-    if name.rpartition(".")[2] in TIMES:
+    if name.rpartition(".")[2] in TIMES or name == CERTIFICATES:
         return
     if ".arms." in name and name.rpartition(".")[2] in DECIDED_BY_TIMES:
         return

@@ -3,6 +3,7 @@
     probe    costs c, v(g), h of each arm, and its acceptance on prompts that are not timed
     bench    every arm decodes every prompt, interleaved over the repeats, batch 1
     gate     every arm's tokens are the target's own, or the run is not lossless
+    certify  what was compared and how it came out, as one file for each arm
 
 Results: `contracts.decoding_results.SpeculativeDecodeResults`; `docs/decoding.md` defines
 each figure.
@@ -16,11 +17,12 @@ from transformers import PreTrainedTokenizerBase
 
 from pipeline.contracts.decoding_results import SpeculativeDecodeResults
 from pipeline.contracts.decoding_spec import AUTOREGRESSIVE, SpeculativeDecodeSpec
-from pipeline.data.datasets import read_rows
+from pipeline.data.datasets import dataset_digest, read_rows
 from pipeline.data.records import DomainItem, Message
 from pipeline.data.tokenize import ChatFormat, stop_token_ids
 from pipeline.decoding.autoregressive import AutoregressiveEngine
 from pipeline.decoding.base import SamplingParams
+from pipeline.decoding.certificate import CERTIFICATES_NAME, write_certificates
 from pipeline.decoding.engines import choose_engine
 from pipeline.decoding.runner import misses_kernel
 from pipeline.errors import DataError
@@ -58,6 +60,7 @@ def _run(spec: SpeculativeDecodeSpec, context: RunContext) -> RecipeResult:
             require_same_vocabulary(target_path, path)
     tokenizer = load_tokenizer(target_path)
     prompts = _prompts(spec, tokenizer)
+    inputs["prompts"] = dataset_digest(Path(spec.prompts.resolved_path))
     timed, probed = prompts[: spec.num_prompts], prompts[spec.num_prompts :][:PROBE_PROMPTS]
     params = SamplingParams(
         max_new_tokens=spec.max_new_tokens,
@@ -85,8 +88,19 @@ def _run(spec: SpeculativeDecodeSpec, context: RunContext) -> RecipeResult:
         interleaved=engine_name != "vllm",
         headline_arm=spec.arms[0].name,
     )
+    directory = context.run_dir / CERTIFICATES_NAME
+    certificates = write_certificates(
+        directory,
+        spec,
+        results,
+        timed,
+        inputs=inputs,
+        device=device,
+        spec_digest=context.spec_digest,
+    )
     return RecipeResult(
-        results=results,
+        results=results.model_copy(update={"certificates": certificates}),
+        outputs={CERTIFICATES_NAME: directory} if certificates else {},
         inputs=inputs,
         definitions={"speedup": "decode seconds, median over prompts and repeats, batch 1"},
     )

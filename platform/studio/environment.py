@@ -7,6 +7,7 @@ import secrets
 import shlex
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import ip_network
 from pathlib import Path
@@ -16,6 +17,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from django.core.exceptions import ImproperlyConfigured
 
 MAX_SOCKET_PATH_BYTES = 100
+SIGNING_KEY_NAME = "signing_key"
+"""In the data directory: what lossless certificates are signed with (`registry.signing`)."""
 # A peer that says nothing is given up: libpq alone would wait for ever. All of these end long
 # before a lease does. The address may overrule each: `?connect_timeout=10`.
 POSTGRES_TIMEOUTS: dict[str, str | int] = {
@@ -163,15 +166,19 @@ def database_settings(url: str, data_dir: Path) -> dict[str, Any]:
 
 def secret_key(data_dir: Path) -> str:
     """The key of this installation, made on the first call and kept in a file only we can read."""
-    path = data_dir / "secret_key"
+    return private_text(data_dir / "secret_key", lambda: secrets.token_urlsafe(64))
+
+
+def private_text(path: Path, make: Callable[[], str]) -> str:
+    """What the file holds, which only we can read; made where it is not there yet."""
     if not path.exists():
-        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Web, workers and the reaper may start together. The link appears complete or not at all,
-        # and only one process can make it, so all of them read the same key.
-        descriptor, draft = tempfile.mkstemp(prefix="secret_key.", dir=data_dir)  # mode 0600
+        # and only one process can make it, so all of them read the same text.
+        descriptor, draft = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)  # mode 0600
         try:
             with os.fdopen(descriptor, "w") as file:
-                file.write(secrets.token_urlsafe(64))
+                file.write(make())
             path.hardlink_to(draft)
         except FileExistsError:
             pass
@@ -181,12 +188,15 @@ def secret_key(data_dir: Path) -> str:
 
 
 def refuse_open_files(data_dir: Path) -> None:
-    """Nobody but us may enter the data directory or read the secret key in it.
+    """Nobody but us may enter the data directory or read the keys in it.
 
     Raises:
         ImproperlyConfigured: somebody may; the message says how to change it.
     """
-    for path, mode in ((data_dir, "700"), (data_dir / "secret_key", "600")):
+    signing_key = data_dir / SIGNING_KEY_NAME
+    for path, mode in ((data_dir, "700"), (data_dir / "secret_key", "600"), (signing_key, "600")):
+        if path == signing_key and not path.exists():
+            continue  # made when the first certificate is signed
         status = path.stat()
         if status.st_mode & 0o077:
             raise ImproperlyConfigured(

@@ -58,6 +58,7 @@ STUDIO_RUN_PUBLISHERS = [
     "studio.runs.inputs.refuse_linked_outputs",
     "studio.datasets.publishers.publish_version",
     "studio.registry.publishers.publish_checkpoint",
+    "studio.registry.certificates.publish_certificates",
 ]
 # Called with (run, report): the address of what was published, by the name of its output.
 STUDIO_OUTPUT_PAGES = [

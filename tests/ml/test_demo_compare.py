@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.contracts.reports import stored_report
 from pipeline.demo.__main__ import main
 from pipeline.demo.compare import differences
 
@@ -57,6 +58,15 @@ def test_times_and_what_they_decide_may_differ(before: Path, after: Path, capsys
     assert num_equal > 150
     assert main(["compare", str(before), str(after)]) == 0
     assert "differ" in capsys.readouterr().out
+
+
+def test_certificates_of_two_days_may_differ(before: Path, after: Path) -> None:
+    for side, digest in ((before, "a" * 64), (after, "b" * 64)):
+        path = side / "steps/bench/report.json"
+        today = stored_report(json.loads(path.read_text())).model_dump(mode="json")
+        today["results"]["certificates"] = {"distilled": {"digest": digest, "is_lossless": True}}
+        path.write_text(json.dumps(today))
+    assert differences(before, after)[0] == []
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,8 @@ class World:
     @property
     def secrets(self) -> list[Path]:
         return [
-            self.data_dir / "secret_key", self.data_dir / "studio.sqlite3", self.other_run,
+            self.data_dir / "secret_key", self.data_dir / "signing_key",
+            self.data_dir / "studio.sqlite3", self.other_run,
             self.data_dir / "uploads" / "of_others.jsonl", self.home_file,
         ]  # fmt: skip
 

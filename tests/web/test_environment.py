@@ -11,7 +11,9 @@ from django.core.exceptions import ImproperlyConfigured
 
 from studio import environment
 from studio.environment import (
+    SIGNING_KEY_NAME,
     database_settings,
+    private_text,
     read_environment,
     refuse_open_files,
     secret_key,
@@ -129,10 +131,12 @@ def test_processes_that_start_together_read_the_same_secret_key(tmp_path, monkey
 
 
 @pytest.mark.parametrize("bit", [0o040, 0o020, 0o010, 0o004, 0o002, 0o001])
-@pytest.mark.parametrize("name", ["", "secret_key"])
+@pytest.mark.parametrize("name", ["", "secret_key", "signing_key"])
 def test_files_that_others_can_open_stop_the_start(tmp_path, name: str, bit: int) -> None:
     data_dir = tmp_path / "var"
     secret_key(data_dir)
+    refuse_open_files(data_dir)
+    private_text(data_dir / SIGNING_KEY_NAME, lambda: "a key")
     refuse_open_files(data_dir)
     path = data_dir / name
     mode = path.stat().st_mode & 0o777

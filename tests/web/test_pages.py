@@ -103,6 +103,8 @@ PAGES = {
     "registry:import_status": Page(allowed=MEMBERS),
     "registry:import_progress": Page(allowed=MEMBERS),
     "registry:checkpoint": Page(allowed=MEMBERS),
+    "registry:certificate": Page(allowed=MEMBERS),
+    "registry:signing_key": Page(allowed=MEMBERS),
     # The sample was imported by an administrator: an engineer may delete only their own.
     "registry:delete": Page(allowed=ADMINS, ok=(302,), method="post"),
     "runs:index": Page(allowed=MEMBERS),

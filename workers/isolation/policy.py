@@ -27,7 +27,7 @@ GPU_DEVICES = ("nvidia*", "nvidia-caps/*", "dri/*", "kfd")
 # Folders of the data directory below which inputs lie; folders for imports and the examples too.
 INPUTS = ("runs", "datasets", "models", "registry", "uploads", "benchmarks")
 # Of the platform, in its data directory: never inside anything that a child may read.
-PRIVATE = ("secret_key", "studio.sqlite3", "broker", "slots", "log", "demo")
+PRIVATE = ("secret_key", "signing_key", "studio.sqlite3", "broker", "slots", "log", "demo")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -93,6 +93,36 @@ class CheckpointParent(models.Model):
         return f"{self.parent} -> {self.child}"
 
 
+class Certificate(models.Model):
+    """What a decoding benchmark certified of one arm: signed, or why it is not.
+
+    Never changed: a key that is exchanged later leaves it signed by the old one.
+    """
+
+    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="certificates")
+    run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="certificates")
+    arm = models.CharField(max_length=200)
+    checkpoints = models.ManyToManyField(Checkpoint, related_name="certificates")
+    """The target, and what drafted for it."""
+    document = models.TextField()
+    """The file (`pipeline.contracts.certificate`)."""
+    key_id = models.CharField(max_length=64, blank=True)
+    """Of the key that signed it; empty for one that is not signed."""
+    differs_in = models.JSONField(default=list)
+    """Dotted names of what the run stated otherwise than the platform's records: not signed."""
+    unknown = models.JSONField(default=list)
+    """Dotted names of inputs whose digest the platform does not know itself: not signed."""
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=("run", "arm"), name="certificate_once_for_each_arm"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.arm} of {self.run_id}"
+
+
 def stored_path(path: Path) -> str:
     """A model's path as `Checkpoint.path` has it."""
     data_dir = Path(settings.STUDIO_DATA_DIR)

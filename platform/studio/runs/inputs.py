@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 
 from pipeline.contracts.base import SpecBase
 from pipeline.contracts.references import named_references
-from pipeline.contracts.reports import Report
+from pipeline.contracts.reports import Output, Report
 from pipeline.errors import SpecError
 from studio.accounts.models import Project
 from studio.pages.text import control_character
@@ -111,16 +111,22 @@ def refuse_linked_outputs(run: Run, report: Report) -> None:
 
 def is_run_output(project: Project, named: NamedInput) -> bool:
     """The path is an output of one of the project's succeeded runs."""
-    run_id = _run_id(named.path)
+    return run_output(project, named.path) is not None
+
+
+def run_output(project: Project, path: str) -> Output | None:
+    """The output of one of the project's succeeded runs that is at `path`, as we spell it."""
+    run_id = _run_id(path)
     if run_id is None:
-        return False
+        return None
     succeeded = Run.objects.filter(pk=run_id, project=project, state=RunState.SUCCEEDED)
     run = succeeded.defer("spec").first()
     report = run_report(run) if run else None
     if run is None or report is None:
-        return False
+        return None
     directory = attempt_dir(run.pk, run.attempt)
-    return named.path in {str(directory / output.path) for output in report.outputs.values()}
+    outputs = {str(directory / output.path): output for output in report.outputs.values()}
+    return outputs.get(path)
 
 
 def _run_id(path: str) -> UUID | None:
