@@ -55,6 +55,7 @@ WARNING_CODES = frozenset(
         "data.many_epochs",
         "data.rows_truncated",
         "decode.kernel_missing",
+        "decode.draft_larger",
         "decode.not_gated",
         "decode.not_lossless",
         "eval.answers_cut",

@@ -35,7 +35,8 @@ def load_model(
 
     Raises:
         ModelError: as `inspect_model_directory`, and `model.corrupt_file` when the file lacks some
-            of the model's weights (the library would fill them with random numbers).
+            of the model's weights (the library would fill them with random numbers), or when one
+            is NaN or infinite.
     """
     clean = read_model(path)
     facts = clean.facts
@@ -61,7 +62,20 @@ def load_model(
             f"{path} lacks {len(absent)} weights of {facts.architecture}, the first being "
             f"{absent[0]}. Use the config.json that was saved with these weights.",
         )
-    return _as_dense(model).to(device).eval()
+    model = _as_dense(model)
+    _require_finite(model, path)
+    return model.to(device).eval()
+
+
+def _require_finite(model: PreTrainedModel, path: Path) -> None:
+    # A draft of NaN drafts nonsense and a target of NaN writes it: neither is an answer.
+    for name, weight in model.named_parameters():
+        if not bool(weight.isfinite().all()):
+            raise ModelError(
+                "model.corrupt_file",
+                f"{path}: the weight {name} holds NaN or infinity. Its training diverged or the "
+                "file is damaged; use an earlier checkpoint, or copy it again.",
+            )
 
 
 def load_tokenizer(path: Path) -> PreTrainedTokenizerBase:

@@ -17,6 +17,7 @@ from transformers import PreTrainedTokenizerBase
 
 from pipeline.contracts.decoding_results import SpeculativeDecodeResults
 from pipeline.contracts.decoding_spec import AUTOREGRESSIVE, SpeculativeDecodeSpec
+from pipeline.contracts.references import Reference
 from pipeline.data.datasets import dataset_digest, read_rows
 from pipeline.data.records import DomainItem, Message
 from pipeline.data.tokenize import ChatFormat, stop_token_ids
@@ -37,6 +38,7 @@ from pipeline.evaluation.decoding_gate import BATCH_SIZE, judge_losslessness
 from pipeline.evaluation.vllm_benchmark import measure_on_vllm
 from pipeline.execution import RecipeResult, RunContext
 from pipeline.modeling.device import choose_device
+from pipeline.modeling.inspection import inspect_model_directory
 from pipeline.modeling.loading import load_model, load_tokenizer, require_same_vocabulary
 from pipeline.provenance import checked_model
 
@@ -57,7 +59,9 @@ def _run(spec: SpeculativeDecodeSpec, context: RunContext) -> RecipeResult:
     for index, arm in enumerate(spec.arms):
         for field, reference in arm.references().items():
             path, inputs[f"arms.{index}.{field}"] = checked_model(reference)
-            require_same_vocabulary(target_path, path)
+            if reference.takes == Reference.takes:
+                require_same_vocabulary(target_path, path)
+                _warn_of_larger(path, target_path, arm.name, context)
     tokenizer = load_tokenizer(target_path)
     prompts = _prompts(spec, tokenizer)
     inputs["prompts"] = dataset_digest(Path(spec.prompts.resolved_path))
@@ -181,6 +185,16 @@ def _warn(benchmark: Benchmark, context: RunContext) -> None:
             "decode.not_lossless",
             "an arm's tokens differ from the target's own beyond rounding, so its speedup buys "
             "another answer; report.json counts such prompts under losslessness",
+        )
+
+
+def _warn_of_larger(draft: Path, target: Path, arm: str, context: RunContext) -> None:
+    drafts, decodes = (inspect_model_directory(path).num_parameters for path in (draft, target))
+    if drafts > decodes:
+        context.warn(
+            "decode.draft_larger",
+            f"arm {arm!r}: the draft has {drafts:,} parameters and the target {decodes:,}, so it "
+            "cannot pay; use a smaller draft",
         )
 
 
