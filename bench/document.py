@@ -26,6 +26,8 @@ def json_line(name: str, result: Result) -> str:
         "spread": {key: list(value) for key, value in result.spread.items()},
         "environment": describe_environment(),
     }
+    if result.not_run:
+        document["status"] = result.not_run
     return json.dumps(document, ensure_ascii=False)
 
 

@@ -47,6 +47,8 @@ class Result:
     """Of a figure or ratio, by its name: the first and third quartile of its repeats."""
     failures: Sequence[str] = ()
     """What must hold and did not."""
+    not_run: str = ""
+    """Why nothing was measured on this machine; the figures are empty then."""
 
 
 class Benchmark(Protocol):

@@ -4,6 +4,8 @@ In exact arithmetic speculation cannot change a greedy answer. In float64 that h
 and is demanded. In float32 a pass over several rows rounds differently from a pass over one, so two
 nearly equal logits may swap: a first difference is accepted only when the float64 logits of the
 same prefix are that close, and is counted beside what the target alone does at another batch size.
+In bfloat16 a logit has eight significant bits: two that differ by less than two steps of the better
+one are a near tie.
 """
 
 import math
@@ -17,6 +19,8 @@ from pipeline.contracts.decoding_results import LosslessnessCounts
 
 NEAR_TIE = 1e-4
 """Largest float64 logit gap at a first difference that rounding explains in float32."""
+BFLOAT16_STEPS = 2
+"""The same in bfloat16, in steps between neighbouring numbers of the better logit's size."""
 
 
 def check_greedy_losslessness(
@@ -39,11 +43,12 @@ def check_greedy_losslessness(
         for prompt, expected, found in zip(prompts, reference, candidate, strict=True)
         if tuple(expected) != tuple(found)
     ]
-    gaps = []
+    dtype, found_gaps = target.dtype, []
     if differing:
         with in_float64(target):
-            gaps = [_gap_at_first_difference(target, *answers) for answers in differing]
-    num_near_ties = sum(gap < NEAR_TIE for gap in gaps)
+            found_gaps = [_gap_at_first_difference(target, *answers) for answers in differing]
+    num_near_ties = sum(gap < near_tie(dtype, best) for gap, best in found_gaps)
+    gaps = [gap for gap, _best in found_gaps]
     return LosslessnessCounts(
         is_lossless=num_near_ties == len(gaps),
         num_prompts=len(prompts),
@@ -51,6 +56,15 @@ def check_greedy_losslessness(
         num_near_ties=num_near_ties,
         largest_gap=max((gap for gap in gaps if math.isfinite(gap)), default=None),
     )
+
+
+def near_tie(dtype: torch.dtype, best_logit: float) -> float:
+    """The gap below which rounding explains that another logit than the best was taken."""
+    if dtype != torch.bfloat16:
+        return NEAR_TIE
+    # A number of eight significant bits in [2^e, 2^(e + 1)) has neighbours 2^(e - 7) away.
+    _mantissa, exponent = math.frexp(abs(best_logit))
+    return BFLOAT16_STEPS * math.ldexp(1.0, exponent - 8)
 
 
 @contextmanager
@@ -79,14 +93,15 @@ def in_float64(*models: PreTrainedModel) -> Iterator[None]:
 @torch.inference_mode()
 def _gap_at_first_difference(
     target: PreTrainedModel, prompt: Sequence[int], expected: Sequence[int], found: Sequence[int]
-) -> float:
+) -> tuple[float, float]:
+    """The gap, infinite where one answer goes on behind the other's end, and the best logit."""
     length = min(len(expected), len(found))
     shared = next((i for i in range(length) if expected[i] != found[i]), length)
     if shared == length:
         # One answer goes on where the other ended: no swap of two logits explains that.
-        return float("inf")
+        return float("inf"), 0.0
     ids = torch.tensor([[*prompt, *expected[:shared]]], device=target.device)
     logits_V = target(input_ids=ids, logits_to_keep=1, use_cache=False).logits[0, -1]
     # Against the best logit as well: two bad tokens may be close to each other.
     best = logits_V.max()
-    return float(best - logits_V[[expected[shared], found[shared]]].min())
+    return float(best - logits_V[[expected[shared], found[shared]]].min()), float(best)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+import torch
 from transformers import PreTrainedModel
 
 from pipeline.contracts.decoding_results import LosslessnessResults
@@ -22,6 +23,8 @@ def judge_losslessness(
 ) -> LosslessnessResults:
     """Every arm's first answers against those of the target alone, in the same engine.
 
+    In bfloat16 an arm may have no more near ties than plain decoding has at another batch size.
+
     Args:
         target: Judges first differences by its float64 logits; it need not be what decoded.
         prompts: Token ids.
@@ -29,17 +32,22 @@ def judge_losslessness(
         batched: Answers of the target alone to the same prompts, `BATCH_SIZE` at a time.
     """
     reference = _token_ids(measured[AUTOREGRESSIVE].first())
-    arms = {
-        name: check_greedy_losslessness(target, prompts, reference, _token_ids(measurement.first()))
-        for name, measurement in measured.items()
-        if name != AUTOREGRESSIVE
-    }
+    plain = check_greedy_losslessness(target, prompts, reference, _token_ids(batched))
+    arms = {}
+    for name, measurement in measured.items():
+        if name == AUTOREGRESSIVE:
+            continue
+        counts = check_greedy_losslessness(
+            target, prompts, reference, _token_ids(measurement.first())
+        )
+        # In bfloat16 near ties are common, so many of them would hide a fault.
+        if target.dtype == torch.bfloat16 and counts.num_near_ties > plain.num_near_ties:
+            counts = counts.model_copy(update={"is_lossless": False})
+        arms[name] = counts
     return LosslessnessResults(
         is_lossless=all(counts.is_lossless for counts in arms.values()),
         arms=arms,
-        autoregressive_batch_1_vs_8=check_greedy_losslessness(
-            target, prompts, reference, _token_ids(batched)
-        ),
+        autoregressive_batch_1_vs_8=plain,
     )
 
 

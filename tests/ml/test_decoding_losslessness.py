@@ -6,15 +6,18 @@ import pytest
 import torch
 
 from pipeline.decoding.autoregressive import AutoregressiveEngine
-from pipeline.decoding.base import SamplingParams
+from pipeline.decoding.base import Completion, SamplingParams
 from pipeline.decoding.losslessness import (
     NEAR_TIE,
     check_greedy_losslessness,
     in_float64,
+    near_tie,
 )
 from pipeline.decoding.proposers.draft_model import DraftModelProposer
 from pipeline.decoding.proposers.ngram import NGramProposer
 from pipeline.decoding.speculative import SpeculativeEngine
+from pipeline.evaluation.decoding_figures import Measurement
+from pipeline.evaluation.decoding_gate import judge_losslessness
 from pipeline.modeling.tiny import tiny_llama
 
 
@@ -130,3 +133,42 @@ def test_rotary_frequencies_keep_their_precision():
     assert model.dtype == torch.bfloat16
     assert model.model.rotary_emb.inv_freq.dtype == torch.float32
     assert model.lm_head.weight is model.model.embed_tokens.weight
+
+
+@pytest.mark.parametrize(
+    ("dtype", "best", "bound"),
+    [
+        (torch.float32, 20.0, 1e-4),
+        (torch.float64, 20.0, 1e-4),
+        (torch.bfloat16, 20.0, 0.25),  # 20 + 0.125 is the next number
+        (torch.bfloat16, -20.0, 0.25),
+        (torch.bfloat16, 1.0, 2 * 2**-7),
+    ],
+)
+def test_what_a_near_tie_is_follows_from_the_number_format(dtype, best, bound):
+    assert near_tie(dtype, best) == bound
+    if dtype == torch.bfloat16:
+        step = torch.nextafter(torch.tensor(best, dtype=dtype), torch.tensor(best * 2, dtype=dtype))
+        assert abs(step.item() - best) == bound / 2
+
+
+@pytest.mark.parametrize("num_ties_of_plain_decoding", [0, 1])
+def test_in_bfloat16_near_ties_are_no_more_frequent_than_at_another_batch(
+    num_ties_of_plain_decoding,
+):
+    target, prompt, winner, twin = twin_tokens(1e-6)
+    target.bfloat16()
+    plain, other = (
+        Completion(
+            token_ids=(token,), finish_reason="length", prefill_seconds=0.1, decode_seconds=0.1
+        )
+        for token in (winner, twin)
+    )
+    measured = {
+        name: Measurement(completions=[[one]])
+        for name, one in {"autoregressive": plain, "arm": other}.items()
+    }
+    batched = [other if num_ties_of_plain_decoding else plain]
+    found = judge_losslessness(target, [prompt], measured, batched)
+    assert found.arms["arm"].num_near_ties == 1
+    assert found.is_lossless is found.arms["arm"].is_lossless is bool(num_ties_of_plain_decoding)
