@@ -89,7 +89,7 @@ def reference(request):
 
 @seed(20261128)
 @settings(
-    max_examples=12,
+    max_examples=8,
     deadline=None,
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
