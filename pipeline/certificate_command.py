@@ -33,7 +33,7 @@ CERTIFIED = (
 )
 """Fields that the same inputs and settings must give again."""
 COUNTS = ("losslessness", "autoregressive_batch_1_vs_8")
-CIRCUMSTANCES = ("code_version", "libraries", "processor", "num_threads")
+CIRCUMSTANCES = ("decoding", "code_version", "libraries", "processor", "num_threads")
 """Fields that may differ, and explain counts that do."""
 
 

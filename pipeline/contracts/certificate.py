@@ -61,6 +61,8 @@ class LosslessCertificate(Contract):
     arm_inputs: dict[str, Sha256]
     """Digest of everything the arm names, by its field; empty for lookup."""
     engine: Literal["torch", "vllm"]
+    decoding: str = Field(max_length=300)
+    """What computes the forward pass in that engine: our kernel by its name, or transformers."""
     dtype: DtypeName
     device: Literal["cpu", "cuda"]
     settings: DecodingSettings

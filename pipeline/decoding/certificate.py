@@ -36,6 +36,7 @@ def write_certificates(
     *,
     inputs: Mapping[str, str],
     device: Literal["cpu", "cuda"],
+    decoding: str,
     spec_digest: str,
 ) -> dict[str, CertifiedArm]:
     """`directory` holds `<arm>.json` for each arm that was compared; by arm, what it says.
@@ -47,6 +48,7 @@ def write_certificates(
         prompts: Token ids of the prompts that were compared.
         inputs: Digests of what the run read, by dotted path of the spec.
         device: Where it decoded.
+        decoding: What computed the forward passes there.
         spec_digest: Identifies the run.
     """
     checked = results.losslessness
@@ -67,6 +69,7 @@ def write_certificates(
             arm=arm_description(arm),
             arm_inputs=_arm_inputs(arm, index, inputs),
             engine="vllm" if results.engine == "vllm" else "torch",
+            decoding=decoding,
             dtype=spec.dtype,
             device=device,
             settings=DecodingSettings(

@@ -56,6 +56,8 @@ class Benchmark:
     measured: dict[str, Measurement]
     losslessness: LosslessnessResults | None = None
     """None for sampled answers: two arms may draw different ones and both be right."""
+    decoding: str
+    """What computed the forward passes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -25,7 +25,7 @@ from pipeline.decoding.autoregressive import AutoregressiveEngine
 from pipeline.decoding.base import SamplingParams
 from pipeline.decoding.certificate import CERTIFICATES_NAME, write_certificates
 from pipeline.decoding.engines import choose_engine
-from pipeline.decoding.runner import misses_kernel
+from pipeline.decoding.runner import describe_path, misses_kernel
 from pipeline.errors import DataError
 from pipeline.evaluation.decoding_benchmark import (
     STARTS_OVER,
@@ -100,13 +100,17 @@ def _run(spec: SpeculativeDecodeSpec, context: RunContext) -> RecipeResult:
         timed,
         inputs=inputs,
         device=device,
+        decoding=benchmark.decoding,
         spec_digest=context.spec_digest,
     )
     return RecipeResult(
         results=results.model_copy(update={"certificates": certificates}),
         outputs={CERTIFICATES_NAME: directory} if certificates else {},
         inputs=inputs,
-        definitions={"speedup": "decode seconds, median over prompts and repeats, batch 1"},
+        definitions={
+            "speedup": "decode seconds, median over prompts and repeats, batch 1",
+            "decoding": benchmark.decoding,
+        },
     )
 
 
@@ -121,6 +125,7 @@ def _on_torch(
     context: RunContext,
 ) -> Benchmark:
     target = load_model(target_path, dtype=getattr(torch, spec.dtype), device=device)
+    decoding = describe_path(target)
     if misses_kernel(target):
         context.warn(
             "decode.kernel_missing",
@@ -139,10 +144,10 @@ def _on_torch(
         engines, prompts, params, num_repeats=spec.num_repeats, context=context
     )
     if spec.temperature > 0:
-        return Benchmark(arms=arms, measured=measured)
+        return Benchmark(arms=arms, measured=measured, decoding=decoding)
     batched = AutoregressiveEngine(target, max_batch_size=BATCH_SIZE).generate(prompts, params)
     losslessness = judge_losslessness(target, prompts, measured, batched)
-    return Benchmark(arms=arms, measured=measured, losslessness=losslessness)
+    return Benchmark(arms=arms, measured=measured, losslessness=losslessness, decoding=decoding)
 
 
 def _on_vllm(
@@ -165,11 +170,16 @@ def _on_vllm(
         context=context,
     )
     if spec.temperature > 0:
-        return Benchmark(arms=found.arms, measured=found.measured)
+        return Benchmark(arms=found.arms, measured=found.measured, decoding="vllm")
     # vLLM has no float64: transformers judges, now that the engines have returned the memory.
     target = load_model(target_path, dtype=getattr(torch, spec.dtype), device=device)
     losslessness = judge_losslessness(target, prompts, found.measured, found.batched)
-    return Benchmark(arms=found.arms, measured=found.measured, losslessness=losslessness)
+    return Benchmark(
+        arms=found.arms,
+        measured=found.measured,
+        losslessness=losslessness,
+        decoding="vllm",
+    )
 
 
 def _warn(benchmark: Benchmark, context: RunContext) -> None:

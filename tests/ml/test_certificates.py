@@ -93,6 +93,8 @@ def test_each_arm_has_one_that_says_what_was_compared(finished) -> None:
     assert (coarse.arm_inputs, lookup.arm_inputs) == ({"model": model_digest(finished.draft)}, {})
     assert lookup.arm == {"method": "ngram", "name": "lookup", "max_ngram": 2, "min_ngram": 1}
     assert (coarse.engine, coarse.dtype) == ("torch", "float32")
+    assert coarse.decoding == finished.report.definitions["decoding"]
+    assert coarse.decoding.startswith(("kernel ", "transformers; "))
     assert coarse.settings.model_dump() == {
         "num_speculative_tokens": 2, "max_new_tokens": 6, "temperature": 0.0, "seed": 7
     }  # fmt: skip

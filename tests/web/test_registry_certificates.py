@@ -135,6 +135,7 @@ def honest(run, arm, models):
         arm=described[arm],
         arm_inputs={"model": draft.digest} if arm == "distilled" else {},
         engine="torch",
+        decoding="kernel lean-1",
         dtype="float32",
         device="cpu",
         settings=DecodingSettings(
@@ -309,7 +310,8 @@ def test_the_page_says_what_holds_and_who_signed(client, project, models, benchm
     text = page(client, project, models[0])
     for part in (
         "4 of 4 identical", "0 near ties (plain decoding at batch 1 against 8: 1)",
-        "torch, float32, cpu", "draft length 3", "temperature 0.0, at most 64 tokens",
+        "torch, float32, cpu", "kernel lean-1", "draft length 3",
+        "temperature 0.0, at most 64 tokens",
         "this model is the target", "no sampling test was run", "signed by this platform, key",
         public_key()[0][:16], "CPU &lt;b&gt;&amp;",
     ):  # fmt: skip
