@@ -81,11 +81,7 @@ def certificates_of(found: Checkpoint) -> list[ShownCertificate]:
     stored = list(found.certificates.select_related("run").order_by("-pk")[:MAX_SHOWN])
     if not stored:
         return []
-    try:
-        todays, _pem = public_key()
-    except (OSError, ValueError):
-        logger.exception("the signing key cannot be used")
-        todays = ""
+    todays = signing_key_id()
     shown = []
     for one in stored:
         try:
@@ -102,6 +98,15 @@ def certificates_of(found: Checkpoint) -> list[ShownCertificate]:
             )
         )
     return shown
+
+
+def signing_key_id() -> str:
+    """Of the key that signs today; empty where it cannot be used."""
+    try:
+        return public_key()[0]
+    except (OSError, ValueError):
+        logger.exception("the signing key cannot be used")
+        return ""
 
 
 def _as_written(path: Path, results: SpeculativeDecodeResults, arm: str) -> LosslessCertificate:

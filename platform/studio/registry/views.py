@@ -16,7 +16,7 @@ from studio.pages.pagination import keyset_page
 from studio.registry import services
 from studio.registry.candidates import import_candidates
 from studio.registry.card import checkpoint_inputs, measurements, report_figures
-from studio.registry.certificates import MAX_SHOWN, certificates_of
+from studio.registry.certificates import MAX_SHOWN, certificates_of, signing_key_id
 from studio.registry.error_texts import error_text
 from studio.registry.forms import ImportForm
 from studio.registry.lineage import draw_lineage, relatives
@@ -78,7 +78,8 @@ def checkpoint(request: ProjectRequest, checkpoint_id: int) -> HttpResponse:
             "code_version": report.code_version if report else "",
             "figures": report_figures(report) if report else [],
             "results": measurements(found),
-            "certificates": certificates_of(found),
+            "certificates": (certificates := certificates_of(found)),
+            "signing_key_id": signing_key_id() if certificates else "",
             "certificate_limit": MAX_SHOWN,
             "can_delete": _can_delete(request, found),
         },
