@@ -98,7 +98,8 @@ def _compact(value: Json) -> str:
 
 def _field_texts(name: str) -> Mapping[str, str]:
     """The text below each field in the source of a contract and of what it inherits from."""
-    (model,) = (model for model in _contracts(Contract) if model.__name__ == name)
+    # A set: a contract with two parents is found below each of them.
+    (model,) = {model for model in _contracts(Contract) if model.__name__ == name}
     texts: dict[str, str] = {}
     for base in reversed(model.__mro__):
         if issubclass(base, Contract):

@@ -1,15 +1,23 @@
 """What a benchmark of speculative decoding is asked to do."""
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
 from pipeline.contracts.base import UNION_TAGS, Contract, SpecBase
 from pipeline.contracts.fields import DeviceName, DtypeName, EngineName, PositiveInt, SourceName
-from pipeline.contracts.references import DomainTestRef, Reference
+from pipeline.contracts.references import (
+    DomainTestRef,
+    InstructionRef,
+    Reference,
+    TeacherCacheRef,
+)
 
 AUTOREGRESSIVE = "autoregressive"
 """Name of the arm that every benchmark has: the target without speculation."""
+
+
+DraftLength = Annotated[int, Field(ge=1, le=16)]
 
 
 class ArmBase(Contract):
@@ -19,7 +27,7 @@ class ArmBase(Contract):
     """Names the arm in the results."""
 
     def references(self) -> dict[str, Reference]:
-        """The models the arm names, by field."""
+        """What the arm reads, by field."""
         return {field: value for field, value in self if isinstance(value, Reference)}
 
 
@@ -30,24 +38,67 @@ class DraftModelArm(ArmBase):
     model: Reference
 
 
-class NGramArm(ArmBase):
-    """What followed the latest earlier occurrence of the last tokens is the draft; no model."""
+class NGramSettings(ArmBase):
+    """How the last tokens are looked up in the text itself."""
 
-    method: Literal["ngram"] = "ngram"
-    name: SourceName = "ngram"
     max_ngram: PositiveInt = 3
     """Longest run of last tokens looked up; the longest that occurs earlier wins."""
     min_ngram: PositiveInt = 1
     """Shortest run of last tokens looked up."""
 
     @model_validator(mode="after")
-    def _lengths_fit(self) -> "NGramArm":
+    def _lengths_fit(self) -> Self:
         if self.min_ngram > self.max_ngram:
             raise ValueError("min_ngram must not exceed max_ngram")
         return self
 
 
-SpeculativeArm = DraftModelArm | NGramArm
+class NGramArm(NGramSettings):
+    """What followed the latest earlier occurrence of the last tokens is the draft; no model."""
+
+    method: Literal["ngram"] = "ngram"
+    name: SourceName = "ngram"
+
+
+class StoredAnswers(ArmBase):
+    """Where the answers come from that drafts are looked up in: training rows, never those of the
+    documents that are timed, or the speedup is that of having read the answer."""
+
+    dataset: InstructionRef | None = None
+    """Answers as people wrote them; never those of documents whose prompts are timed."""
+    teacher_cache: TeacherCacheRef | None = None
+    """The target's own answers, as a distillation stored them; closer to what it will say."""
+    min_match: PositiveInt = 3
+    """Shortest run of last tokens that counts as found in the stored answers."""
+
+
+class StoreArm(StoredAnswers):
+    """What stored answers said after the same tokens is the draft; no model."""
+
+    method: Literal["store"] = "store"
+    name: SourceName = "store"
+
+    @model_validator(mode="after")
+    def _has_answers(self) -> "StoreArm":
+        if self.dataset is None and self.teacher_cache is None:
+            raise ValueError("give `dataset`, `teacher_cache` or both")
+        return self
+
+
+class CombinedArm(StoredAnswers, NGramSettings):
+    """Lookup in the text itself, then in stored answers where some are given; where nothing is
+    found a smaller model drafts."""
+
+    method: Literal["combined"] = "combined"
+    name: SourceName = "combined"
+    model: Reference
+    max_lookup_tokens: DraftLength = 5
+    """Longest draft that is looked up."""
+    max_draft_tokens: DraftLength = 2
+    """Longest draft of the model."""
+
+
+SpeculativeArm = DraftModelArm | NGramArm | StoreArm | CombinedArm
 """A way of drafting, as one arm; `pipeline.decoding.proposers` has a module for each method."""
 
 UNION_TAGS.update(arm.model_fields["method"].default for arm in get_args(SpeculativeArm))
@@ -67,7 +118,7 @@ class SpeculativeDecodeSpec(SpecBase):
     prompts: DomainTestRef
     num_prompts: PositiveInt = 4
     max_new_tokens: PositiveInt = 64
-    num_speculative_tokens: int | None = Field(default=None, ge=1, le=16)
+    num_speculative_tokens: DraftLength | None = None
     """Draft length; None takes each arm's best length by the measured costs."""
     num_repeats: PositiveInt = 3
     temperature: float = Field(default=0.0, ge=0.0)

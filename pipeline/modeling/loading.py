@@ -55,6 +55,8 @@ def load_model(
             local_files_only=True,
             output_loading_info=True,
         )
+    # A clean copy is gone by now: whoever needs the tokenizer finds it where the model lies.
+    model.name_or_path = str(path)
     if info["missing_keys"] or info["mismatched_keys"]:
         absent = sorted(str(key) for key in (*info["missing_keys"], *info["mismatched_keys"]))
         raise ModelError(

@@ -208,6 +208,8 @@ class RepeatProposer:
     name = "repeat"
     models: tuple[PreTrainedModel, ...] = ()
     step_model = None
+    output_ids = None
+    answer_store = None
 
     def check(self, target: PreTrainedModel, num_positions: int) -> None:
         """Nothing to check."""

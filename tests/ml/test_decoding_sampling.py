@@ -4,14 +4,18 @@ import pytest
 import torch
 from scipy import stats
 
+from pipeline.decoding.answer_store import AnswerStore
 from pipeline.decoding.base import SamplingParams
+from pipeline.decoding.proposers.combined import CombinedProposer
 from pipeline.decoding.proposers.draft_model import DraftModelProposer
 from pipeline.decoding.proposers.ngram import NGramProposer
+from pipeline.decoding.proposers.store import StoreProposer
 from pipeline.decoding.sampling import probabilities, verify_greedy, verify_sampled
 from pipeline.decoding.speculative import SpeculativeEngine
 from pipeline.modeling.tiny import tiny_llama
 
 VOCAB = 8
+STORED = [[3, 1, 4, 1, 5], [3, 2, 6], [3, 6, 7, 7]]
 DRAWS = 200_000
 # One false alarm in 100,000 runs; the seeds are fixed, so a run that passes keeps passing.
 SIGNIFICANCE = 1e-5
@@ -168,6 +172,8 @@ def triple_probabilities(model, prompt, options):
         ("sampled", {"temperature": 0.8, "top_p": 0.9}),
         ("restricted", {"temperature": 1.0}),
         ("ngram", {"temperature": 1.0}),
+        ("store", {"temperature": 1.0}),
+        ("combined", {"temperature": 1.0}),
     ],
 )
 def test_answers_of_the_engine_follow_the_target(target, draft, kind, options):
@@ -176,6 +182,15 @@ def test_answers_of_the_engine_follow_the_target(target, draft, kind, options):
         "sampled": DraftModelProposer(draft),
         "restricted": DraftModelProposer(draft, output_ids=[1, 3, 6]),
         "ngram": NGramProposer(),
+        "store": StoreProposer(AnswerStore(STORED, min_match=1)),
+        # After most first tokens one row of the batch is looked up and another one drafted.
+        "combined": CombinedProposer(
+            NGramProposer(min_ngram=2),
+            AnswerStore(STORED, min_match=2),
+            DraftModelProposer(draft),
+            max_lookup_tokens=2,
+            max_draft_tokens=1,
+        ),
     }[kind]
     prompt, num_draws = [3, 5, 3, 6, 3], 50_000
     sampling = SamplingParams(max_new_tokens=3, seed=11, **options)

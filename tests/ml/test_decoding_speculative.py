@@ -5,11 +5,14 @@ import random
 import pytest
 import torch
 
+from pipeline.decoding.answer_store import AnswerStore
 from pipeline.decoding.autoregressive import AutoregressiveEngine
 from pipeline.decoding.base import SamplingParams
 from pipeline.decoding.proposers.base import Draft
+from pipeline.decoding.proposers.combined import CombinedProposer
 from pipeline.decoding.proposers.draft_model import DraftModelProposer
 from pipeline.decoding.proposers.ngram import NGramProposer
+from pipeline.decoding.proposers.store import StoreProposer
 from pipeline.decoding.speculative import SpeculativeEngine
 from pipeline.errors import DecodingError, ModelError
 from pipeline.modeling.tiny import tiny_llama
@@ -82,6 +85,17 @@ def expected(target, prompts):
     return [completion.token_ids for completion in completions]
 
 
+def store_of(answers):
+    """The answers, with every fifth token another one: some of what is found is wrong."""
+    return AnswerStore(
+        [
+            [token if place % 5 else (token + 1) % 259 for place, token in enumerate(answer)]
+            for answer in answers
+        ],
+        min_match=2,
+    )
+
+
 @pytest.mark.slow
 def test_autoregressive_reference_is_that_of_transformers(target, prompts, expected):
     for prompt, tokens in zip(prompts, expected, strict=True):
@@ -98,11 +112,22 @@ def test_autoregressive_reference_is_that_of_transformers(target, prompts, expec
 
 @pytest.mark.parametrize(
     "num_speculative_tokens",
-    [3, *(pytest.param(length, marks=pytest.mark.slow) for length in (1, 2, 4, 5, 6))],
+    [3, *(pytest.param(length, marks=pytest.mark.slow) for length in (1, 2, 4, 5, 6, 7, 8))],
 )
 @pytest.mark.parametrize(
     ("kind", "max_batch_size"),
-    [("similar", 1), ("similar", 8), ("itself", 8), ("other", 8), ("ngram", 1), ("ngram", 8)],
+    [
+        ("similar", 1),
+        ("similar", 8),
+        ("itself", 8),
+        ("other", 8),
+        ("ngram", 1),
+        ("ngram", 8),
+        ("store", 1),
+        ("store", 8),
+        ("combined", 1),
+        ("combined", 8),
+    ],
 )
 def test_greedy_output_is_the_targets(
     target, similar, prompts, expected, kind, num_speculative_tokens, max_batch_size
@@ -114,6 +139,14 @@ def test_greedy_output_is_the_targets(
             tiny_llama(dtype=torch.float64, seed=7, hidden_size=32, num_layers=1)
         ),
         "ngram": lambda: NGramProposer(),
+        "store": lambda: StoreProposer(store_of(expected)),
+        "combined": lambda: CombinedProposer(
+            NGramProposer(min_ngram=2),
+            store_of(expected[:20]),
+            DraftModelProposer(similar),
+            max_lookup_tokens=5,
+            max_draft_tokens=2,
+        ),
     }[kind]()
     engine = SpeculativeEngine(
         target,
@@ -123,7 +156,7 @@ def test_greedy_output_is_the_targets(
     )
     completions = engine.generate(prompts, SamplingParams(max_new_tokens=NEW_TOKENS))
     assert [completion.token_ids for completion in completions] == expected
-    if kind == "similar":
+    if kind in ("similar", "store", "combined"):
         accepted = sum(completion.speculation.num_accepted_tokens for completion in completions)
         drafted = sum(completion.speculation.num_draft_tokens for completion in completions)
         assert 0.1 * drafted < accepted < 0.95 * drafted

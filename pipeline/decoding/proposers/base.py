@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from pipeline.decoding.answer_store import AnswerStore
 from pipeline.decoding.base import SamplingParams
 
 
@@ -24,7 +25,10 @@ class Draft:
     num_tokens: tuple[int, ...]
     """How many tokens were drafted for each sequence, 0 to G."""
     probs: Tensor | None
-    """The distributions they were drawn from, `[B, G, V]`; None when chance had no part."""
+    """The distributions they were drawn from, `[B, G, V]`, all mass on the token where chance had
+    no part; None when it had none in any row."""
+    num_model_steps: int = 0
+    """Steps of a draft model behind it; none where all was looked up."""
 
 
 class DraftSession(Protocol):
@@ -44,8 +48,12 @@ class Proposer(Protocol):
     models: tuple[PreTrainedModel, ...]
     """The models it runs, none for lookup."""
     step_model: PreTrainedModel | None
-    """The one that runs once for each drafted token; None where a token costs nothing to speak of.
-    The cost model times it."""
+    """The one that runs for drafted tokens; None where a token costs nothing to speak of. The cost
+    model times it."""
+    output_ids: Tensor | None
+    """The tokens that `step_model` may say, `[V']` in rising order; None for all."""
+    answer_store: AnswerStore | None
+    """The stored answers it looks drafts up in."""
 
     def check(self, target: PreTrainedModel, num_positions: int) -> None:
         """It can draft for `target` up to `num_positions` tokens of context, or raises."""

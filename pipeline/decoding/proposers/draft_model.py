@@ -43,6 +43,7 @@ class DraftModelProposer:
     """
 
     name = "draft_model"
+    answer_store = None
 
     def __init__(self, draft: PreTrainedModel, *, output_ids: Sequence[int] | None = None) -> None:
         self.draft = draft
@@ -135,6 +136,7 @@ class _DraftModelSession:
             token_ids=drafted,
             num_tokens=(num_tokens,) * len(sequences),
             probs=torch.stack(distributions, dim=1) if distributions else None,
+            num_model_steps=num_tokens,
         )
 
     def _catch_up(self, sequences: Sequence[Sequence[int]]) -> Tensor:

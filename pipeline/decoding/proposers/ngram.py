@@ -7,7 +7,7 @@ from transformers import PreTrainedModel
 
 from pipeline.contracts.decoding_spec import NGramArm
 from pipeline.decoding.base import SamplingParams
-from pipeline.decoding.proposers.base import Draft
+from pipeline.decoding.lookup import LookupSession
 from pipeline.errors import DecodingError
 
 
@@ -29,6 +29,8 @@ class NGramProposer:
     name = "ngram"
     models: tuple[PreTrainedModel, ...] = ()
     step_model = None
+    output_ids = None
+    answer_store = None
 
     def __init__(self, *, max_ngram: int = 3, min_ngram: int = 1) -> None:
         if not 1 <= min_ngram <= max_ngram:
@@ -50,36 +52,21 @@ class NGramProposer:
         capacity: int,
         params: SamplingParams,
         generator: torch.Generator,
-    ) -> "_NGramSession":
+    ) -> LookupSession:
         """A session with an empty index for each prompt."""
-        lengths = range(self.max_ngram, self.min_ngram - 1, -1)
-        return _NGramSession([_NGramIndex(lengths) for _ in prompts], generator.device)
+        return LookupSession([[self.index()] for _ in prompts], generator.device)
+
+    def index(self) -> "NGramIndex":
+        """An empty index for one sequence."""
+        return NGramIndex(range(self.max_ngram, self.min_ngram - 1, -1))
 
 
-class _NGramSession:
-    def __init__(self, indices: list["_NGramIndex"], device: torch.device) -> None:
-        self.indices = indices
-        self.device = device
+class NGramIndex:
+    """Where each n-gram of a growing sequence was followed by another token, the latest place.
 
-    def propose(self, sequences: Sequence[Sequence[int]], num_tokens: int) -> Draft:
-        drafts = [
-            index.continuation(sequence, num_tokens)
-            for index, sequence in zip(self.indices, sequences, strict=True)
-        ]
-        width = max(len(draft) for draft in drafts)
-        padded = [[*draft, *[0] * (width - len(draft))] for draft in drafts]
-        return Draft(
-            token_ids=torch.tensor(padded, dtype=torch.long, device=self.device),
-            num_tokens=tuple(len(draft) for draft in drafts),
-            probs=None,
-        )
-
-    def keep_rows(self, rows: Sequence[int]) -> None:
-        self.indices = [self.indices[row] for row in rows]
-
-
-class _NGramIndex:
-    """Where each n-gram of a growing sequence was followed by another token, the latest place."""
+    Args:
+        lengths: Lengths of n-grams, in the order in which they are looked up.
+    """
 
     def __init__(self, lengths: range) -> None:
         self.lengths = lengths
@@ -87,6 +74,7 @@ class _NGramIndex:
         self.num_indexed = 1
 
     def continuation(self, sequence: Sequence[int], num_tokens: int) -> Sequence[int]:
+        """What followed the latest earlier occurrence of the last tokens (`Lookup`)."""
         # The n-gram at the end has no follower yet, so it never finds itself.
         for place in range(self.num_indexed, len(sequence)):
             for length in self.lengths:

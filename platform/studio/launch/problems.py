@@ -99,6 +99,7 @@ def _cross_field_text(message: str) -> str:
         "min_ngram must not exceed max_ngram": _(
             "The shortest run of tokens must not be longer than the longest."
         ),
+        "give `dataset`, `teacher_cache` or both": _("Choose a data set, stored answers, or both."),
         "give at least one of text_overlap, general_ability, gauge, benchmarks, harness_tasks": _(
             "Choose a data set for at least one of text overlap, general ability and drift."
         ),
