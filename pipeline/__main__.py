@@ -4,6 +4,7 @@
     python -m pipeline validate SPEC.json              check it without running
     python -m pipeline schema [--markdown]             JSON Schema of every spec
     python -m pipeline digest PATH ...                 SHA-256 that names a file or a model
+    python -m pipeline probe SPEC.json                 predicted speedups, before any benchmark
     python -m pipeline rescore SAMPLES --profile NAME  stored answers under another profile
     python -m pipeline certify CERTIFICATE ...         run a lossless certificate again
     python -m pipeline verify-certificate FILE         check who signed one
@@ -21,6 +22,7 @@ import os
 import sys
 from pathlib import Path
 
+from pipeline.contracts.decoding_spec import SpeculativeDecodeSpec
 from pipeline.contracts.documents import SpecDocument, read_spec
 from pipeline.contracts.plans import execution_order
 from pipeline.contracts.rescoring import PROFILE_NAMES
@@ -69,6 +71,10 @@ def _parser() -> argparse.ArgumentParser:
     digest = commands.add_parser("digest", help="SHA-256 of files and model directories")
     digest.add_argument("paths", type=Path, nargs="+")
     digest.set_defaults(command=_digest_command)
+    probe = commands.add_parser("probe", help="predicted speedups of a decoding benchmark's arms")
+    probe.add_argument("spec", type=Path)
+    probe.add_argument("--json", action="store_true", help="one JSON object instead of a text")
+    probe.set_defaults(command=_probe_command)
     rescore = commands.add_parser("rescore", help="stored answers under another profile")
     rescore.add_argument("samples", type=Path, help="samples.parquet of an evaluation")
     rescore.add_argument("--profile", choices=PROFILE_NAMES, required=True)
@@ -122,6 +128,21 @@ def _schema_command(arguments: argparse.Namespace) -> int:
 def _digest_command(arguments: argparse.Namespace) -> int:
     for path in arguments.paths:
         print(f"{path_digest(path)}  {path}", flush=True)
+    return 0
+
+
+def _probe_command(arguments: argparse.Namespace) -> int:
+    require_one_process(os.environ)
+    document = _read_spec(arguments.spec)
+    if not isinstance(document.spec, SpeculativeDecodeSpec):
+        raise SpecError(
+            "spec.invalid",
+            f"{arguments.spec} is a spec of {document.spec.kind}; only speculative_decode can be "
+            "probed",
+        )
+    from pipeline.probe_command import probe_text
+
+    print(probe_text(document.spec, document.digest, as_json=arguments.json))
     return 0
 
 

@@ -58,6 +58,7 @@ WARNING_CODES = frozenset(
         "decode.draft_larger",
         "decode.not_gated",
         "decode.not_lossless",
+        "decode.not_predicted",
         "eval.answers_cut",
         "model.files_left_behind",
         "train.checkpoint_skipped",

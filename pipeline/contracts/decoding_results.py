@@ -9,6 +9,18 @@ from pipeline.contracts.estimates import Estimate
 from pipeline.contracts.references import Sha256
 
 
+class RoundCost(Contract):
+    """Whole rounds of one kind (draft, verify, roll back), in plain steps timed beside them."""
+
+    num_model_steps: int
+    """Steps of the draft model; 0 where the draft was looked up or there was none."""
+    num_drafted: int
+    num_rounds: int
+    median: float
+    lower_quartile: float
+    upper_quartile: float
+
+
 class DecodingCosts(Contract):
     """Measured costs; `v[g]` is the target's pass over g drafted tokens and one more, v[0] = 1."""
 
@@ -16,8 +28,43 @@ class DecodingCosts(Contract):
     """One step of the draft; 0 for a draft without a model."""
     v: tuple[float, ...]
     h: float
-    """What a round costs besides: acceptance, rollback, bookkeeping."""
+    """What a round of the chosen length costs besides: R(g) - g c - v(g), the median of timed
+    rounds, and negative where a round takes less than its parts alone. Reports from before rounds
+    were timed have what a fit left over, never below 0."""
     target_step_seconds: float
+    rounds: tuple[RoundCost, ...] = ()
+    """R of every kind of round that was timed; empty in reports from before."""
+
+
+class Prediction(Contract):
+    """What was known before anything was timed, from prompts that never are."""
+
+    speedup: Estimate
+    """With the interval in which the measured speedup should lie."""
+    verdict: Literal["pays", "does_not_pay", "undecided"]
+    """Whether the interval lies above 1, below it, or around it."""
+    speedup_by_length: dict[str, float]
+    """All rounds' tokens over all rounds' cost, for each draft length that was considered."""
+    tokens_per_round: float
+    round_cost: float
+    """Mean cost of a round in plain steps; the speedup is 1 where `tokens_per_round` equals it."""
+    needed_c: float | None
+    """The cost of a draft step at which the speedup would be 1, all else being equal; None where
+    no cost is low enough, or no model drafts."""
+    needed_v: float | None
+    """The mean cost of the target's pass at which it would be 1; None where none is."""
+    mean_v: float
+    oracle_bound: float
+    """The speedup were it known before each round how many drafted tokens will be accepted."""
+
+
+class StoreFigures(Contract):
+    """The stored answers that an arm looks drafts up in."""
+
+    num_answers: int
+    num_tokens: int
+    num_bytes: int
+    build_seconds: float
 
 
 class ArmResults(Contract):
@@ -46,6 +93,14 @@ class ArmResults(Contract):
     predicted_speedup: float | None = None
     oracle_bound: float | None = None
     fraction_of_oracle_bound: float | None = None
+    end_to_end_speedup: Estimate | None = None
+    """Prefill included."""
+    prediction: Prediction | None = None
+    """None in reports from before, and where no prompt was left to predict from."""
+    measured_over_predicted: float | None = None
+    is_measured_in_interval: bool | None = None
+    """Whether the prediction's interval holds the measured speedup."""
+    store: StoreFigures | None = None
 
 
 class LosslessnessCounts(Contract):

@@ -112,11 +112,15 @@ class SpeculativeDecodeSpec(SpecBase):
     """
 
     kind: Literal["speculative_decode"] = "speculative_decode"
-    schema_version: Literal[2] = 2  # type: ignore[assignment]  # each kind counts its own versions
+    schema_version: Literal[3] = 3  # type: ignore[assignment]  # each kind counts its own versions
     target: Reference
     arms: tuple[Annotated[SpeculativeArm, Field(discriminator="method")], ...] = Field(min_length=1)
     prompts: DomainTestRef
     num_prompts: PositiveInt = 4
+    """Prompts that are timed."""
+    num_probe_prompts: PositiveInt = 8
+    """Prompts that are never timed: what is predicted, and the draft length, come from them. They
+    are spread over the rows that are not timed; fewer where fewer are left."""
     max_new_tokens: PositiveInt = 64
     num_speculative_tokens: DraftLength | None = None
     """Draft length; None takes each arm's best length by the measured costs."""

@@ -79,6 +79,11 @@ def _losses_were_at_temperature_one(document: JsonObject) -> JsonObject:
     return before | document | {"schema_version": 2}
 
 
+def _two_prompts_were_probed(document: JsonObject) -> JsonObject:
+    """Version 3 of a decoding benchmark: how many prompts are probed can be chosen."""
+    return {"num_probe_prompts": 2} | document | {"schema_version": 3}
+
+
 _MEASURES_WITH_MARGINS = (
     "rouge1",
     "rouge2",
@@ -96,6 +101,7 @@ SPEC_UPGRADES: Mapping[tuple[str, int], SpecUpgrade] = {
     ("evaluate", 2): SpecUpgrade(step=_what_version_2_did, retired=frozenset()),
     ("logit_distill", 1): SpecUpgrade(step=_losses_were_at_temperature_one, retired=frozenset()),
     ("speculative_decode", 1): SpecUpgrade(step=_arms_are_a_list, retired=_RETIRED_WITH_DRAFTS),
+    ("speculative_decode", 2): SpecUpgrade(step=_two_prompts_were_probed, retired=frozenset()),
 }
 """(kind, version) -> the step to version + 1, oldest first; other kinds have had one version."""
 

@@ -43,6 +43,8 @@ class SpeculationStats:
     """How many rounds accepted the draft at position 1..g."""
     num_target_steps: int
     """Forward passes of the target after prefill, drafted or not."""
+    num_model_steps: int = 0
+    """Steps of a draft model in those rounds; 0 where drafts were looked up, or not known."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

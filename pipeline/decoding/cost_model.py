@@ -1,55 +1,58 @@
-"""What a round of speculation costs on this machine, and which draft length pays best.
+"""What the parts of a round of speculation cost on this machine.
 
 All costs are in target steps: one forward pass of the target over one new token at the same context
-length. `pipeline.metrics.speculation` has the formulas that use them.
+length. `pipeline.metrics.speculation` has the formulas that use them, `round_costs` whole rounds.
 """
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import torch
 from transformers import PreTrainedModel
 
 from pipeline.contracts.decoding_results import DecodingCosts
-from pipeline.decoding.base import Completion
 from pipeline.decoding.batching import read_clock
 from pipeline.decoding.linear import fast_small_batch_linear
+from pipeline.decoding.proposers.base import Proposer
 from pipeline.decoding.runner import Runner, open_runner
-from pipeline.metrics.speculation import mean_round_cost, predicted_speedup
 
 NUM_TIMINGS = 25
 
 
 def probe_costs(
     target: PreTrainedModel,
-    drafts: Mapping[str, PreTrainedModel | None],
+    proposers: Mapping[str, Proposer],
     *,
     context_length: int,
     max_draft: int,
 ) -> dict[str, DecodingCosts]:
-    """Medians of interleaved timings at one context length; `h` is 0 until `with_overhead`.
+    """Medians of interleaved timings at one context length; `h` is 0, `RoundCosts` measures it.
 
     The models run as the engines run them: same cache, same linear layers, argmax included. The
     target is timed once for all drafts, so that they differ by c alone.
 
     Args:
         target: The model whose output is wanted.
-        drafts: Draft models by name; None for a draft that costs nothing to speak of (n-gram
-            lookup).
+        proposers: Ways of drafting by name; c is 0 without a `step_model`.
         context_length: Tokens in the caches while timing, at least 1.
         max_draft: Longest draft, the G of v(0) .. v(G).
     """
     prompt = [token % target.config.vocab_size for token in range(context_length)]
     capacity = context_length + max_draft + 1
-    models = {name: draft for name, draft in drafts.items() if draft is not None}
+    models = {
+        name: (one.step_model, one.output_ids)
+        for name, one in proposers.items()
+        if one.step_model is not None
+    }
+    drafts = [draft for draft, _output_ids in models.values()]
     timers: dict[tuple[str, int], Callable[[], float]] = {}
-    with torch.inference_mode(), fast_small_batch_linear(target, *models.values()):
+    with torch.inference_mode(), fast_small_batch_linear(target, *drafts):
         runner = open_runner(target, batch_size=1, capacity=capacity)
         runner.prefill([prompt])
         for num_rows in range(1, max_draft + 2):
             timers["", num_rows] = _step_timer(runner, num_rows)
-        for name, draft in models.items():
-            drafter = open_runner(draft, batch_size=1, capacity=capacity)
+        for name, (draft, output_ids) in models.items():
+            drafter = open_runner(draft, batch_size=1, capacity=capacity, output_ids=output_ids)
             drafter.prefill([prompt])
             timers[name, 1] = _step_timer(drafter, 1)
         seconds: dict[tuple[str, int], list[float]] = {key: [] for key in timers}
@@ -67,44 +70,8 @@ def probe_costs(
             h=0.0,
             target_step_seconds=step,
         )
-        for name in drafts
+        for name in proposers
     }
-
-
-def with_overhead(costs: DecodingCosts, completions: Sequence[Completion]) -> DecodingCosts:
-    """`costs` with the h that the rounds of these answers took beyond their `mean_round_cost`.
-
-    Never negative; without a round h stays.
-    """
-    stats = [one.speculation for one in completions if one.speculation is not None]
-    num_rounds = sum(one.num_target_steps for one in stats)
-    if not num_rounds:
-        return costs
-    round_seconds = sum(one.decode_seconds for one in completions) / num_rounds
-    modelled = mean_round_cost(
-        num_rounds,
-        sum(one.num_drafts for one in stats),
-        sum(one.num_draft_tokens for one in stats),
-        costs.c,
-        costs.v,
-    )
-    return costs.model_copy(
-        update={"h": max(0.0, round_seconds / costs.target_step_seconds - modelled)}
-    )
-
-
-def choose_draft_length(survival: Sequence[float], costs: DecodingCosts) -> int:
-    """The draft length with the best predicted speedup, at least 1, the shortest of equals.
-
-    Args:
-        survival: S_1 .. S_G, the probability that the first i drafted tokens are all accepted.
-        costs: v(0) .. v(G) and the others.
-    """
-    lengths = range(1, min(len(survival), len(costs.v) - 1) + 1)
-    return max(
-        lengths,
-        key=lambda g: (predicted_speedup(survival, costs.c, costs.v, costs.h, g), -g),
-    )
 
 
 def _step_timer(runner: Runner, num_rows: int) -> Callable[[], float]:

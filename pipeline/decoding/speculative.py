@@ -174,7 +174,7 @@ class _Batch:
         now = read_clock(self.device)
         for row, sequence in enumerate(self.live):
             end = counts[row] + 1
-            sequence.count_round(draft.num_tokens[row])
+            sequence.count_round(draft.num_tokens[row], draft.num_model_steps)
             num_taken = sequence.extend(tokens[row][:end], logprobs[row][:end], now)
             sequence.count_accepted(min(num_taken, counts[row]))
         self.runner.cache.roll_back(
@@ -215,6 +215,7 @@ class _Sequence:
         self.num_rounds = 0
         self.num_drafts = 0
         self.num_draft_tokens = 0
+        self.num_model_steps = 0
         self.accepted_per_position = [0] * num_speculative_tokens
 
     @property
@@ -228,10 +229,11 @@ class _Sequence:
         self.context.extend(token_ids[:num_taken])
         return num_taken
 
-    def count_round(self, num_drafted: int) -> None:
+    def count_round(self, num_drafted: int, num_model_steps: int) -> None:
         self.num_rounds += 1
         self.num_drafts += num_drafted > 0
         self.num_draft_tokens += num_drafted
+        self.num_model_steps += num_model_steps
 
     def count_accepted(self, num_accepted: int) -> None:
         for position in range(num_accepted):
@@ -244,5 +246,6 @@ class _Sequence:
             num_accepted_tokens=sum(self.accepted_per_position),
             accepted_per_position=tuple(self.accepted_per_position),
             num_target_steps=self.num_rounds,
+            num_model_steps=self.num_model_steps,
         )
         return self.answer.to_completion(started, statistics)

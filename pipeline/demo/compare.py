@@ -16,7 +16,9 @@ from pipeline.contracts.reports import Report, parse_report
 from pipeline.contracts.samples import COLUMNS
 from pipeline.contracts.training_results import TrainingFigures
 
-TIMES = frozenset({"seconds", "tokens_per_second", "prefill_seconds", "decode_seconds", "kept"})
+TIMES = frozenset(
+    {"seconds", "tokens_per_second", "prefill_seconds", "decode_seconds", "build_seconds", "kept"}
+)
 CERTIFICATES = "results.certificates"
 DECIDED_BY_TIMES = frozenset(
     {
@@ -32,6 +34,11 @@ DECIDED_BY_TIMES = frozenset(
         "predicted_speedup",
         "oracle_bound",
         "fraction_of_oracle_bound",
+        "end_to_end_speedup",
+        "probed_survival",
+        "prediction",
+        "measured_over_predicted",
+        "is_measured_in_interval",
     }
 )
 

@@ -42,6 +42,8 @@ CHECKPOINTS = {
 ARMS = {
     "autoregressive": Words(en="autoregressive", zh="自回归"),
     "ngram": Words(en="n-gram lookup", zh="n-gram 查找"),
+    "store": Words(en="lookup in stored answers", zh="在存储的答案中查找"),
+    "combined": Words(en="lookup, else the draft", zh="先查找，否则用草稿"),
     "control_gold": Words(en="control: gold answers", zh="对照：标准答案"),
     "control_target_text": Words(en="control: target's text", zh="对照：目标模型文本"),
     "distilled": Words(en="distilled draft", zh="蒸馏草稿模型"),
@@ -151,7 +153,10 @@ def _speedup_chart(summary: Summary, lang: str) -> go.Figure:
     figure.add_scatter(
         name=Words(en="predicted by the cost model", zh="成本模型预测").in_language(lang),
         x=names,
-        y=[arm.predicted_speedup for _name, arm, _speedup in measured],
+        y=[
+            arm.prediction.speedup.value if arm.prediction else arm.predicted_speedup
+            for _name, arm, _speedup in measured
+        ],
         mode="markers",
         marker={"symbol": "diamond", "size": 11, "color": COLORS[1]},
     )

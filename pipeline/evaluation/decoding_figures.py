@@ -7,7 +7,13 @@ measured in an engine (vLLM's step costs) is absent, never guessed.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.contracts.decoding_results import ArmResults, DecodingCosts, LosslessnessResults
+from pipeline.contracts.decoding_results import (
+    ArmResults,
+    DecodingCosts,
+    LosslessnessResults,
+    Prediction,
+    StoreFigures,
+)
 from pipeline.contracts.estimates import Estimate
 from pipeline.decoding.base import Completion, SpeculationStats
 from pipeline.metrics import acceptance, speculation
@@ -28,6 +34,8 @@ class Arm:
     """Share of rounds whose drafts were accepted up to position 1, 2, ..., before the benchmark."""
     num_parameters: int | None = None
     """Parameters of the models that draft."""
+    prediction: Prediction | None = None
+    store: StoreFigures | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,10 +44,18 @@ class Measurement:
 
     completions: list[list[Completion]]
 
-    def seconds_per_token(self, prompts: Sequence[int]) -> list[list[float]]:
-        """[prompt][repeat] decode seconds for each token after the first, for these prompts."""
+    def seconds_per_token(
+        self, prompts: Sequence[int], *, with_prefill: bool = False
+    ) -> list[list[float]]:
+        """[prompt][repeat] decode seconds for each token after the first, for these prompts; with
+        prefill all seconds for each token."""
         return [
-            [one.decode_seconds / (len(one.token_ids) - 1) for one in self.completions[prompt]]
+            [
+                (one.prefill_seconds + one.decode_seconds) / len(one.token_ids)
+                if with_prefill
+                else one.decode_seconds / (len(one.token_ids) - 1)
+                for one in self.completions[prompt]
+            ]
             for prompt in prompts
         ]
 
@@ -67,12 +83,6 @@ class _Predicted:
     break_even_acceptance: float | None = None
     predicted_speedup: float | None = None
     oracle_bound: float | None = None
-
-
-def survival_of(completions: Sequence[Completion]) -> tuple[float, ...] | None:
-    """Share of rounds whose draft was accepted up to position 1, 2, ...; None without a draft."""
-    counts = _summed(completions)
-    return acceptance.position_acceptance(counts.accepted_per_position, counts.num_drafts)
 
 
 def arm_figures(arm: Arm, measured: Measurement, baseline: Measurement, *, seed: int) -> ArmResults:
@@ -127,17 +137,42 @@ def arm_figures(arm: Arm, measured: Measurement, baseline: Measurement, *, seed:
         predicted_speedup=predicted.predicted_speedup,
         oracle_bound=bound,
         fraction_of_oracle_bound=speedup.value / bound if speedup and bound else None,
+        end_to_end_speedup=_speedup(measured, baseline, timed, seed, with_prefill=True),
+        prediction=arm.prediction,
+        measured_over_predicted=_over_predicted(speedup, arm.prediction),
+        is_measured_in_interval=_is_in_interval(speedup, arm.prediction),
+        store=arm.store,
     )
 
 
+def _over_predicted(speedup: Estimate | None, prediction: Prediction | None) -> float | None:
+    if speedup is None or prediction is None:
+        return None
+    return speedup.value / prediction.speedup.value
+
+
+def _is_in_interval(speedup: Estimate | None, prediction: Prediction | None) -> bool | None:
+    bounds = None if prediction is None else prediction.speedup.interval
+    if speedup is None or bounds is None:
+        return None
+    return bounds[0] <= speedup.value <= bounds[1]
+
+
 def _speedup(
-    measured: Measurement, baseline: Measurement, prompts: Sequence[int], seed: int
+    measured: Measurement,
+    baseline: Measurement,
+    prompts: Sequence[int],
+    seed: int,
+    *,
+    with_prefill: bool = False,
 ) -> Estimate | None:
     """None for the baseline itself, and where no prompt's time can be compared."""
     if measured is baseline or not prompts:
         return None
     return speedup_interval(
-        baseline.seconds_per_token(prompts), measured.seconds_per_token(prompts), seed=seed
+        baseline.seconds_per_token(prompts, with_prefill=with_prefill),
+        measured.seconds_per_token(prompts, with_prefill=with_prefill),
+        seed=seed,
     )
 
 
@@ -145,17 +180,22 @@ def _predicted(arm: Arm, counts: SpeculationStats) -> _Predicted:
     if arm.costs is None:
         return _Predicted()
     c, v, h = arm.costs.c, arm.costs.v, arm.costs.h
+    # Where some drafts are looked up a drafted token takes less than one step of the model.
+    c_of_token = c * counts.num_model_steps / max(1, counts.num_draft_tokens)
     num_rounds = counts.num_target_steps
     # Over all rounds, not only those with a draft: a lookup finds nothing in many.
     survival = acceptance.position_acceptance(counts.accepted_per_position, num_rounds)
     survival = survival or (0.0,) * (arm.num_speculative_tokens or 0)
     cost = speculation.mean_round_cost(
-        max(1, num_rounds), counts.num_drafts, counts.num_draft_tokens, c, v
+        max(1, num_rounds), counts.num_drafts, counts.num_draft_tokens, c_of_token, v
     )
     return _Predicted(
         break_even_acceptance=speculation.break_even_acceptance(c, v[1]),
-        predicted_speedup=(1.0 + sum(survival)) / (cost + h),
-        oracle_bound=speculation.oracle_bound(survival, c, v, h),
+        predicted_speedup=(1.0 + sum(survival)) / (cost + h) if cost + h > 0 else None,
+        # On a busy machine h can say that a round without a draft costs nothing: no bound then.
+        oracle_bound=(
+            speculation.oracle_bound(survival, c_of_token, v, h) if min(v) + h > 0 else None
+        ),
     )
 
 
@@ -170,4 +210,5 @@ def _summed(completions: Sequence[Completion]) -> SpeculationStats:
             sum(counts) for counts in zip(*(s.accepted_per_position for s in stats), strict=True)
         ),
         num_target_steps=sum(one.num_target_steps for one in stats),
+        num_model_steps=sum(one.num_model_steps for one in stats),
     )

@@ -12,9 +12,10 @@ from pipeline.contracts.decoding_spec import AUTOREGRESSIVE, SpeculativeArm
 from pipeline.decoding.base import Completion, SamplingParams
 from pipeline.decoding.vllm_engine import VllmEngine
 from pipeline.decoding.vllm_options import speculative_config
-from pipeline.evaluation.decoding_benchmark import STARTS_OVER, WARM_UP_TOKENS, Prompt
+from pipeline.evaluation.decoding_benchmark import STARTS_OVER, WARM_UP_TOKENS
 from pipeline.evaluation.decoding_figures import Arm, Measurement
 from pipeline.evaluation.decoding_gate import BATCH_SIZE
+from pipeline.evaluation.decoding_probe import Prompt
 from pipeline.execution import RunContext
 
 DEFAULT_DRAFT_LENGTH = 3

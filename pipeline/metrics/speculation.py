@@ -125,5 +125,7 @@ def _check_survival(survival: Sequence[float], g: int) -> None:
 def _check_costs(c: float, v: Sequence[float], h: float, g: int) -> None:
     if len(v) <= g:
         raise ValueError(f"v has {len(v)} entries; v[0] .. v[{g}] are needed, v[0] being 1")
-    if c < 0 or h < 0 or min(v) <= 0:
-        raise ValueError(f"costs must be positive shares of a target step: c={c}, v={v}, h={h}")
+    if c < 0 or min(v) <= 0 or min(v) + h <= 0:
+        raise ValueError(
+            f"a round must cost something, h may be negative: c={c}, v={v}, h={h}, in target steps"
+        )

@@ -1,6 +1,7 @@
 """Measure speculative decoding against the target alone: predicted, gated, interleaved.
 
-    probe    costs c, v(g), h of each arm, and its acceptance on prompts that are not timed
+    probe    whole rounds of each arm beside plain steps, and its acceptance, on prompts that are
+             not timed: a prediction with an interval, written before anything is timed
     bench    every arm decodes every prompt, interleaved over the repeats, batch 1
     gate     every arm's tokens are the target's own, or the run is not lossless
     certify  what was compared and how it came out, as one file for each arm
@@ -10,6 +11,7 @@ each figure.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -29,20 +31,19 @@ from pipeline.decoding.runner import describe_path, misses_kernel
 from pipeline.errors import DataError
 from pipeline.evaluation.decoding_benchmark import (
     STARTS_OVER,
-    Prompt,
     measure_interleaved,
     probe_arms,
+    write_predictions,
 )
-from pipeline.evaluation.decoding_figures import Benchmark, arm_figures
+from pipeline.evaluation.decoding_figures import Arm, Benchmark, arm_figures
 from pipeline.evaluation.decoding_gate import BATCH_SIZE, judge_losslessness
+from pipeline.evaluation.decoding_probe import Prompt
 from pipeline.evaluation.vllm_benchmark import measure_on_vllm
 from pipeline.execution import RecipeResult, RunContext
 from pipeline.modeling.device import choose_device
 from pipeline.modeling.inspection import inspect_model_directory
 from pipeline.modeling.loading import load_model, load_tokenizer, require_same_vocabulary
 from pipeline.provenance import checked_model
-
-PROBE_PROMPTS = 2
 
 
 def run(spec: SpeculativeDecodeSpec, context: RunContext) -> RecipeResult:
@@ -62,21 +63,15 @@ def _run(spec: SpeculativeDecodeSpec, context: RunContext) -> RecipeResult:
             if reference.takes == Reference.takes:
                 require_same_vocabulary(target_path, path)
                 _warn_of_larger(path, target_path, arm.name, context)
-    tokenizer = load_tokenizer(target_path)
-    prompts = _prompts(spec, tokenizer)
     inputs["prompts"] = dataset_digest(Path(spec.prompts.resolved_path))
-    timed, probed = prompts[: spec.num_prompts], prompts[spec.num_prompts :][:PROBE_PROMPTS]
-    params = SamplingParams(
-        max_new_tokens=spec.max_new_tokens,
-        temperature=spec.temperature,
-        seed=spec.seed,
-        stop_token_ids=stop_token_ids(tokenizer),
-    )
+    tokenizer = load_tokenizer(target_path)
+    timed, probed = _prompts(spec, tokenizer)
+    params = _sampling(spec, tokenizer)
     if engine_name == "vllm":
         benchmark = _on_vllm(spec, target_path, timed, params, device=device, context=context)
     else:
         benchmark = _on_torch(
-            spec, target_path, timed, probed or timed, params, device=device, context=context
+            spec, target_path, timed, probed, params, device=device, context=context
         )
     _warn(benchmark, context)
     measured = benchmark.measured
@@ -135,11 +130,20 @@ def _on_torch(
     engines, arms = probe_arms(
         target,
         spec.arms,
-        probed,
+        probed or prompts,
         params,
         num_speculative_tokens=spec.num_speculative_tokens,
+        num_timed=len(prompts),
         context=context,
     )
+    if not probed:
+        arms = {name: replace(arm, prediction=None) for name, arm in arms.items()}
+        context.warn(
+            "decode.not_predicted",
+            f"all {len(prompts)} prompts are timed, so none is left to predict from; draft lengths "
+            "were chosen on the timed prompts. Lower num_prompts or choose a larger data set",
+        )
+    write_predictions(arms, context.run_dir / "predictions.json")
     measured = measure_interleaved(
         engines, prompts, params, num_repeats=spec.num_repeats, context=context
     )
@@ -148,6 +152,46 @@ def _on_torch(
     batched = AutoregressiveEngine(target, max_batch_size=BATCH_SIZE).generate(prompts, params)
     losslessness = judge_losslessness(target, prompts, measured, batched)
     return Benchmark(arms=arms, measured=measured, losslessness=losslessness, decoding=decoding)
+
+
+def probe(spec: SpeculativeDecodeSpec, context: RunContext) -> dict[str, Arm]:
+    """What a benchmark of `spec` on our own engines would predict of each arm; nothing is timed
+    but the rounds of the probe.
+
+    Raises:
+        DataError: `data.empty`, no prompt is left besides those that would be timed.
+    """
+    target_path, _ = checked_model(spec.target)
+    tokenizer = load_tokenizer(target_path)
+    timed, probed = _prompts(spec, tokenizer)
+    if not probed:
+        raise DataError(
+            "data.empty",
+            f"all {len(timed)} prompts would be timed, so none is left to predict from; lower "
+            "num_prompts or choose a larger data set",
+        )
+    target = load_model(
+        target_path, dtype=getattr(torch, spec.dtype), device=choose_device(spec.device)
+    )
+    _, arms = probe_arms(
+        target,
+        spec.arms,
+        probed,
+        _sampling(spec, tokenizer),
+        num_speculative_tokens=spec.num_speculative_tokens,
+        num_timed=len(timed),
+        context=context,
+    )
+    return arms
+
+
+def _sampling(spec: SpeculativeDecodeSpec, tokenizer: PreTrainedTokenizerBase) -> SamplingParams:
+    return SamplingParams(
+        max_new_tokens=spec.max_new_tokens,
+        temperature=spec.temperature,
+        seed=spec.seed,
+        stop_token_ids=stop_token_ids(tokenizer),
+    )
 
 
 def _on_vllm(
@@ -208,8 +252,10 @@ def _warn_of_larger(draft: Path, target: Path, arm: str, context: RunContext) ->
         )
 
 
-def _prompts(spec: SpeculativeDecodeSpec, tokenizer: PreTrainedTokenizerBase) -> list[Prompt]:
-    """The timed prompts first, spread over the file; the rest can be probed."""
+def _prompts(
+    spec: SpeculativeDecodeSpec, tokenizer: PreTrainedTokenizerBase
+) -> tuple[list[Prompt], list[Prompt]]:
+    """(timed, probed) prompts: the timed ones spread over the file, the others over the rest."""
     items = read_rows(spec.prompts, DomainItem)
     if len(items) < spec.num_prompts:
         raise DataError(
@@ -217,10 +263,22 @@ def _prompts(spec: SpeculativeDecodeSpec, tokenizer: PreTrainedTokenizerBase) ->
             f"the benchmark needs {spec.num_prompts} prompts and its data set has {len(items)}; "
             "lower num_prompts or choose a larger data set",
         )
-    chosen = [index * len(items) // spec.num_prompts for index in range(spec.num_prompts)]
-    others = [index for index in range(len(items)) if index not in chosen]
+    # What is timed does not depend on what is probed: certificates name the timed prompts alone.
+    timed_places = _spread(range(len(items)), spec.num_prompts)
+    rest = sorted(set(range(len(items))) - set(timed_places))
     chat = ChatFormat(tokenizer)
-    return [
-        tuple(chat.prompt((Message(role="user", content=items[index].prompt),)))
-        for index in [*chosen, *others]
-    ]
+    timed, apart = (
+        [
+            tuple(chat.prompt((Message(role="user", content=items[index].prompt),)))
+            for index in chosen
+        ]
+        for chosen in (
+            timed_places,
+            _spread(rest, min(spec.num_probe_prompts, len(rest))),
+        )
+    )
+    return timed, apart
+
+
+def _spread(places: Sequence[int], number: int) -> list[int]:
+    return [places[index * len(places) // number] for index in range(number)]

@@ -202,6 +202,18 @@ def test_what_is_wrong_with_a_distillation_of_version_1_is_said(answers) -> None
         read_spec(json.dumps(document))
 
 
+def test_a_benchmark_of_version_2_probes_two_prompts() -> None:
+    document = read_run_spec((GOLDEN / "v2/speculative_decode.spec.json").read_bytes())
+    assert document.digest == "ab246b304d1ccd8c13e0b67bdaed7c943755277b86c8c659940de52be634a57b"
+    assert document.spec.num_probe_prompts == 2
+    assert [arm.method for arm in document.spec.arms] == ["draft_model", "ngram"]
+    today = json.loads((GOLDEN / "speculative_decode.json").read_text(encoding="utf-8"))["written"]
+    assert read_run_spec(json.dumps(today)).spec.num_probe_prompts == 8
+    by_hand = read_run_spec(json.dumps(today | {"schema_version": 2})).spec
+    assert by_hand.num_probe_prompts == 2
+    assert read_run_spec(stored("speculative_decode")).spec.num_probe_prompts == 2
+
+
 def test_every_margin_is_of_a_measure_that_can_be_better() -> None:
     """A measure may have none: it is then never called equivalent."""
     judged = {

@@ -72,7 +72,7 @@ def test_key_order_and_written_defaults_do_not_change_the_digest() -> None:
             {"arms": [{"method": "ngram", "min_ngram": 4}]},
             "arms.0: min_ngram",
         ),
-        ("speculative_decode", {"schema_version": 3}, "schema_version"),
+        ("speculative_decode", {"schema_version": 4}, "schema_version"),
         ("speculative_decode", {"schema_version": 1}, "schema_version"),
         ("logit_distill", {"objective": "hope"}, "objective"),
         ("continual_pretrain", {"seed": True}, "seed"),

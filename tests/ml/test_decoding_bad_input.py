@@ -64,7 +64,7 @@ def spec(target: Path, draft: Path, folder: Path) -> dict:
     data = folder / "prompts.jsonl"
     rows = [
         {"id": f"q{i}", "lang": "en", "instruction": "why? " * i, "input": "", "output": "so"}
-        for i in (1, 2, 3)
+        for i in (1, 2, 3, 4)
     ]
     data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return {

@@ -1,14 +1,11 @@
-"""Costs are measured as the engines run, and the draft length follows from them."""
+"""The parts of a round are measured as the engines run, and the best draft length follows."""
 
 import pytest
 
-from pipeline.decoding.base import Completion, SpeculationStats
-from pipeline.decoding.cost_model import (
-    DecodingCosts,
-    choose_draft_length,
-    probe_costs,
-    with_overhead,
-)
+from pipeline.contracts.decoding_results import DecodingCosts
+from pipeline.decoding.cost_model import probe_costs
+from pipeline.decoding.proposers.draft_model import DraftModelProposer
+from pipeline.decoding.proposers.ngram import NGramProposer
 from pipeline.metrics.speculation import predicted_speedup
 from pipeline.modeling.tiny import tiny_llama
 
@@ -32,50 +29,21 @@ def costs(c=0.125, b=0.02, h=0.05, longest=12):
 def test_draft_length_is_the_best_of_the_table(acceptance, c, b, expected_length, expected_speedup):
     measured = costs(c=c, b=b)
     survival = [acceptance**i for i in range(1, 13)]
-    length = choose_draft_length(survival, measured)
+    speedups = {
+        length: predicted_speedup(survival, measured.c, measured.v, measured.h, length)
+        for length in range(1, 13)
+    }
+    length = max(speedups, key=speedups.__getitem__)
     assert length == expected_length
-    speedup = predicted_speedup(survival, measured.c, measured.v, measured.h, length)
-    assert speedup == pytest.approx(expected_speedup, abs=0.006)
-
-
-def test_draft_length_is_at_least_one_and_never_beyond_what_was_measured():
-    assert choose_draft_length([0.0] * 4, costs()) == 1
-    assert choose_draft_length([1.0] * 12, costs(longest=3)) == 3
-    assert choose_draft_length([1.0] * 2, costs()) == 2
-
-
-def completion(num_rounds, num_draft_tokens, decode_seconds):
-    return Completion(
-        token_ids=(1, 2),
-        finish_reason="length",
-        prefill_seconds=1.0,
-        decode_seconds=decode_seconds,
-        speculation=SpeculationStats(
-            num_drafts=num_rounds,
-            num_draft_tokens=num_draft_tokens,
-            num_accepted_tokens=0,
-            accepted_per_position=(0,) * 4,
-            num_target_steps=num_rounds,
-        ),
-    )
-
-
-def test_overhead_is_what_the_rounds_took_beyond_the_model():
-    # Ten rounds of 3.5 drafted tokens, modelled at 3.5 * 0.125 + 1.07 = 1.5075 steps of 10 ms.
-    measured = with_overhead(costs(h=0.0), [completion(4, 16, 0.08), completion(6, 19, 0.09)])
-    assert measured.h == pytest.approx(1.7 - 1.5075)
-    assert with_overhead(costs(h=0.0), [completion(10, 35, 0.01)]).h == 0.0
-    plain = Completion(
-        token_ids=(1,), finish_reason="length", prefill_seconds=1.0, decode_seconds=0.0
-    )
-    assert with_overhead(costs(h=0.3), [plain]).h == 0.3
+    assert speedups[length] == pytest.approx(expected_speedup, abs=0.006)
 
 
 @pytest.mark.slow
 def test_probe_measures_a_small_draft_as_cheaper_than_its_target():
     target = tiny_llama(hidden_size=256, num_layers=8)
     draft = tiny_llama(hidden_size=32, num_layers=1)
-    probed = probe_costs(target, {"small": draft, "lookup": None}, context_length=64, max_draft=5)
+    arms = {"small": DraftModelProposer(draft), "lookup": NGramProposer()}
+    probed = probe_costs(target, arms, context_length=64, max_draft=5)
     measured = probed["small"]
     assert measured.v[0] == 1.0
     assert len(measured.v) == 6

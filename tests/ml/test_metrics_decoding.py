@@ -202,7 +202,7 @@ def test_break_even_is_where_one_drafted_token_neither_helps_nor_harms():
         ([0.5, 0.6], [1.0, 1.1, 1.2], 2, "must fall from 1 to 0"),
         ([1.2], [1.0, 1.1], 1, "must fall from 1 to 0"),
         ([0.5, 0.4], [1.0, 1.1], 2, r"v has 2 entries; v\[0\] .. v\[2\] are needed"),
-        ([0.5], [1.0, 0.0], 1, "costs must be positive"),
+        ([0.5], [1.0, 0.0], 1, "must cost something"),
     ],
 )
 def test_formulas_refuse_what_is_not_a_law_or_a_cost(
@@ -210,6 +210,13 @@ def test_formulas_refuse_what_is_not_a_law_or_a_cost(
 ):
     with pytest.raises(ValueError, match=message):
         predicted_speedup(survival, 0.1, v, 0.0, g)
+
+
+def test_overhead_may_be_negative_while_a_round_costs_something():
+    assert predicted_speedup([0.5], 0.1, [1.0, 1.1], -0.2, 1) == pytest.approx(1.5)
+    assert oracle_bound([0.5], 0.1, [1.0, 1.1], -0.2) == pytest.approx(1.5 / 0.9)
+    with pytest.raises(ValueError, match="must cost something"):
+        predicted_speedup([0.5], 0.1, [1.0, 1.1], -1.0, 1)
 
 
 def test_speedup_is_the_median_of_paired_ratios():

@@ -465,6 +465,7 @@ def _measurement(rng, seconds, survival):
                 num_accepted_tokens=sum(accepted),
                 accepted_per_position=accepted,
                 num_target_steps=21,
+                num_model_steps=60,
             )
         completions.append(
             [

@@ -185,6 +185,35 @@ def test_speedup_stands_beside_prediction_and_bound(show, recipe) -> None:
     assert "NOT LOSSLESS" not in text
 
 
+def test_what_was_predicted_stands_beside_what_was_measured(show, project, engineer) -> None:
+    run = results.make_benchmark(project, engineer, name="bench")
+    interval = {"value": 0.857, "low": 0.81, "high": 0.92, "level": 0.95, "n": 8, "num_units": 8}
+    prediction = {
+        "speedup": interval,
+        "verdict": "does_not_pay",
+        "speedup_by_length": {"1": 0.85, "2": 0.857},
+        "tokens_per_round": 1.2,
+        "round_cost": 1.4,
+        "needed_c": None,
+        "needed_v": 0.9,
+        "mean_v": 1.1,
+        "oracle_bound": 1.1,
+    }
+    run.report["results"]["arms"]["distilled"] |= {
+        "prediction": prediction,
+        "measured_over_predicted": 1.034,
+    }
+    run.save()
+    html = show("speedup")
+    _measured, predicted, _bound = figure(html, "speedup")["data"]
+    assert predicted["x"][0] == 0.857
+    text = text_of(html)
+    assert "0.857× [0.81, 0.92]" in text
+    assert "1.034×" in text
+    words = "does not pay; as fast as plain decoding with one of: tokens a round 1.20 → 1.40"
+    assert f"{words}, cost of a round 1.40 → 1.20, v 1.10 → 0.90" in text
+
+
 def test_a_benchmark_that_is_not_lossless_says_so(show, project, engineer) -> None:
     results.make_benchmark(project, engineer, name="bench", is_lossless=False)
     assert "NOT LOSSLESS" in text_of(show("speedup"))

@@ -2,8 +2,9 @@
 
 from django.utils.translation import gettext as _
 
-from pipeline.contracts.decoding_results import ArmResults
+from pipeline.contracts.decoding_results import ArmResults, Prediction
 from studio.evaluations.results import Benchmark
+from studio.measures.numbers import decimal
 
 PLAIN = "autoregressive"
 
@@ -13,6 +14,8 @@ def arm_label(name: str) -> str:
     return {
         PLAIN: _("without speculation"),
         "ngram": _("n-gram lookup"),
+        "store": _("lookup in stored answers"),
+        "combined": _("lookup, else a draft"),
         "distilled": _("distilled draft"),
         "control_target_text": _("control: target's own text"),
         "control_gold": _("control: gold answers"),
@@ -31,6 +34,39 @@ def is_lossless(benchmark: Benchmark) -> bool | None:
     """None where no arm's answers were compared with the target's own."""
     losslessness = benchmark.results.losslessness
     return None if losslessness is None else losslessness.is_lossless
+
+
+def prediction_words(prediction: Prediction) -> str:
+    """What the probe said; where it did not say that the arm pays, what would have to change."""
+    verdict = {
+        "pays": _("pays"),
+        "does_not_pay": _("does not pay"),
+        "undecided": _("undecided"),
+    }[prediction.verdict]
+    if prediction.verdict == "pays":
+        return verdict
+    changes = [
+        _("tokens a round %(now)s \N{RIGHTWARDS ARROW} %(needed)s")
+        % {
+            "now": decimal(prediction.tokens_per_round),
+            "needed": decimal(prediction.round_cost),
+        },
+        _("cost of a round %(now)s \N{RIGHTWARDS ARROW} %(needed)s")
+        % {
+            "now": decimal(prediction.round_cost),
+            "needed": decimal(prediction.tokens_per_round),
+        },
+    ]
+    if prediction.needed_c is not None:
+        changes.append(f"c \N{RIGHTWARDS ARROW} {decimal(prediction.needed_c, 3)}")
+    if prediction.needed_v is not None:
+        changes.append(
+            f"v {decimal(prediction.mean_v)} \N{RIGHTWARDS ARROW} {decimal(prediction.needed_v)}"
+        )
+    return _("%(verdict)s; as fast as plain decoding with one of: %(changes)s") % {
+        "verdict": verdict,
+        "changes": ", ".join(changes),
+    }
 
 
 def prompts_by_repeats(benchmark: Benchmark, arm: ArmResults) -> str:

@@ -2,7 +2,7 @@
 
 from django.utils.translation import gettext as _
 
-from studio.evaluations.arms import prompts_by_repeats, speculative_arms
+from studio.evaluations.arms import prediction_words, prompts_by_repeats, speculative_arms
 from studio.evaluations.results import Benchmark
 from studio.measures.numbers import NONE, decimal, percent, ratio, ratio_estimate
 from studio.measures.plots import Point, Series, forest, lines, size_for
@@ -16,11 +16,14 @@ def speedup_chart(benchmark: Benchmark) -> Chart:
         (
             label,
             ratio_estimate(arm.speedup, digits=2),
-            ratio(arm.predicted_speedup),
+            ratio_estimate(arm.prediction.speedup, digits=2) if arm.prediction else NONE,
+            NONE if arm.prediction is None else prediction_words(arm.prediction),
+            ratio(arm.measured_over_predicted),
             ratio(arm.oracle_bound),
             percent(arm.fraction_of_oracle_bound, 0),
             prompts_by_repeats(benchmark, arm),
-            ratio(varied.value if (varied := arm.speedup_without_repetitive_answers) else None),
+            ratio_estimate(arm.speedup_without_repetitive_answers, digits=2),
+            percent(arm.repeated_4gram_rate),
         )
         for label, arm in arms
     ]
@@ -33,7 +36,12 @@ def speedup_chart(benchmark: Benchmark) -> Chart:
                 Series(name=_("Measured"), points=[Point.of(arm.speedup) for _label, arm in arms]),
                 Series(
                     name=_("Predicted from acceptance and cost"),
-                    points=[Point(value=arm.predicted_speedup) for _label, arm in arms],
+                    points=[
+                        Point.of(arm.prediction.speedup)
+                        if arm.prediction
+                        else Point(value=arm.predicted_speedup)
+                        for _label, arm in arms
+                    ],
                     symbol="diamond-open",
                 ),
                 Series(
@@ -48,17 +56,21 @@ def speedup_chart(benchmark: Benchmark) -> Chart:
         columns=(
             _("Arm"),
             _("Measured [95% CI]"),
-            _("Predicted"),
+            _("Predicted before timing [95% PI]"),
+            _("What was said before"),
+            _("Measured / predicted"),
             _("Oracle bound"),
             _("Share of the bound"),
             _("Prompts \N{MULTIPLICATION SIGN} repeats"),
             _("Without repetitive answers"),
+            _("Repeated 4-grams"),
         ),
         rows=rows,
         note=_(
             "Decode time only, batch 1, median over prompts and repeats; prompts are resampled. "
-            "Predicted: tokens per round over its cost. Oracle bound: the same draft and costs if "
-            "the number of accepted tokens were known before each round."
+            "Predicted: tokens per round over its cost, from prompts that are not timed; in "
+            "reports from before, from the timed ones and without an interval. Oracle bound: the "
+            "same draft and costs if the number of accepted tokens were known before each round."
         ),
         empty=_("The benchmark has no arm besides plain decoding."),
         size=size_for(len(arms)),
@@ -145,8 +157,9 @@ def cost_chart(benchmark: Benchmark) -> Chart:
         ),
         rows=rows,
         note=_(
-            "A round of g tokens costs g c + v(g) + h. Break-even: c + v(1) - 1, the acceptance "
-            "above which drafting one token pays when h is 0; at 100% or more it never does."
+            "A round of g tokens costs g c + v(g) + h; h is what whole rounds took beyond that, "
+            "and may be negative. Break-even: c + v(1) - 1, the acceptance above which drafting "
+            "one token pays when h is 0; at 100% or more it never does."
         ),
         empty=_("This engine's step costs cannot be measured from outside."),
     )
