@@ -49,6 +49,10 @@ from pipeline.demo.data_files import DemonstrationData
 TRAINING_OPTIMIZER = OptimizerSettings(learning_rate=5e-5)
 REPLAY_SHARE = 0.2
 """Of the tokens of continual pre-training."""
+DRAFT_TOKENS = 4096
+"""A draft may say these many of the target's frequent tokens (docs/distillation.md has why)."""
+KEPT_CANDIDATES = 256
+"""Of each token of the target's answers: 64 leave out a third of the probability at times."""
 FineTuningArm = Literal["progressive", "single_stage", "expert_only"]
 _FINE_TUNING_NAMES: Mapping[FineTuningArm, str] = {
     "progressive": "progressive fine-tuning",
@@ -227,8 +231,11 @@ def drafts(
             prompts=_expert_questions(data),
             num_tokens=budget.target_answer_tokens,
             max_new_tokens=budget.max_new_tokens,
+            top_k_logprobs=KEPT_CANDIDATES,
         ),
-        draft=DraftArchitecture(hidden_size=budget.draft_hidden_size),
+        draft=DraftArchitecture(
+            hidden_size=budget.draft_hidden_size, num_output_tokens=DRAFT_TOKENS
+        ),
         batch=BatchSettings(max_seq_length=budget.max_seq_length),
     )
     cache = TeacherCacheRef(from_step="distill", output="teacher_cache")
