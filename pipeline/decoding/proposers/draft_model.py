@@ -8,6 +8,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from pipeline.contracts.decoding_spec import DraftModelArm
+from pipeline.decoding.answer_store import AnswerStore
 from pipeline.decoding.base import SamplingParams
 from pipeline.decoding.proposers.base import Draft
 from pipeline.decoding.runner import Runner, open_runner
@@ -43,7 +44,7 @@ class DraftModelProposer:
     """
 
     name = "draft_model"
-    answer_store = None
+    answer_store: AnswerStore | None = None
 
     def __init__(self, draft: PreTrainedModel, *, output_ids: Sequence[int] | None = None) -> None:
         self.draft = draft

@@ -6,6 +6,7 @@ import torch
 from transformers import PreTrainedModel
 
 from pipeline.contracts.decoding_spec import NGramArm
+from pipeline.decoding.answer_store import AnswerStore
 from pipeline.decoding.base import SamplingParams
 from pipeline.decoding.lookup import LookupSession
 from pipeline.errors import DecodingError
@@ -30,7 +31,7 @@ class NGramProposer:
     models: tuple[PreTrainedModel, ...] = ()
     step_model = None
     output_ids = None
-    answer_store = None
+    answer_store: AnswerStore | None = None
 
     def __init__(self, *, max_ngram: int = 3, min_ngram: int = 1) -> None:
         if not 1 <= min_ngram <= max_ngram:
