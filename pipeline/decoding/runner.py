@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 from pipeline.decoding.kv_cache import CachedModel
 from pipeline.decoding.lean import build
 from pipeline.decoding.lean.model import LeanRunner, pack_if_served
-from pipeline.decoding.lean.weights import refusal
+from pipeline.decoding.lean.served import refusal
 
 _uses_kernel: ContextVar[bool] = ContextVar("uses_kernel", default=True)
 

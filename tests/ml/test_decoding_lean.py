@@ -13,7 +13,7 @@ from pipeline.decoding.base import SamplingParams
 from pipeline.decoding.kv_cache import CachedModel
 from pipeline.decoding.lean import build
 from pipeline.decoding.lean.model import ROWS_AT_A_TIME, LeanRunner
-from pipeline.decoding.lean.weights import refusal
+from pipeline.decoding.lean.served import refusal
 from pipeline.decoding.losslessness import in_float64
 from pipeline.decoding.runner import kernel_allowed, open_runner
 from pipeline.errors import DecodingError
@@ -275,7 +275,7 @@ def test_what_the_kernel_does_not_serve_goes_the_other_way(make, why):
 
 def test_a_model_above_the_limit_goes_the_other_way(monkeypatch):
     model = lean_model("llama")
-    monkeypatch.setattr("pipeline.decoding.lean.weights.MAX_PARAMETERS", 1000)
+    monkeypatch.setattr("pipeline.decoding.lean.served.MAX_PARAMETERS", 1000)
     assert "more than 1000" in refusal(model)
 
 

@@ -7,7 +7,7 @@ import torch
 
 from pipeline.decoding.autoregressive import AutoregressiveEngine
 from pipeline.decoding.base import SamplingParams
-from pipeline.decoding.lean.weights import refusal
+from pipeline.decoding.lean.served import refusal
 from pipeline.decoding.proposers.draft_model import DraftModelProposer
 from pipeline.decoding.proposers.ngram import NGramProposer
 from pipeline.decoding.speculative import SpeculativeEngine

@@ -14,49 +14,16 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from pipeline.decoding.lean import build
-from pipeline.decoding.lean.weights import (
-    PANEL,
-    PackedModel,
-    fingerprint,
-    refusal,
-)
+from pipeline.decoding.lean.cache import LeanCache
+from pipeline.decoding.lean.served import refusal
+from pipeline.decoding.lean.structs import PANEL, CacheStruct
+from pipeline.decoding.lean.weights import PackedModel, fingerprint
 from pipeline.errors import DecodingError
 
 ROWS_AT_A_TIME = 128
 """Rows of one pass of the kernel: their activations stay in the second-level cache."""
 
 _packed: weakref.WeakKeyDictionary[PreTrainedModel, PackedModel] = weakref.WeakKeyDictionary()
-
-
-class CacheStruct(ctypes.Structure):
-    """`Cache` of the kernel."""
-
-    _fields_ = [
-        ("keys", POINTER(c_float)),
-        ("values", POINTER(c_float)),
-        ("slots", c_int64),
-        ("capacity", c_int64),
-    ]
-
-
-class LeanCache:
-    """Lengths of the sequences, and in which slot of the storage each of them lies."""
-
-    def __init__(self, batch_size: int, capacity: int) -> None:
-        self.lengths = [0] * batch_size
-        self.slots = list(range(batch_size))
-        self.capacity = capacity
-
-    def roll_back(self, lengths: Sequence[int]) -> None:
-        """Each sequence has the given length; longer than now is an error."""
-        if any(new > old or new < 0 for new, old in zip(lengths, self.lengths, strict=True)):
-            raise ValueError(f"cannot roll back from {self.lengths} to {list(lengths)}")
-        self.lengths = list(lengths)
-
-    def keep_rows(self, rows: Sequence[int]) -> None:
-        """Row i is the former row `rows[i]`; the others are dropped. Nothing is copied."""
-        self.lengths = [self.lengths[row] for row in rows]
-        self.slots = [self.slots[row] for row in rows]
 
 
 class LeanRunner:
