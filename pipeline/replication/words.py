@@ -150,8 +150,11 @@ def dose_advice(judged: Mapping[float, GaugeVerdict]) -> str:
         return f"No share passes yet; what would settle it: {'; '.join(needs)}."
     least = min(judged, key=lambda share: judged[share].kl_bits_per_byte.value)
     moved = judged[least].kl_bits_per_byte.value
-    return (
+    said = (
         f"Every share up to {max(judged):.0%} fails: at {least:.0%}, the least, the model moved "
         f"{moved / judged[least].margin:.1f} times the margin. Lower the learning rate or the "
-        "number of tokens, or replay more."
+        "number of tokens"
     )
+    if least == max(judged):
+        return f"{said}, or replay more."
+    return f"{said}: with more replay than {least:.0%} the model moved no less."

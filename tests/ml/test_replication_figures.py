@@ -126,12 +126,14 @@ def test_a_rate_is_taken_by_the_development_figure() -> None:
     assert chosen_rate(evaluations, "progressive") == "same"
 
 
-def verdict(word: str, *, passages_needed: int | None = None) -> GaugeVerdict:
+def verdict(
+    word: str, *, passages_needed: int | None = None, divergence: float = 0.04
+) -> GaugeVerdict:
     return GaugeVerdict(
         verdict=Verdict(word),
         reason=GaugeReason.INTERVAL,
         margin=0.05,
-        kl_bits_per_byte=Estimate(value=0.04, n=40, num_units=40),
+        kl_bits_per_byte=Estimate(value=divergence, n=40, num_units=40),
         base_bits_per_byte=0.9,
         bits_per_byte_ratio=None,
         passages_needed=passages_needed,
@@ -155,6 +157,21 @@ def test_advice_on_replay_is_the_smallest_share_that_passes(words, advice) -> No
         for share, word in zip(DOSES.values(), words, strict=True)
     }
     assert advice in dose_advice(judged)
+
+
+@pytest.mark.parametrize(
+    ("divergences", "advice"),
+    [
+        ((0.08, 0.07, 0.06), "or replay more."),
+        ((0.07, 0.06, 0.08), "with more replay than 5% the model moved no less."),
+    ],
+)
+def test_more_replay_is_advised_only_where_it_helped(divergences, advice) -> None:
+    judged = {
+        share: verdict("FAIL", divergence=one)
+        for share, one in zip(DOSES.values(), divergences, strict=True)
+    }
+    assert dose_advice(judged).endswith(advice)
 
 
 def test_a_share_on_the_margin_is_settled_by_no_number() -> None:
