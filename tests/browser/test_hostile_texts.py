@@ -68,7 +68,13 @@ def plain_addresses() -> list[str]:
         for name in PAGES
         if PAGES[name].method == "get"
         and set(ARGUMENTS[name]) <= {"project"}
-        and name not in ("datasets:example", "evaluations:rows", "evaluations:prepare")
+        and name
+        not in (
+            "datasets:example",
+            "evaluations:rows",
+            "evaluations:prepare",
+            "registry:signing_key",
+        )  # files, not pages
     ]
 
 

@@ -158,6 +158,10 @@ def document_of(kind: str, own: Things) -> dict[str, object]:
     document = json.loads((ROOT / "examples" / "specs" / f"{kind}.json").read_text())
     if kind == "logit_distill":
         document["teacher_cache"] = {"path": "-"}
+    if kind == "speculative_decode":
+        stored = {"dataset": {"path": "-", "kind": "conversations"}, "teacher_cache": {"path": "-"}}
+        document["schema_version"] = 3
+        document["arms"].append({"method": "combined", "model": {"path": "-"}, **stored})
     for location, reference in named_references(parse_run_spec(json.dumps(document))):
         node = at(document, location)
         node["path"] = own_path(reference.takes, own)

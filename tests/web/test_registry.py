@@ -181,7 +181,7 @@ def test_lists_and_cards_have_a_constant_number_of_queries(
     found = train(project, engineer, base_path)
     client.get(reverse("registry:index", args=["alpha"]))
     for number in range(3):
-        for name, count in (("index", 7), ("lineage", 7), ("checkpoint", 10)):
+        for name, count in (("index", 7), ("lineage", 7), ("checkpoint", 11)):
             arguments = ["alpha", *([found.pk] if name == "checkpoint" else [])]
             with django_assert_num_queries(count):
                 assert client.get(reverse(f"registry:{name}", args=arguments)).status_code == 200
