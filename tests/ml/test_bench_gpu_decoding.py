@@ -24,6 +24,7 @@ def test_without_a_gpu_nothing_is_measured_and_that_is_said(capsys) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.recipes
 def test_a_tiny_target_is_measured_in_both_formats() -> None:
     options = [
         "--tiny",
@@ -64,6 +65,8 @@ def test_the_draft_shares_the_targets_first_layers() -> None:
     assert not any(weight.is_meta for weight in (*draft.parameters(), *draft.buffers()))
 
 
+@pytest.mark.slow
+@pytest.mark.recipes
 def test_it_needs_no_django() -> None:
     code = "import sys, bench.__main__, bench.gpu_decoding; print('django' in sys.modules)"
     found = subprocess.run(

@@ -183,6 +183,7 @@ def test_an_engine_that_dies_is_a_failed_run(decode, target, monkeypatch) -> Non
     assert_failed(run_dir, "decode.engine_failed")
 
 
+@pytest.mark.recipes
 def test_a_killed_run_leaves_no_number_and_starts_over(target, tmp_path) -> None:
     document, run_dir = tmp_path / "spec.json", tmp_path / "run"
     document.write_text(

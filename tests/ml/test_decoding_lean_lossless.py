@@ -57,7 +57,14 @@ def expected(target, prompts):
 
 @pytest.mark.parametrize("max_batch_size", [1, 8])
 @pytest.mark.parametrize(
-    "length", [3, *(pytest.param(g, marks=pytest.mark.slow) for g in (1, 2, 4, 5, 6, 7, 8))]
+    "length",
+    [
+        *(3, pytest.param(8, marks=pytest.mark.slow)),
+        *(
+            pytest.param(g, marks=(pytest.mark.slow, pytest.mark.recipes))
+            for g in (1, 2, 4, 5, 6, 7)
+        ),
+    ],
 )
 @pytest.mark.parametrize("kind", ["similar", "ngram"])
 def test_tokens_and_logits_are_those_of_plain_decoding(

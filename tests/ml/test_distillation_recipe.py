@@ -326,6 +326,7 @@ def test_the_draft_that_measured_best_is_kept(
     assert events.count('"simulated_speedup"') == len(steps)
 
 
+@pytest.mark.recipes
 @pytest.mark.parametrize("num_steps", [4, 5])
 def test_a_killed_training_chooses_the_same_draft(
     stopped_early: tuple[Path, Path], tmp_path: Path, num_steps: int
@@ -339,6 +340,7 @@ def test_a_killed_training_chooses_the_same_draft(
     assert found == expected
 
 
+@pytest.mark.recipes
 def test_a_training_killed_after_its_end_keeps_its_choice(
     stopped_early: tuple[Path, Path], tmp_path: Path
 ) -> None:
