@@ -9,7 +9,6 @@ prompts; beside them the same of the answers that hardly repeat themselves.
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -32,7 +31,8 @@ from pipeline.decoding.base import Completion, Engine, SamplingParams
 from pipeline.decoding.losslessness import check_greedy_losslessness
 from pipeline.decoding.proposers.draft_model import DraftModelProposer
 from pipeline.decoding.speculative import SpeculativeEngine
-from pipeline.evaluation.decoding_figures import REPETITIVE
+from pipeline.demo.data_files import DemonstrationData
+from pipeline.evaluation.decoding_figures import REPETITIVE, Measurement
 from pipeline.metrics.speedup import speedup_interval
 from pipeline.metrics.text_overlap import repeated_4gram_rate
 from pipeline.modeling.loading import load_model, load_tokenizer
@@ -42,6 +42,9 @@ DATA = ROOT / "examples/soae_demo"
 REFERENCE = "plain"
 """The arm all others are compared with."""
 WARM_UP_TOKENS = 8
+COLUMNS = ("arm", "tokens/s", "over plain", "low", "high", "answers that vary", "low", "high",
+           "n of them", "identical", "near ties")  # fmt: skip
+NOT_RUN = "not run: give --target and --draft, such as those of a demonstration"
 
 Prompt = tuple[int, ...]
 Arm = Callable[[Prompt, SamplingParams], Completion]
@@ -59,6 +62,8 @@ class Loaded:
 def run(arguments: Sequence[str]) -> Result:
     """Every arm on every prompt."""
     options = _parser().parse_args(arguments)
+    if options.target is None or options.draft is None:
+        return Result(table=Table(columns=COLUMNS, rows=[]), figures={}, not_run=NOT_RUN)
     loaded = _loaded(options)
     prompts = _prompts(loaded.tokenizer, options.num_prompts)
     params = SamplingParams(
@@ -71,8 +76,8 @@ def run(arguments: Sequence[str]) -> Result:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench decoding")
-    parser.add_argument("--target", type=Path, required=True, help="directory of the model")
-    parser.add_argument("--draft", type=Path, required=True, help="directory of its draft")
+    parser.add_argument("--target", type=Path, help="directory of the model")
+    parser.add_argument("--draft", type=Path, help="directory of its draft")
     parser.add_argument("--length", type=int, default=2, help="tokens the draft writes a round")
     parser.add_argument("--lookup-length", type=int, default=5)
     parser.add_argument("--num-prompts", type=int, default=24)
@@ -94,14 +99,13 @@ def _loaded(options: argparse.Namespace) -> Loaded:
 
 def _prompts(tokenizer: PreTrainedTokenizerBase, number: int) -> list[Prompt]:
     """Questions on documents that no training has seen: of the test, then of the experts."""
-    unseen = set(json.loads((DATA / "splits.json").read_text("utf-8"))["unseen_documents"])
+    data = DemonstrationData(DATA, "en")
     items = [
         item
         for name in ("domain_test", "sft_expert")
         for item in read_rows(
-            DomainTestRef(kind="domain_test", path=str(DATA / f"{name}.en.jsonl")), DomainItem
+            data.rows(DomainTestRef, name, "domain_test", data.unseen("meta.doc_id")), DomainItem
         )
-        if str(item.meta.get("doc_id", "")).removesuffix("-en") in unseen
     ]
     if len(items) < number:
         raise SystemExit(f"there are {len(items)} questions on unseen documents, not {number}")
@@ -140,8 +144,8 @@ def _engine_arm(engine: Engine) -> Arm:
 
 def _interleaved(
     arms: Mapping[str, Arm], prompts: Sequence[Prompt], params: SamplingParams, *, repeats: int
-) -> dict[str, list[list[Completion]]]:
-    """[arm][prompt][repeat], every arm warmed up."""
+) -> dict[str, Measurement]:
+    """What each arm produced, every one warmed up."""
     for arm in arms.values():
         arm(prompts[0], replace(params, max_new_tokens=WARM_UP_TOKENS))
     found: dict[str, list[list[Completion]]] = {name: [[] for _ in prompts] for name in arms}
@@ -152,16 +156,16 @@ def _interleaved(
                 found[name][number].append(arms[name](prompt, params))
             order = [*order[1:], order[0]]
             print(f"repeat {repeat + 1}, prompt {number + 1}/{len(prompts)}", file=sys.stderr)
-    return found
+    return {name: Measurement(completions=one) for name, one in found.items()}
 
 
 def _result(
     target: PreTrainedModel,
     prompts: Sequence[Prompt],
-    answers: Mapping[str, list[list[Completion]]],
+    answers: Mapping[str, Measurement],
 ) -> Result:
     reference = answers[REFERENCE]
-    texts = [one[0].token_ids for one in reference]
+    texts = [one.token_ids for one in reference.first()]
     rates = [repeated_4gram_rate(text) for text in texts]
     varied = [number for number, rate in enumerate(rates) if rate < REPETITIVE]
     rows: list[list[object]] = []
@@ -169,7 +173,7 @@ def _result(
     figures = {"prompts": float(len(prompts)), "repeated_4gram_rate": sum(rates) / len(rates)}
     for name, found in answers.items():
         checked = check_greedy_losslessness(
-            target, prompts, texts, [one[0].token_ids for one in found]
+            target, prompts, texts, [one.token_ids for one in found.first()]
         )
         if not checked.is_lossless:
             failures.append(f"{name}: an answer is not the target's own")
@@ -185,32 +189,22 @@ def _result(
             if faster.low is not None and faster.high is not None:
                 spread[f"{name}_vs_{REFERENCE}"] = (faster.low, faster.high)
     return Result(
-        table=Table(
-            columns=["arm", "tokens/s", "over plain", "low", "high", "answers that vary", "low",
-                     "high", "n of them", "identical", "near ties"],
-            rows=rows,
-        ),
-        figures=figures, ratios=ratios, spread=spread, failures=failures,
-    )  # fmt: skip
-
-
-def _speedup(
-    reference: Sequence[Sequence[Completion]],
-    found: Sequence[Sequence[Completion]],
-    chosen: Sequence[int],
-) -> Estimate:
-    return speedup_interval(
-        *(
-            [[one.decode_seconds / (len(one.token_ids) - 1) for one in arm[row]] for row in chosen]
-            for arm in (reference, found)
-        )
+        table=Table(columns=COLUMNS, rows=rows),
+        figures=figures,
+        ratios=ratios,
+        spread=spread,
+        failures=failures,
     )
+
+
+def _speedup(reference: Measurement, found: Measurement, chosen: Sequence[int]) -> Estimate:
+    return speedup_interval(reference.seconds_per_token(chosen), found.seconds_per_token(chosen))
 
 
 def _cells(figure: Estimate) -> tuple[object, ...]:
     return tuple("-" if one is None else one for one in (figure.value, figure.low, figure.high))
 
 
-def _tokens_per_second(found: Sequence[Sequence[Completion]]) -> float:
-    each = [one for repeats in found for one in repeats]
+def _tokens_per_second(found: Measurement) -> float:
+    each = [one for repeats in found.completions for one in repeats]
     return sum(len(one.token_ids) - 1 for one in each) / sum(one.decode_seconds for one in each)
