@@ -4,10 +4,9 @@ import datetime
 import os
 import platform
 import sys
-from importlib import metadata
 
 from pipeline.code_version import code_version
-from pipeline.provenance import processor
+from pipeline.provenance import package_versions, processor
 
 PACKAGES = ("django", "celery", "psycopg", "torch", "transformers", "numpy")
 
@@ -23,12 +22,5 @@ def describe_environment() -> dict[str, object]:
         "processor": processor(),
         "num_cores": len(os.sched_getaffinity(0)),
         "memory_gib": round(memory_bytes / 2**30, 1),
-        "packages": {name: version for name in PACKAGES if (version := _version(name))},
+        "packages": package_versions(PACKAGES),
     }
-
-
-def _version(name: str) -> str:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return ""

@@ -4,6 +4,7 @@ import hashlib
 import os
 import platform
 import sys
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
@@ -19,21 +20,26 @@ PACKAGES = ("torch", "transformers", "safetensors", "numpy", "lm-eval", "sacrebl
 
 def describe_environment(spec: AnySpec) -> Environment:
     """The machine and packages of this process."""
-    packages = {}
-    for name in PACKAGES:
-        try:
-            packages[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
     return Environment(
         python=sys.version.split()[0],
-        packages=packages,
+        packages=package_versions(PACKAGES),
         platform=platform.platform(),
         processor=processor(),
         num_threads=len(os.sched_getaffinity(0)),
         device=getattr(spec, "device", "cpu"),
         dtype=getattr(spec, "dtype", "float32"),
     )
+
+
+def package_versions(names: Iterable[str]) -> dict[str, str]:
+    """Versions of those packages that are installed."""
+    found = {}
+    for name in names:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
 
 
 def path_digest(path: Path) -> str:

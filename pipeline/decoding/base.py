@@ -70,6 +70,16 @@ class Completion:
     logprobs: tuple[TokenLogprobs, ...] = field(default=())
 
 
+def num_shared(first: Sequence[int], second: Sequence[int]) -> int:
+    """How many tokens both begin with."""
+    shared = 0
+    for ours, theirs in zip(first, second, strict=False):
+        if ours != theirs:
+            break
+        shared += 1
+    return shared
+
+
 class Engine(Protocol):
     """Generates a completion for each prompt.
 

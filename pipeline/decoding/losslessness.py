@@ -16,6 +16,7 @@ import torch
 from transformers import PreTrainedModel
 
 from pipeline.contracts.decoding_results import LosslessnessCounts
+from pipeline.decoding.base import num_shared
 
 NEAR_TIE = 1e-4
 """Largest float64 logit gap at a first difference that rounding explains in float32."""
@@ -95,9 +96,8 @@ def _gap_at_first_difference(
     target: PreTrainedModel, prompt: Sequence[int], expected: Sequence[int], found: Sequence[int]
 ) -> tuple[float, float]:
     """The gap, infinite where one answer goes on behind the other's end, and the best logit."""
-    length = min(len(expected), len(found))
-    shared = next((i for i in range(length) if expected[i] != found[i]), length)
-    if shared == length:
+    shared = num_shared(expected, found)
+    if shared == min(len(expected), len(found)):
         # One answer goes on where the other ended: no swap of two logits explains that.
         return float("inf"), 0.0
     ids = torch.tensor([[*prompt, *expected[:shared]]], device=target.device)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from transformers import PreTrainedModel
 
-from pipeline.decoding.base import SamplingParams
+from pipeline.decoding.base import SamplingParams, num_shared
 from pipeline.decoding.batching import read_clock
 from pipeline.decoding.proposers.base import Draft, DraftSession, Proposer
 from pipeline.decoding.runner import Runner, open_runner
@@ -74,12 +74,7 @@ def walk_rounds(
             draft = session.propose([[*prompt, *answer[:place]]], num_asked)
             kind = RoundKind(draft.num_model_steps, draft.num_tokens[0])
             drafted = draft.token_ids[0, : draft.num_tokens[0]].tolist()
-        num_accepted = 0
-        for ours, theirs in zip(drafted, answer[place:], strict=False):
-            if ours != theirs:
-                break
-            num_accepted += 1
-        num_tokens = min(num_accepted + 1, len(answer) - place)
+        num_tokens = min(num_shared(drafted, answer[place:]) + 1, len(answer) - place)
         rounds.append(Round(kind=kind, num_tokens=num_tokens))
         place += num_tokens
     return rounds

@@ -63,7 +63,7 @@ def describe_path(model: PreTrainedModel) -> str:
     if build.load() is None:
         return "transformers; the kernel was not built"
     reason = refusal(model)
-    return f"kernel {build.library_path().stem}" if reason is None else f"transformers; {reason}"
+    return f"kernel {build.kernel_path().stem}" if reason is None else f"transformers; {reason}"
 
 
 def misses_kernel(model: PreTrainedModel) -> bool:

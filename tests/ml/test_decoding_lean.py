@@ -319,11 +319,11 @@ def test_without_a_library_of_its_own_the_other_path_answers(monkeypatch, tmp_pa
     expected = AutoregressiveEngine(model).generate([[5, 6, 7]], params)
     copy = tmp_path / "kernel.so"
     if fault != "missing":
-        copy.write_bytes(build.library_path().read_bytes())
+        copy.write_bytes(build.kernel_path().read_bytes())
     tmp_path.chmod(0o777 if fault == "directory" else 0o755)
     if fault != "missing":
         copy.chmod(0o666 if fault == "file" else 0o644)
-    monkeypatch.setattr(build, "library_path", lambda: copy)
+    monkeypatch.setattr(build, "kernel_path", lambda: copy)
     build.load.cache_clear()
     try:
         assert isinstance(open_runner(model, batch_size=1, capacity=4), CachedModel)

@@ -52,12 +52,12 @@ def test_what_the_compiler_says_is_shown(monkeypatch, capsys, prefix):
 
 
 def test_another_source_or_processor_has_another_library(monkeypatch, tmp_path):
-    names = {build.library_path().name}
+    names = {build.kernel_path().name}
     source = tmp_path / "kernel.cpp"
     source.write_bytes(build.SOURCE.read_bytes() + b"\n")
     monkeypatch.setattr(build, "SOURCE", source)
-    names.add(build.library_path().name)
+    names.add(build.kernel_path().name)
     for level in ("AVX2", "AVX512", "DEFAULT"):
         monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda level=level: level)
-        names.add(build.library_path().name)
+        names.add(build.kernel_path().name)
     assert len(names) == 4  # of the second source the own level and the two others

@@ -31,7 +31,7 @@ INSTRUCTIONS = {
 COMPILE_SECONDS = 300
 
 
-def library_path() -> Path:
+def kernel_path() -> Path:
     """Where the library for this source, this processor and this environment lies."""
     level = torch.backends.cpu.get_cpu_capability()
     flags = (*COMPILE, *INSTRUCTIONS.get(level, ()))
@@ -46,7 +46,7 @@ def build() -> Path:
         OSError: no compiler, or the directory cannot be written.
         subprocess.SubprocessError: the compiler does not translate the source.
     """
-    path = library_path()
+    path = kernel_path()
     if path.exists():
         return path
     name = os.environ.get("CXX", "g++")
@@ -71,7 +71,7 @@ def build() -> Path:
 @functools.cache
 def load() -> ctypes.CDLL | None:
     """The kernel; None where it was not built, or lies where others can write."""
-    path = library_path()
+    path = kernel_path()
     if not (path.is_file() and _is_ours(path) and _is_ours(path.parent)):
         return None
     try:

@@ -9,7 +9,7 @@ from transformers import PreTrainedModel
 
 from pipeline.contracts.decoding_spec import DraftModelArm
 from pipeline.decoding.answer_store import AnswerStore
-from pipeline.decoding.base import SamplingParams
+from pipeline.decoding.base import SamplingParams, num_shared
 from pipeline.decoding.proposers.base import Draft
 from pipeline.decoding.runner import Runner, open_runner
 from pipeline.decoding.sampling import probabilities, sample
@@ -151,7 +151,7 @@ class _DraftModelSession:
         for sequence, committed, unverified in zip(
             sequences, self.num_committed, self.unverified, strict=True
         ):
-            num_right = committed + _num_shared(unverified, sequence[committed:])
+            num_right = committed + num_shared(unverified, sequence[committed:])
             # The last token is read again where nothing is missing: its logits are wanted.
             num_missing = max(num_missing, len(sequence) - num_right)
         starts = [max(0, len(sequence) - num_missing) for sequence in sequences]
@@ -186,13 +186,3 @@ class _DraftModelSession:
         self.runner.cache.keep_rows(rows)
         self.num_committed = [self.num_committed[row] for row in rows]
         self.unverified = [self.unverified[row] for row in rows]
-
-
-def _num_shared(first: Sequence[int], second: Sequence[int]) -> int:
-    """How many tokens both begin with."""
-    num_shared = 0
-    for ours, theirs in zip(first, second, strict=False):
-        if ours != theirs:
-            break
-        num_shared += 1
-    return num_shared
