@@ -13,10 +13,11 @@ import resource
 import signal
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from socket import AF_INET, AF_INET6, SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET, socket
+from socket import AF_INET, AF_INET6, SHUT_RDWR, SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET, socket
 from types import FrameType
 from wsgiref.types import WSGIApplication
 
@@ -247,8 +248,15 @@ def keep_bodies_in(directory: Path) -> None:
 
 
 def _end(channel: Channel, reason: str) -> None:
+    """Closes a connection at the next turn of the loop, also one whose buffers are full.
+
+    `will_close` alone waits until the socket takes bytes again, which a client that does not read
+    never lets it; a socket that is shut down has hung up.
+    """
     logger.info("connection from %s ended: %s", channel.addr, reason)
     channel.will_close = True
+    with suppress(OSError):  # the client was faster
+        channel.socket.shutdown(SHUT_RDWR)
 
 
 def _end_process(_number: int, _frame: FrameType | None) -> None:
