@@ -45,7 +45,7 @@ def field_groups(form: forms.Form, group: Group) -> FieldGroup:
 def _row_settings(form: forms.Form, part: Dataset) -> FieldGroup:
     fields = tuple(form[name] for inner in part.parts[1:] for name, _field in inner.form_fields())
     return FieldGroup(
-        title=_("Rows of %(name)s to use") % {"name": part.title or part.label},
+        title=_("%(name)s: rows to use") % {"name": part.title or part.label},
         fields=fields,
         groups=(),
         is_row_settings=True,

@@ -4,6 +4,7 @@ import json
 from typing import Any, Literal, get_args, get_origin
 
 from django import forms
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
 from studio.launch.labels import CHOICE_LABELS, EMPTY_MEANS, FIELD_LABELS
@@ -34,7 +35,7 @@ def scalar_field(
         }
     )
     if (meaning := EMPTY_MEANS.get(_scoped(path))) is not None:
-        hint = f"{path}; {meaning}"
+        hint = _with_meaning(path, meaning)
     common = {
         "label": field_label(path),
         "help_text": hint,
@@ -53,6 +54,18 @@ def scalar_field(
         # A plain text box: browsers' number boxes refuse 5e-5 in some languages.
         return forms.FloatField(widget=forms.TextInput(attrs={"inputmode": "decimal"}), **common)
     return forms.CharField(max_length=1000, **common)
+
+
+def input_hint(path: str, *, has_choices: bool) -> str:
+    """What stands below the choice of a model, an output or a data set."""
+    if not has_choices:
+        return _("%(path)s; there is none yet") % {"path": path}
+    meaning = EMPTY_MEANS.get(_scoped(path))
+    return path if meaning is None else _with_meaning(path, meaning)
+
+
+def _with_meaning(path: str, meaning: Promise) -> str:
+    return _("%(path)s; %(meaning)s") % {"path": path, "meaning": meaning}
 
 
 def lines_field(path: str, text: str) -> forms.Field:

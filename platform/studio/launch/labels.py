@@ -103,6 +103,8 @@ FIELD_LABELS: dict[str, Promise] = {
 
 EMPTY_MEANS: dict[str, Promise] = {
     "draft.num_output_tokens": _("left empty: the whole vocabulary"),
+    "num_speculative_tokens": _("left empty: for each way the length that promises most"),
+    "teacher_cache": _("left empty: the target writes its answers in this run"),
     "text_overlap.max_new_tokens": _("left empty: as long as the references"),
 }
 """What it means to give nothing, where that is not plain."""

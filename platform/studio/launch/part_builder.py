@@ -6,15 +6,23 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from django import forms
-from django.utils.translation import gettext as _
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from pipeline.contracts.references import DatasetRef, Reference
+from studio.launch.alternatives import say_whose
 from studio.launch.choices import Choice, ProjectChoices
-from studio.launch.fields import field_label, field_name, lines_field, scalar_field, scalar_value
+from studio.launch.fields import (
+    field_label,
+    field_name,
+    input_hint,
+    lines_field,
+    scalar_field,
+    scalar_value,
+)
 from studio.launch.labels import CHOICE_LABELS
 from studio.launch.parts import (
+    MISSING,
     Alternatives,
     Dataset,
     Filter,
@@ -25,6 +33,7 @@ from studio.launch.parts import (
     Rows,
     Scalar,
 )
+from studio.launch.switched import switched
 
 FIXED_FIELDS = frozenset({"schema_version", "kind"})
 NUM_ROWS = {"sources": 3, "stages": 3, "arms": 4, "heldout": 2, "datasets": 2, "where": 1}
@@ -38,17 +47,37 @@ class PartBuilder:
         self._choices = choices
 
     def model(
-        self, model: type[BaseModel], path: str, values: Mapping[str, Any], *, in_row: bool = False
+        self,
+        model: type[BaseModel],
+        path: str,
+        values: Mapping[str, Any],
+        *,
+        in_row: bool = False,
+        defaults: BaseModel | None = None,
     ) -> Group:
-        """The fields of a model, in the order in which it declares them."""
+        """The fields of a model, in the order in which it declares them.
+
+        `defaults`: what an empty field means, where what the model belongs to says it.
+        """
         parts = [
-            self._field(info, f"{path}.{name}" if path else name, values.get(name), in_row=in_row)
+            self._field(
+                info,
+                f"{path}.{name}" if path else name,
+                values.get(name),
+                in_row=in_row,
+                default=MISSING if defaults is None else getattr(defaults, name),
+            )
             for name, info in model.model_fields.items()
             if name not in FIXED_FIELDS
         ]
         return Group(path=path, parts=parts, title=field_label(path) if path else "")
 
-    def _field(self, info: FieldInfo, path: str, value: Any, *, in_row: bool) -> Part:
+    def _field(
+        self, info: FieldInfo, path: str, value: Any, *, in_row: bool, default: Any = MISSING
+    ) -> Part:
+        fallback = default
+        if default is MISSING:
+            default = None if info.is_required() else info.get_default(call_default_factory=True)
         annotation, is_optional = _without_none(info.annotation)
         is_needed = info.is_required()
         if get_origin(annotation) is tuple:
@@ -65,13 +94,21 @@ class PartBuilder:
             choices = self._choices.outputs(annotation.takes)
             return self._input(path, choices, value, is_required=is_needed and not in_row)
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            group = self.model(annotation, path, value or {}, in_row=in_row or is_optional)
+            group = self.model(
+                annotation,
+                path,
+                value or {},
+                in_row=in_row or is_optional,
+                defaults=default if isinstance(default, BaseModel) else None,
+            )
+            if is_optional and not any(part.can_be_filled for part in group.parts):
+                return switched(group, is_on=value is not None)
             group.is_optional = is_optional
             return group
-        default = None if is_needed else info.get_default(call_default_factory=True)
         return Scalar(
             path=path,
             is_needed=is_needed,
+            fallback=fallback,
             field=scalar_field(
                 path,
                 annotation,
@@ -113,15 +150,20 @@ class PartBuilder:
             required=False,
             help_text=f"{path}.{tag}",
         )
-        parts = [
-            self._field(info, f"{path}.{name}", values.get(name), in_row=True)
+        parts = {
+            name: self._field(info, f"{path}.{name}", values.get(name), in_row=True)
             for name, info in infos.items()
             if name != tag
-        ]
+        }
+        settings = {name: frozenset(model.model_fields) for name, model in models.items()}
+        say_whose(choice, parts, settings)
         return Alternatives(
             path=path,
-            parts=[Scalar(path=f"{path}.{tag}", field=choice, is_needed=True), *parts],
-            settings={name: frozenset(model.model_fields) for name, model in models.items()},
+            parts=[
+                Scalar(path=f"{path}.{tag}", field=choice, is_needed=True),
+                *parts.values(),
+            ],
+            settings=settings,
         )
 
     def _dataset(
@@ -171,7 +213,7 @@ class PartBuilder:
                 choices=[("", "\N{EM DASH}"), *((c.token, c.label) for c in choices)],
                 initial=initial,
                 required=is_required,
-                help_text=path if choices else _("%(path)s; there is none yet") % {"path": path},
+                help_text=input_hint(path, has_choices=bool(choices)),
             ),
         )
 

@@ -33,6 +33,11 @@ class Part:
         """(name, field) of everything in the part."""
         raise NotImplementedError
 
+    @property
+    def can_be_filled(self) -> bool:
+        """Whether a person can give something here that has no default."""
+        return self.is_needed
+
     def is_filled(self, cleaned: Mapping[str, Any]) -> bool:
         """Whether the person gave something that has no default."""
         raise NotImplementedError
@@ -47,6 +52,8 @@ class Scalar(Part):
     """One number, text, choice or tick."""
 
     field: forms.Field
+    fallback: Any = MISSING
+    """What an empty field means, where that is not the default of the field's own model."""
 
     def form_fields(self) -> Iterator[tuple[str, forms.Field]]:
         yield self.path, self.field
@@ -57,7 +64,7 @@ class Scalar(Part):
     def read(self, cleaned: Mapping[str, Any], at: str, locations: Locations) -> Any:
         locations[at] = self.path
         value = cleaned.get(self.path)
-        return MISSING if value in (None, "") else value
+        return self.fallback if value in (None, "") else value
 
 
 @dataclass(kw_only=True)
@@ -84,6 +91,10 @@ class Input(Part):
     field: forms.Field
     choices: dict[str, Choice]
 
+    @property
+    def can_be_filled(self) -> bool:
+        return True
+
     def form_fields(self) -> Iterator[tuple[str, forms.Field]]:
         yield self.path, self.field
 
@@ -103,6 +114,10 @@ class Group(Part):
     parts: list[Part] = field(default_factory=list)
     is_optional: bool = False
     title: str = ""
+
+    @property
+    def can_be_filled(self) -> bool:
+        return any(part.can_be_filled for part in self.parts)
 
     def form_fields(self) -> Iterator[tuple[str, forms.Field]]:
         for part in self.parts:
