@@ -27,6 +27,7 @@ DEMO_FILES = {
     "sft_weak": ("conversations", 240),
     "sft_expert": ("domain_test", 384),
     "domain_test": ("domain_test", 96),
+    "unseen_questions": ("domain_test", 58),
     "general_mcq": ("multiple_choice", 256),
 }
 
@@ -73,6 +74,20 @@ def test_demo_rows_are_twins_and_the_splits_exist() -> None:
     )
     assert sum(record.meta["doc_id"] in unseen for record in tests) == 22
     assert not set(splits["replay_topic_groups"]) & set(splits["retention_topic_groups"])
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_unseen_questions_are_those_on_unseen_documents(lang: str) -> None:
+    """Byte for byte, the test's first."""
+    splits = json.loads((DEMO / "splits.json").read_text())
+    unseen = {f"{stem}-{lang}" for stem in splits["unseen_documents"]}
+    chosen = [
+        line
+        for stem in ("domain_test", "sft_expert")
+        for line in (DEMO / f"{stem}.{lang}.jsonl").read_bytes().splitlines(keepends=True)
+        if json.loads(line)["meta"].get("doc_id") in unseen
+    ]
+    assert (DEMO / f"unseen_questions.{lang}.jsonl").read_bytes() == b"".join(chosen)
 
 
 def test_domain_item_becomes_one_exchange() -> None:

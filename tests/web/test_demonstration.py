@@ -50,7 +50,7 @@ def test_files_are_uploaded_once_and_become_what_the_plan_reads(factories, data_
     demonstration_project()
     project, actor = Project.objects.get(), User.objects.get(username="demo_expert")
     runs = start_missing_imports(project=project, actor=actor, lang="zh")
-    assert len(runs) == 6
+    assert len(runs) == 7
     assert start_missing_imports(project=project, actor=actor, lang="zh") == runs
     for run in runs:
         factories.execute(run)
@@ -63,6 +63,7 @@ def test_files_are_uploaded_once_and_become_what_the_plan_reads(factories, data_
         "general_mcq.zh v1",
         "sft_expert.zh v1",
         "sft_weak.zh v1",
+        "unseen_questions.zh v1",
     ]
     assert {version.num_rejected for version in versions} == {0}
     (data_dir / "base").mkdir()

@@ -429,8 +429,8 @@ def test_a_task_of_the_harness_is_named_and_its_rows_are_a_folder_of_the_install
 def test_whole_method_is_one_plan_made_by_the_program(
     client, factories, engineer, project, base_model, settings
 ) -> None:
-    content = (settings.ROOT / "examples/soae_demo/domain_test.en.jsonl").read_text()
-    started = factories.start_import(project, engineer, content, "domain_test.en.jsonl")
+    content = (settings.ROOT / "examples/soae_demo/sft_expert.en.jsonl").read_text()
+    started = factories.start_import(project, engineer, content, "sft_expert.en.jsonl")
     factories.execute(started.run)
     data = {"base": "base:tiny-base", "lang": "en", "idempotency_key": "once"}
     address = reverse("launch:method", args=["alpha"])
@@ -442,10 +442,8 @@ def test_whole_method_is_one_plan_made_by_the_program(
     assert steps["cpt"]["model"]["path"] == str(base_model)
     # The version that was made from this very file stands for it, with the same filters.
     version = started.run.dataset_version
-    overlap = steps["evaluate_base"]["text_overlap"]["dataset"]
-    assert (overlap["path"], overlap["digest"]) == (str(version.rows_path), version.digest)
-    prompts = steps["speculative_decode"]["prompts"]
-    assert prompts["path"] == str(version.rows_path)
+    prompts = steps["distill"]["answers"]["prompts"]
+    assert (prompts["path"], prompts["digest"]) == (str(version.rows_path), version.digest)
     assert prompts["where"][0]["field"] == "meta.doc_id"
     assert plan.runs.filter(state="queued").exists()
 

@@ -11,6 +11,7 @@ EXAMPLE_KINDS = {
     "sft_weak": "conversations",
     "sft_expert": "domain_test",
     "domain_test": "domain_test",
+    "unseen_questions": "domain_test",
     "general_mcq": "multiple_choice",
 }
 """Kind of the rows of each file, by the first part of its name."""
