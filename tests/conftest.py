@@ -19,31 +19,30 @@ for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 # they started.
 RECIPES = {"test_demo.py", "test_journey.py", "test_real_training.py", "test_replication.py"}
 # Platforms of real processes, and servers with a browser. Their tests wait more than they
-# compute, and measure time: beside model tests they finish, beside each other they starve.
-PLATFORMS = {"supervision", "browser"}
-# The long ones first, so that no worker is left alone with one at the end.
-ORDER = ("recipes", "faults", "platforms", "ml", "web", "contract", "architecture")
+# compute, and measure time: of each kind one at a time, beside model tests, or they starve.
+ALONE = {"supervision", "browser"}
+# The long ones first, so that no worker is left alone with one at the end; browsers when the
+# faults are over.
+ORDER = ("recipes", "faults", "supervision", "ml", "browser", "web", "contract", "architecture")
 
 
 def group_of(nodeid: str) -> str:
-    """Recipes, faults on two cores at once, platforms, or the folder of tests/ of the test."""
+    """Recipes, faults on two cores at once, or the folder of tests/ of the test."""
     path = Path(nodeid.partition("::")[0])
-    folder = path.parts[1]
     if path.name in RECIPES:
         return "recipes"
-    if path.name == "test_fault_campaign.py":
-        return "faults"
-    return "platforms" if folder in PLATFORMS else folder
+    return "faults" if path.name == "test_fault_campaign.py" else path.parts[1]
 
 
 class ModuleScheduling(LoadScopeScheduling):
-    """A module stays on one worker, and platforms are one after the other.
+    """A module stays on one worker, and so do all platforms, and all browsers.
 
     Groups by marks (`--dist loadgroup`) are silently ignored by pytest-xdist 3.8 with pytest 9.2.
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        return "platforms" if group_of(nodeid) == "platforms" else nodeid.partition("::")[0]
+        group = group_of(nodeid)
+        return group if group in ALONE else nodeid.partition("::")[0]
 
 
 @pytest.hookimpl(optionalhook=True)
