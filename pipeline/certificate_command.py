@@ -16,6 +16,7 @@ from pipeline.contracts.certificate import (
 from pipeline.contracts.codec import canonical_bytes
 from pipeline.contracts.documents import SpecDocument, read_run_spec
 from pipeline.contracts.kinds import RunSpec
+from pipeline.contracts.sampling_test import SamplingTestDone
 from pipeline.errors import CertificateError, StoppedAtCheckpoint
 from pipeline.run_command import execute_run
 from pipeline.signatures import read_public_key, verified
@@ -29,10 +30,17 @@ CERTIFIED = (
     "device",
     "settings",
     "prompts",
-    "sampling_test",
 )
 """Fields that the same inputs and settings must give again."""
 COUNTS = ("losslessness", "autoregressive_batch_1_vs_8")
+MACHINE_NUMBERS = (
+    "largest_gap",
+    "num_draft_tokens",
+    "num_accepted_tokens",
+    "chi_square",
+    "p_value",
+)
+"""Ends of dotted names that rounding may change; the verdicts they lead to are compared."""
 CIRCUMSTANCES = ("decoding", "code_version", "libraries", "processor", "num_threads")
 """Fields that may differ, and explain counts that do."""
 
@@ -66,7 +74,10 @@ def certify(path: Path, target: Path, drafts: Sequence[str], prompts: Path) -> s
         )
     assert isinstance(again, LosslessCertificate)  # noqa: S101 (runs sign nothing)
     circumstances = [f"  {line}" for line in _differences(written, again, CIRCUMSTANCES)]
-    found = [f"  {line}" for line in _differences(written, again, (*CERTIFIED, *COUNTS))]
+    # Certificates of version 1 say nothing of sampled answers.
+    sampling = ("sampling_test",) if written.schema_version > 1 else ()
+    certified = (*CERTIFIED, *COUNTS, *sampling)
+    found = [f"  {line}" for line in _differences(written, again, certified)]
     if found:
         raise CertificateError(
             "certificate.not_reproduced",
@@ -79,7 +90,7 @@ def certify(path: Path, target: Path, drafts: Sequence[str], prompts: Path) -> s
                 ]
             ),
         )
-    lines = [f"reproduced: {_summary(again)}"]
+    lines = [f"reproduced: {_summary(again)}", _sampling(again)]
     if circumstances:
         lines += ["though there were different (certificate -> now):", *circumstances]
     return "\n".join(lines)
@@ -97,6 +108,7 @@ def verify(path: Path, public_key: Path | None) -> str:
         f"the signature holds: {_summary(signed.certificate)}",
         f"target {signed.certificate.target}",
         *(f"{field} {digest}" for field, digest in signed.certificate.arm_inputs.items()),
+        _sampling(signed.certificate),
         f"signed by key {signed.signature.key_id}",
     ]
     if key is None:
@@ -119,6 +131,19 @@ def _summary(certificate: LosslessCertificate) -> str:
         f"identical, {counts.num_near_ties} near ties (plain decoding at batch 1 against 8: "
         f"{certificate.autoregressive_batch_1_vs_8.num_near_ties})"
     )
+
+
+def _sampling(certificate: LosslessCertificate) -> str:
+    tested = certificate.sampling_test
+    if isinstance(tested, SamplingTestDone):
+        return (
+            f"sampled answers: {tested.verdict} with the target's distribution, p "
+            f"{tested.p_value:.2g} over {tested.num_tokens} tokens, {tested.num_accepted_tokens} "
+            f"of {tested.num_draft_tokens} drafted ones accepted (a right engine fails once in "
+            f"{1 / tested.level:.0f} runs)"
+        )
+    reason = "" if isinstance(tested, str) else f": {tested.reason}"
+    return f"sampled answers: not tested{reason}"
 
 
 def _content(path: Path) -> bytes:
@@ -193,13 +218,13 @@ def _place(path: Path | str, digest: str) -> dict[str, JsonValue]:
 def _differences(
     written: LosslessCertificate, again: LosslessCertificate, fields: Sequence[str]
 ) -> Iterator[str]:
-    """A line for each value, by dotted name; gaps are numbers of a machine, so they may differ."""
+    """A line for each value, by dotted name, but for `MACHINE_NUMBERS`."""
     for field in fields:
         before, now = (
             dict(_leaves(one.model_dump(mode="json")[field], field)) for one in (written, again)
         )
         for name in dict.fromkeys([*before, *now]):
-            if before.get(name) != now.get(name) and not name.endswith(".largest_gap"):
+            if before.get(name) != now.get(name) and not name.endswith(MACHINE_NUMBERS):
                 yield f"{name}: {before.get(name)} -> {now.get(name)}"
 
 

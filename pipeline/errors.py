@@ -59,6 +59,7 @@ WARNING_CODES = frozenset(
         "decode.not_gated",
         "decode.not_lossless",
         "decode.not_predicted",
+        "decode.sampling_inconsistent",
         "eval.answers_cut",
         "model.files_left_behind",
         "train.checkpoint_skipped",

@@ -7,9 +7,9 @@ spelling of the same values (spaces, a key twice) is another file and is refused
 
 import json
 from collections.abc import Iterator
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, JsonValue, ValidationError, field_validator
+from pydantic import Field, JsonValue, ValidationError, field_validator, model_validator
 
 from pipeline.contracts.base import Contract, describe_validation_error
 from pipeline.contracts.codec import canonical_bytes, canonical_json
@@ -17,6 +17,7 @@ from pipeline.contracts.decoding_results import LosslessnessCounts
 from pipeline.contracts.decoding_spec import ArmBase, SpeculativeDecodeSpec
 from pipeline.contracts.fields import DtypeName, PositiveInt
 from pipeline.contracts.references import RowFilter, Sha256
+from pipeline.contracts.sampling_test import SamplingTest
 from pipeline.contracts.storable import unstorable_texts
 from pipeline.errors import CertificateError
 
@@ -54,7 +55,8 @@ class LosslessCertificate(Contract):
     """One arm's answers against the target's own, and everything that decides them."""
 
     kind: Literal["lossless_certificate"] = "lossless_certificate"
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1, 2] = 2
+    """1: from before sampled answers were tested; such a certificate keeps its bytes."""
     target: Sha256
     arm: JsonObject
     """The arm as its spec describes it; of what it names, only how it is used."""
@@ -70,8 +72,8 @@ class LosslessCertificate(Contract):
     losslessness: LosslessnessCounts
     autoregressive_batch_1_vs_8: LosslessnessCounts
     """What rounding alone does to plain decoding of the same prompts."""
-    sampling_test: Literal["not_run", "passed", "failed"]
-    """Acceptance of sampled answers against the simulator's interval."""
+    sampling_test: Literal["not_run"] | SamplingTest
+    """Of sampled answers; a word in version 1, which never tested them."""
     spec_digest: Sha256
     """Identifies the run that wrote it."""
     code_version: str = Field(max_length=100)
@@ -88,6 +90,12 @@ class LosslessCertificate(Contract):
         if any(not isinstance(arm.get(key), str) for key in ("name", "method")):
             raise ValueError("an arm has a `name` and a `method`")
         return arm
+
+    @model_validator(mode="after")
+    def _says_what_its_version_can(self) -> Self:
+        if (self.schema_version == 1) != (self.sampling_test == "not_run"):
+            raise ValueError("sampling_test: a word in schema_version 1, an object in 2")
+        return self
 
     @property
     def arm_name(self) -> str:

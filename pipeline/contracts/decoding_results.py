@@ -7,6 +7,7 @@ from pydantic import Field
 from pipeline.contracts.base import Contract
 from pipeline.contracts.estimates import Estimate
 from pipeline.contracts.references import Sha256
+from pipeline.contracts.sampling_test import SamplingVerdict
 
 
 class RoundCost(Contract):
@@ -130,6 +131,9 @@ class CertifiedArm(Contract):
     digest: Sha256
     """Of its canonical JSON."""
     is_lossless: bool
+    """Of greedy answers."""
+    sampling_test: SamplingVerdict | None = None
+    """Of sampled answers; None in reports from before they were tested."""
 
 
 class SpeculativeDecodeResults(Contract):

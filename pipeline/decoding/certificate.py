@@ -21,6 +21,7 @@ from pipeline.contracts.certificate import (
 from pipeline.contracts.codec import bytes_digest, canonical_bytes, digest
 from pipeline.contracts.decoding_results import CertifiedArm, SpeculativeDecodeResults
 from pipeline.contracts.decoding_spec import ArmBase, SpeculativeDecodeSpec
+from pipeline.contracts.sampling_test import SamplingTestDone, SamplingTestNotRun
 from pipeline.provenance import package_versions, processor
 
 CERTIFICATES_NAME = "certificates"
@@ -33,6 +34,7 @@ def write_certificates(
     results: SpeculativeDecodeResults,
     prompts: Sequence[Sequence[int]],
     *,
+    sampling: Mapping[str, SamplingTestDone | SamplingTestNotRun],
     inputs: Mapping[str, str],
     device: Literal["cpu", "cuda"],
     decoding: str,
@@ -45,6 +47,7 @@ def write_certificates(
         spec: Of the run.
         results: What the run found.
         prompts: Token ids of the prompts that were compared.
+        sampling: By arm, what its sampled answers showed.
         inputs: Digests of what the run read, by dotted path of the spec.
         device: Where it decoded.
         decoding: What computed the forward passes there.
@@ -80,7 +83,7 @@ def write_certificates(
             prompts=certified_prompts,
             losslessness=checked.arms[arm.name],
             autoregressive_batch_1_vs_8=checked.autoregressive_batch_1_vs_8,
-            sampling_test="not_run",
+            sampling_test=sampling[arm.name],
             spec_digest=spec_digest,
             code_version=code_version(),
             libraries={"python": sys.version.split()[0], **package_versions(LIBRARIES)},
@@ -95,7 +98,9 @@ def write_certificates(
             (partial / f"{name}.json").write_bytes(certificate_file(certificate))
     return {
         name: CertifiedArm(
-            digest=digest(certificate), is_lossless=certificate.losslessness.is_lossless
+            digest=digest(certificate),
+            is_lossless=certificate.losslessness.is_lossless,
+            sampling_test=sampling[name].verdict,
         )
         for name, certificate in certificates.items()
     }

@@ -5,7 +5,7 @@ measured in an engine (vLLM's step costs) is absent, never guessed.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pipeline.contracts.decoding_results import (
     ArmResults,
@@ -15,6 +15,7 @@ from pipeline.contracts.decoding_results import (
     StoreFigures,
 )
 from pipeline.contracts.estimates import Estimate
+from pipeline.contracts.sampling_test import SamplingTestDone, SamplingTestNotRun
 from pipeline.decoding.base import Completion, SpeculationStats
 from pipeline.metrics import acceptance, speculation
 from pipeline.metrics.speedup import speedup_interval
@@ -72,6 +73,8 @@ class Benchmark:
     measured: dict[str, Measurement]
     losslessness: LosslessnessResults | None = None
     """None for sampled answers: two arms may draw different ones and both be right."""
+    sampling: dict[str, SamplingTestDone | SamplingTestNotRun] = field(default_factory=dict)
+    """Of every arm that `losslessness` judges."""
     decoding: str
     """What computed the forward passes."""
 

@@ -9,7 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.contracts.decoding_spec import AUTOREGRESSIVE, SpeculativeArm
+from pipeline.contracts.sampling_test import SamplingTestNotRun
 from pipeline.decoding.base import Completion, SamplingParams
+from pipeline.decoding.goodness_of_fit import Drawn, draw
 from pipeline.decoding.vllm_engine import VllmEngine
 from pipeline.decoding.vllm_options import speculative_config
 from pipeline.evaluation.decoding_benchmark import STARTS_OVER, WARM_UP_TOKENS
@@ -30,6 +32,8 @@ class VllmMeasurements:
     measured: dict[str, Measurement]
     batched: list[Completion]
     """The target's answers to `BATCH_SIZE` prompts at a time."""
+    drawn: dict[str, Drawn | SamplingTestNotRun]
+    """Sampled answers of every arm that drafts, where answers were chosen greedily."""
 
 
 def measure_on_vllm(
@@ -64,6 +68,7 @@ def measure_on_vllm(
     found = {AUTOREGRESSIVE: Arm()} | {one.name: Arm(num_speculative_tokens=length) for one in arms}
     measured: dict[str, Measurement] = {}
     batched: list[Completion] = []
+    drawn: dict[str, Drawn | SamplingTestNotRun] = {}
     progress = context.progress("bench", total=len(found), unit="arms")
     for arm in (None, *arms):
         name = AUTOREGRESSIVE if arm is None else arm.name
@@ -85,8 +90,10 @@ def measure_on_vllm(
             if arm is None:
                 for start in range(0, len(prompts), BATCH_SIZE):
                     batched += engine.generate(prompts[start : start + BATCH_SIZE], params)
+            elif params.temperature == 0:
+                drawn[name] = draw(engine, prompts, params)
         finally:
             engine.close()
         progress.advance()
         context.raise_if_stopped(STARTS_OVER)
-    return VllmMeasurements(arms=found, measured=measured, batched=batched)
+    return VllmMeasurements(arms=found, measured=measured, batched=batched, drawn=drawn)

@@ -4,6 +4,7 @@
              not timed: a prediction with an interval, written before anything is timed
     bench    every arm decodes every prompt, interleaved over the repeats, batch 1
     gate     every arm's tokens are the target's own, or the run is not lossless
+             sampled answers follow the target's distribution
     certify  what was compared and how it came out, as one file for each arm
 
 Results: `contracts.decoding_results.SpeculativeDecodeResults`; `docs/decoding.md` defines
@@ -27,6 +28,7 @@ from pipeline.decoding.autoregressive import AutoregressiveEngine
 from pipeline.decoding.base import SamplingParams
 from pipeline.decoding.certificate import CERTIFICATES_NAME, write_certificates
 from pipeline.decoding.engines import choose_engine
+from pipeline.decoding.goodness_of_fit import judge
 from pipeline.decoding.runner import describe_path, misses_kernel
 from pipeline.errors import DataError
 from pipeline.evaluation.decoding_benchmark import (
@@ -38,6 +40,7 @@ from pipeline.evaluation.decoding_benchmark import (
 from pipeline.evaluation.decoding_figures import Arm, Benchmark, arm_figures
 from pipeline.evaluation.decoding_gate import BATCH_SIZE, judge_losslessness
 from pipeline.evaluation.decoding_probe import Prompt
+from pipeline.evaluation.sampling_gate import judge_sampling
 from pipeline.evaluation.vllm_benchmark import measure_on_vllm
 from pipeline.execution import RecipeResult, RunContext
 from pipeline.modeling.device import choose_device
@@ -93,6 +96,7 @@ def _run(spec: SpeculativeDecodeSpec, context: RunContext) -> RecipeResult:
         spec,
         results,
         timed,
+        sampling=benchmark.sampling,
         inputs=inputs,
         device=device,
         decoding=benchmark.decoding,
@@ -150,8 +154,13 @@ def _on_torch(
     if spec.temperature > 0:
         return Benchmark(arms=arms, measured=measured, decoding=decoding)
     batched = AutoregressiveEngine(target, max_batch_size=BATCH_SIZE).generate(prompts, params)
-    losslessness = judge_losslessness(target, prompts, measured, batched)
-    return Benchmark(arms=arms, measured=measured, losslessness=losslessness, decoding=decoding)
+    return Benchmark(
+        arms=arms,
+        measured=measured,
+        losslessness=judge_losslessness(target, prompts, measured, batched),
+        sampling=judge_sampling(target, engines, prompts, params, context),
+        decoding=decoding,
+    )
 
 
 def probe(spec: SpeculativeDecodeSpec, context: RunContext) -> dict[str, Arm]:
@@ -217,11 +226,11 @@ def _on_vllm(
         return Benchmark(arms=found.arms, measured=found.measured, decoding="vllm")
     # vLLM has no float64: transformers judges, now that the engines have returned the memory.
     target = load_model(target_path, dtype=getattr(torch, spec.dtype), device=device)
-    losslessness = judge_losslessness(target, prompts, found.measured, found.batched)
     return Benchmark(
         arms=found.arms,
         measured=found.measured,
-        losslessness=losslessness,
+        losslessness=judge_losslessness(target, prompts, found.measured, found.batched),
+        sampling={name: judge(target, None, drawn) for name, drawn in found.drawn.items()},
         decoding="vllm",
     )
 
@@ -240,6 +249,14 @@ def _warn(benchmark: Benchmark, context: RunContext) -> None:
             "an arm's tokens differ from the target's own beyond rounding, so its speedup buys "
             "another answer; report.json counts such prompts under losslessness",
         )
+    for name, tested in benchmark.sampling.items():
+        if tested.verdict == "inconsistent":
+            context.warn(
+                "decode.sampling_inconsistent",
+                f"arm {name!r}: sampled tokens do not follow the target's distribution "
+                f"(p {tested.p_value:.1e}; a right engine is below {tested.level:g} once in "
+                f"{1 / tested.level:.0f} runs), so do not sample with this arm",
+            )
 
 
 def _warn_of_larger(draft: Path, target: Path, arm: str, context: RunContext) -> None:

@@ -32,6 +32,7 @@ from pipeline.errors import CertificateError, GateError
 from pipeline.signatures import key_id, read_public_key, verified
 
 GOLDEN = Path(__file__).parent / "golden/lossless_certificate.json"
+GOLDEN_2 = GOLDEN.with_name("lossless_certificate_2.json")
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 OTHER_KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(1, 33)))
 
@@ -101,6 +102,35 @@ def test_the_golden_file_is_read_and_written_to_the_byte() -> None:
     certificate = golden()
     assert certificate_file(certificate) == GOLDEN.read_bytes()
     assert (certificate.arm_name, certificate.losslessness.num_near_ties) == ("distilled", 2)
+
+
+def test_one_that_tested_sampling_is_read_and_written_to_the_byte() -> None:
+    certificate = read_certificate(GOLDEN_2.read_bytes())
+    assert certificate_file(certificate) == GOLDEN_2.read_bytes()
+    assert certificate.sampling_test.verdict == "consistent"
+    content = certificate_file(signed(certificate))
+    assert verified(content).certificate == certificate
+    lie = content.replace(b'"consistent"', b'"inconsistent"')
+    assert refused(lie) == "certificate.signature_invalid"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"schema_version": 1},
+        {"sampling_test": "not_run"},
+        {"sampling_test": {"verdict": "not_run"}},
+        {"sampling_test": {"verdict": "passed"}},
+    ],
+)
+def test_a_sampling_test_is_said_as_its_version_says_it(change: dict) -> None:
+    document = json.loads(GOLDEN_2.read_bytes()) | change
+    with pytest.raises(CertificateError) as caught:
+        read_certificate(canonical_bytes(document) + b"\n")
+    assert (caught.value.code, "sampling_test" in str(caught.value)) == (
+        "certificate.invalid",
+        True,
+    )
 
 
 def test_a_signed_certificate_holds_with_the_key_it_names() -> None:
@@ -205,8 +235,13 @@ def test_the_command_says_what_a_signature_proves(tmp_path, capsys) -> None:
     assert f"signed by key {key_id(public)}" in said
     assert "proves only that nothing was changed" in said
     assert "lossless, 22 of 24 answers identical, 2 near ties" in said
+    assert "sampled answers: not tested" in said
     assert main(["verify-certificate", str(path), "--public-key", str(key_path)]) == 0
     assert "proves only" not in capsys.readouterr().out
+    path.write_bytes(certificate_file(signed(read_certificate(GOLDEN_2.read_bytes()))))
+    assert main(["verify-certificate", str(path)]) == 0
+    said = capsys.readouterr().out
+    assert "sampled answers: consistent with the target's distribution, p 0.51 over 570" in said
     path.write_bytes(changed(("certificate", "losslessness", "num_near_ties"), 0))
     assert main(["verify-certificate", str(path)]) == 12
     assert "error[certificate.signature_invalid]" in capsys.readouterr().err

@@ -105,6 +105,9 @@ def test_each_arm_has_one_that_says_what_was_compared(finished) -> None:
     assert coarse.losslessness == checked.arms["coarse"]
     assert coarse.autoregressive_batch_1_vs_8 == checked.autoregressive_batch_1_vs_8
     assert coarse.libraries["torch"] == torch.__version__
+    for tested in (coarse.sampling_test, lookup.sampling_test):
+        assert (tested.verdict, tested.temperature) == ("consistent", 1.0)
+        assert tested.num_tokens == 5 * 103 >= 512  # answers of six tokens, the first not counted
 
 
 def test_the_report_names_them(finished) -> None:
@@ -113,6 +116,7 @@ def test_the_report_names_them(finished) -> None:
         name: digest(finished.certificate(name)) for name in ("coarse", "lookup")
     }
     assert all(one.is_lossless for one in named.values())
+    assert {one.sampling_test for one in named.values()} == {"consistent"}
     assert finished.report.outputs["certificates"].path == "certificates"
     assert finished.report.inputs["prompts"] == dataset_digest(finished.prompts)
 
@@ -132,20 +136,36 @@ def test_one_command_makes_it_again(finished, capsys) -> None:
     assert (status, said.splitlines()[0][:40]) == (0, "reproduced: arm coarse, torch, float32, ")
     status, said, _ = certify(finished, finished.path("lookup"), capsys)
     assert (status, said.splitlines()[0][:24]) == (0, "reproduced: arm lookup, ")
+    assert said.splitlines()[1].startswith("sampled answers: consistent with the target's")
+
+
+def test_one_from_before_sampling_was_tested_is_made_again(finished, capsys, tmp_path) -> None:
+    path = tmp_path / "lookup.json"
+    before = {"schema_version": 1, "sampling_test": "not_run"}
+    path.write_bytes(certificate_file(finished.certificate("lookup").model_copy(update=before)))
+    status, said, _ = certify(finished, path, capsys)
+    assert (status, said[:24]) == (0, "reproduced: arm lookup, ")
 
 
 def test_counts_that_do_not_come_again_are_named(finished, capsys, tmp_path) -> None:
     written = finished.certificate("lookup")
     counts = written.losslessness.model_copy(update={"num_identical": 2, "num_near_ties": 1})
     prompts = written.prompts.model_copy(update={"token_digest": "0" * 64})
+    lie = {"verdict": "inconsistent", "p_value": 1e-9, "num_accepted_tokens": 0}
+    sampling = written.sampling_test.model_copy(update=lie)
     path = tmp_path / "lookup.json"
-    changes = {"losslessness": counts, "prompts": prompts, "num_threads": 96}
+    changes = {
+        "losslessness": counts, "prompts": prompts, "sampling_test": sampling, "num_threads": 96
+    }  # fmt: skip
     path.write_bytes(certificate_file(written.model_copy(update=changes)))
     status, said, error = certify(finished, path, capsys)
     assert (status, said) == (12, "")
     assert "error[certificate.not_reproduced]" in error
     assert "losslessness.num_identical: 2 -> 3" in error
     assert "losslessness.num_near_ties: 1 -> 0" in error
+    assert "sampling_test.verdict: inconsistent -> consistent" in error
+    assert "p_value" not in error
+    assert "num_accepted_tokens" not in error
     assert f"prompts.token_digest: {'0' * 64} -> " in error
     assert "num_threads: 96 -> " in error
 

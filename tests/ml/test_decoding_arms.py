@@ -12,6 +12,7 @@ from pipeline.contracts.decoding_spec import DraftModelArm, NGramArm, Speculativ
 from pipeline.contracts.events import Payload, RunWarning
 from pipeline.contracts.references import Reference
 from pipeline.contracts.specs import parse_run_spec
+from pipeline.decoding import speculative
 from pipeline.decoding.arms import open_proposer
 from pipeline.decoding.lean import build
 from pipeline.decoding.proposers.draft_model import DraftModelProposer
@@ -24,6 +25,7 @@ from pipeline.execution import RunContext
 from pipeline.modeling.tiny import save_tiny_model, tiny_llama
 from pipeline.recipes import speculative_decode
 from tests.ml.lean_models import require_kernel
+from tests.ml.test_goodness_of_fit import accept_all
 
 pytestmark = pytest.mark.slow
 
@@ -184,10 +186,19 @@ def test_a_draft_longer_than_what_is_probed_has_costs_too(model_dir, tmp_path) -
 def test_a_benchmark_that_is_not_lossless_says_so(model_dir, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(decoding_benchmark, "SpeculativeEngine", Lossy)
     results, warnings = benchmark(model_dir, tmp_path)
-    assert warnings == ["decode.not_lossless"]
+    assert warnings == ["decode.not_lossless", "decode.sampling_inconsistent"]
     assert not results.losslessness.is_lossless
     assert not results.losslessness.arms["lookup"].is_lossless
     assert results.losslessness.autoregressive_batch_1_vs_8.is_lossless
+
+
+@pytest.mark.usefixtures("kernel")
+def test_a_benchmark_that_samples_wrongly_says_so(model_dir, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(speculative, "verify_sampled", accept_all)
+    results, warnings = benchmark(model_dir, tmp_path)
+    assert warnings == ["decode.sampling_inconsistent"]
+    certified = results.certificates["lookup"]
+    assert (certified.is_lossless, certified.sampling_test) == (True, "inconsistent")
 
 
 @pytest.mark.usefixtures("kernel")

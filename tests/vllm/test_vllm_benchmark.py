@@ -68,6 +68,15 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
+def test_its_certificates_say_why_sampling_was_not_tested(run_dir: Path) -> None:
+    for path in (run_dir / "certificates").iterdir():
+        tested = json.loads(path.read_bytes())["sampling_test"]
+        assert (tested["verdict"], "samples wrongly on a CPU" in tested["reason"]) == (
+            "not_run",
+            True,
+        )
+
+
 @pytest.fixture(scope="module")
 def report(run_dir: Path) -> Report:
     return Report.parse((run_dir / "report.json").read_bytes())

@@ -27,6 +27,7 @@ from pipeline.contracts.decoding_results import (
 from pipeline.contracts.documents import read_run_spec
 from pipeline.contracts.manifest import file_sha256
 from pipeline.contracts.reports import Output
+from pipeline.contracts.sampling_test import SamplingTestDone, SamplingTestNotRun
 from pipeline.signatures import key_id, read_public_key, verified
 from studio.accounts.models import Role
 from studio.datasets.examples import example_path
@@ -41,6 +42,11 @@ pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
 PLAIN = LosslessnessCounts(
     is_lossless=True, num_prompts=4, num_identical=3, num_near_ties=1, largest_gap=1e-6
 )
+SAMPLING = SamplingTestDone(
+    verdict="consistent", num_answers=6, num_tokens=570, num_draft_tokens=812,
+    num_accepted_tokens=204, temperature=1.0, num_cells=8, chi_square=6.25, p_value=0.512,
+    level=0.001,
+)  # fmt: skip
 COUNTS = PLAIN.model_copy(update={"num_identical": 4, "num_near_ties": 0, "largest_gap": None})
 
 
@@ -147,7 +153,7 @@ def honest(run, arm, models):
         ),
         losslessness=COUNTS,
         autoregressive_batch_1_vs_8=PLAIN,
-        sampling_test="not_run",
+        sampling_test=SAMPLING,
         spec_digest=run.spec_digest,
         code_version="f" * 40,
         libraries={"python": "3.11"},
@@ -312,7 +318,10 @@ def test_the_page_says_what_holds_and_who_signed(client, project, models, benchm
         "4 of 4 identical", "0 near ties (plain decoding at batch 1 against 8: 1)",
         "torch, float32, cpu", "kernel lean-1", "draft length 3",
         "temperature 0.0, at most 64 tokens",
-        "this model is the target", "no sampling test was run", "signed by this platform, key",
+        "this model is the target",
+        "sampled answers consistent with the target's distribution",
+        "p 0.51, 570 tokens, 204 of 812 drafted ones accepted (level 0.001)",
+        "signed by this platform, key",
         public_key()[0], "CPU &lt;b&gt;&amp;",
     ):  # fmt: skip
         assert part in text, part
@@ -331,6 +340,25 @@ def test_the_page_says_why_one_is_not_signed(client, project, models, benchmark)
     )
     benchmark(lambda certificate: certificate.model_copy(update={"losslessness": lossy}))
     assert "NOT LOSSLESS" in page(client, project, models[0])
+
+
+@pytest.mark.parametrize(
+    ("changes", "shown"),
+    [
+        (
+            {"sampling_test": SAMPLING.model_copy(update={"verdict": "inconsistent"})},
+            "do NOT follow",
+        ),
+        ({"sampling_test": SamplingTestNotRun(reason="a CPU")}, "no sampling test was run: <span"),
+        ({"sampling_test": "not_run", "schema_version": 1}, "no sampling test was run</span>"),
+    ],
+)
+def test_the_page_says_what_sampled_answers_showed(
+    client, project, models, benchmark, changes, shown
+) -> None:
+    benchmark(lambda certificate: certificate.model_copy(update=changes))
+    text = " ".join(page(client, project, models[0]).split())
+    assert shown in text
 
 
 def test_an_exchanged_key_leaves_the_old_ones_signed(

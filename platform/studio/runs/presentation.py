@@ -27,6 +27,7 @@ _STAGE_LABELS: dict[str, Promise] = {
     "acceptance": gettext_lazy("acceptance"),
     "probe": gettext_lazy("costs"),
     "bench": gettext_lazy("benchmark"),
+    "sample": gettext_lazy("sampled answers"),
     "copy": gettext_lazy("copying"),
     "validate": gettext_lazy("checking"),
 }
