@@ -150,3 +150,6 @@ class SpeculativeDecodeResults(Contract):
     headline_arm: str
     certificates: dict[str, CertifiedArm] = Field(default_factory=dict)
     """By arm; empty for sampled decoding, and in reports that are older than certificates."""
+    serve_commands: dict[str, str] = Field(default_factory=dict)
+    """By arm, how vLLM serves the target with it at the length measured; without the arms that vLLM
+    cannot draft by, and empty in reports from before."""

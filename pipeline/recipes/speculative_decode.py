@@ -30,6 +30,7 @@ from pipeline.decoding.certificate import CERTIFICATES_NAME, write_certificates
 from pipeline.decoding.engines import choose_engine
 from pipeline.decoding.goodness_of_fit import judge
 from pipeline.decoding.runner import describe_path, misses_kernel
+from pipeline.decoding.vllm_serve import serve_commands
 from pipeline.errors import DataError
 from pipeline.evaluation.decoding_benchmark import (
     STARTS_OVER,
@@ -78,17 +79,19 @@ def _run(spec: SpeculativeDecodeSpec, context: RunContext) -> RecipeResult:
         )
     _warn(benchmark, context)
     measured = benchmark.measured
+    figures = {
+        name: arm_figures(arm, measured[name], measured[AUTOREGRESSIVE], seed=spec.seed)
+        for name, arm in benchmark.arms.items()
+    }
     results = SpeculativeDecodeResults(
-        arms={
-            name: arm_figures(arm, measured[name], measured[AUTOREGRESSIVE], seed=spec.seed)
-            for name, arm in benchmark.arms.items()
-        },
+        arms=figures,
         losslessness=benchmark.losslessness,
         num_prompts=len(timed),
         num_repeats=spec.num_repeats,
         engine=engine_name,
         interleaved=engine_name != "vllm",
         headline_arm=spec.arms[0].name,
+        serve_commands=serve_commands(target_path, spec.arms, figures, dtype=spec.dtype),
     )
     directory = context.run_dir / CERTIFICATES_NAME
     certificates = write_certificates(

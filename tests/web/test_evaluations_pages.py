@@ -2,7 +2,7 @@
 
 import json
 import re
-from html import unescape
+from html import escape, unescape
 
 import pytest
 from django.urls import reverse
@@ -183,6 +183,18 @@ def test_speedup_stands_beside_prediction_and_bound(show, recipe) -> None:
     assert "Test CPU" in text
     assert "6 × 3" in text
     assert "NOT LOSSLESS" not in text
+
+
+def test_the_command_that_serves_an_arm_can_be_copied(show, project, engineer) -> None:
+    run = results.make_benchmark(project, engineer, name="bench")
+    assert "Serve the target" not in show("speedup")  # a report from before has no command
+    command = "vllm serve '/models/<t>' --speculative-config '{\"method\": \"ngram\"}'"
+    run.report["results"]["serve_commands"] = {"ngram": command}
+    run.save()
+    html = show("speedup")
+    assert "Serve the target with an arm on vLLM" in text_of(html)
+    assert f'id="serve-1" value="{escape(command)}"' in html
+    assert 'data-copy="serve-1"' in html
 
 
 def test_what_was_predicted_stands_beside_what_was_measured(show, project, engineer) -> None:
