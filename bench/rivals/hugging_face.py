@@ -1,15 +1,14 @@
 """`generate` of transformers, alone and with its own ways of drafting, timed by the token."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from transformers import GenerationConfig, PreTrainedModel, StoppingCriteria, StoppingCriteriaList
 
+from bench.answering.turns import Arm
 from pipeline.decoding.base import Completion, SamplingParams
-
-Arm = Callable[[tuple[int, ...], SamplingParams], Completion]
 
 
 class _FirstToken(StoppingCriteria):  # type: ignore[misc]  # transformers has no types

@@ -1,0 +1,1 @@
+"""What the benchmarks of answers share: prompts, arms that take turns, figures of both."""
