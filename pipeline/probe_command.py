@@ -11,15 +11,11 @@ from pipeline.contracts.decoding_results import DecodingCosts, Prediction
 from pipeline.contracts.decoding_spec import SpeculativeDecodeSpec
 from pipeline.contracts.estimates import Estimate
 from pipeline.contracts.events import Payload, Progress
+from pipeline.contracts.speedup_words import REASONS, VERDICTS, change_words
 from pipeline.execution import RunContext
 from pipeline.recipes.speculative_decode import probe
 
 _LOGGER = logging.getLogger(__name__)
-_VERDICTS = {
-    "pays": "pays: the whole interval lies above 1",
-    "does_not_pay": "does not pay: the whole interval lies below 1",
-    "undecided": "undecided: the interval holds 1; more probe prompts narrow it",
-}
 
 
 class _ToLog:
@@ -65,7 +61,7 @@ def _arm_text(name: str, length: int | None, costs: DecodingCosts, prediction: P
     lengths = "  ".join(f"{g}: {one:.2f}x" for g, one in prediction.speedup_by_length.items())
     lines = [
         f"{name}: {_interval(prediction.speedup)} at draft length {length}",
-        f"  verdict: {_VERDICTS[prediction.verdict]}",
+        f"  verdict: {VERDICTS[prediction.verdict].en}: {REASONS[prediction.verdict].en}",
         f"  by draft length: {lengths}",
         f"  tokens a round {prediction.tokens_per_round:.3f}, cost of a round "
         f"{prediction.round_cost:.3f} plain steps of {1000 * costs.target_step_seconds:.1f} ms",
@@ -73,21 +69,10 @@ def _arm_text(name: str, length: int | None, costs: DecodingCosts, prediction: P
         f"  oracle bound {prediction.oracle_bound:.2f}x, share of it "
         f"{value / prediction.oracle_bound:.0%}",
     ]
-    if prediction.verdict != "pays":
-        lines.append(f"  the speedup is 1 with one of: {_changes(costs, prediction)}")
+    changes = change_words(prediction, costs.c)
+    if changes is not None:
+        lines.append(f"  {changes.en}")
     return "\n".join(lines)
-
-
-def _changes(costs: DecodingCosts, prediction: Prediction) -> str:
-    changes = [
-        f"acceptance that gives {prediction.round_cost:.3f} tokens a round",
-        f"rounds of {prediction.tokens_per_round:.3f} plain steps",
-    ]
-    if prediction.needed_c is not None:
-        changes.append(f"c {prediction.needed_c:.3f} instead of {costs.c:.3f}")
-    if prediction.needed_v is not None:
-        changes.append(f"mean v {prediction.needed_v:.3f} instead of {prediction.mean_v:.3f}")
-    return "; ".join(changes)
 
 
 def _interval(figure: Estimate) -> str:

@@ -220,10 +220,35 @@ def test_what_was_predicted_stands_beside_what_was_measured(show, project, engin
     _measured, predicted, _bound = figure(html, "speedup")["data"]
     assert predicted["x"][0] == 0.857
     text = text_of(html)
-    assert "0.857× [0.81, 0.92]" in text
+    assert "0.86× [0.81, 0.92]" in text
     assert "1.034×" in text
-    words = "does not pay; as fast as plain decoding with one of: tokens a round 1.20 → 1.40"
-    assert f"{words}, cost of a round 1.40 → 1.20, v 1.10 → 0.90" in text
+    words = "0.86× [0.81, 0.92] (few units: 8), does not pay; as fast as plain decoding with one of"
+    assert f"Said before timing: {words}: 1.40 tokens a round instead of 1.20," in text
+    assert "v of 0.900 instead of 1.100" in text
+
+
+def test_each_arm_says_whether_it_pays_and_on_which_answers(show, recipe) -> None:
+    html = show("speedup")
+    arm = results.results_of(recipe["speculative_decode"]).arms["distilled"]
+    low, high = arm.speedup.low, arm.speedup.high
+    assert low > 1
+    text = text_of(html)
+    measured = f"{arm.speedup.value:.2f}× [{low:.2f}, {high:.2f}] (few units: 6)"
+    assert f"distilled draft pays Measured: {measured}, the whole interval lies above 1" in text
+    every, varied, end_to_end = figure(html, "answers")["data"]
+    assert (every["x"][0], varied["x"][0], end_to_end["x"][0]) == (
+        arm.speedup.value,
+        arm.speedup_without_repetitive_answers.value,
+        arm.end_to_end_speedup.value,
+    )
+    milliseconds = 1000 / arm.tokens_per_second
+    seconds = arm.prefill_seconds + arm.decode_seconds
+    figures = (
+        f"{arm.prefill_seconds:.3f} {milliseconds:.1f} {seconds:.2f} {arm.tokens_per_second:.1f}"
+    )
+    assert f"distilled draft {figures}" in text
+    first, second = arm.acceptance_per_position[:2]
+    assert f"{100 * second:.1f}% ({1 + first + second:.2f})" in text
 
 
 def test_a_benchmark_that_is_not_lossless_says_so(show, project, engineer) -> None:

@@ -2,9 +2,9 @@
 
 from django.utils.translation import gettext as _
 
-from pipeline.contracts.decoding_results import ArmResults, Prediction
+from pipeline.contracts.decoding_results import ArmResults
 from studio.evaluations.results import Benchmark
-from studio.measures.numbers import decimal
+from studio.measures.numbers import NONE
 
 PLAIN = "autoregressive"
 
@@ -36,40 +36,12 @@ def is_lossless(benchmark: Benchmark) -> bool | None:
     return None if losslessness is None else losslessness.is_lossless
 
 
-def prediction_words(prediction: Prediction) -> str:
-    """What the probe said; where it did not say that the arm pays, what would have to change."""
-    verdict = {
-        "pays": _("pays"),
-        "does_not_pay": _("does not pay"),
-        "undecided": _("undecided"),
-    }[prediction.verdict]
-    if prediction.verdict == "pays":
-        return verdict
-    changes = [
-        _("tokens a round %(now)s \N{RIGHTWARDS ARROW} %(needed)s")
-        % {
-            "now": decimal(prediction.tokens_per_round),
-            "needed": decimal(prediction.round_cost),
-        },
-        _("cost of a round %(now)s \N{RIGHTWARDS ARROW} %(needed)s")
-        % {
-            "now": decimal(prediction.round_cost),
-            "needed": decimal(prediction.tokens_per_round),
-        },
-    ]
-    if prediction.needed_c is not None:
-        changes.append(f"c \N{RIGHTWARDS ARROW} {decimal(prediction.needed_c, 3)}")
-    if prediction.needed_v is not None:
-        changes.append(
-            f"v {decimal(prediction.mean_v)} \N{RIGHTWARDS ARROW} {decimal(prediction.needed_v)}"
-        )
-    return _("%(verdict)s; as fast as plain decoding with one of: %(changes)s") % {
-        "verdict": verdict,
-        "changes": ", ".join(changes),
-    }
-
-
 def prompts_by_repeats(benchmark: Benchmark, arm: ArmResults) -> str:
     """How much was timed for the arm's speedup."""
     timed = 0 if arm.speedup is None else arm.speedup.n
     return f"{timed} \N{MULTIPLICATION SIGN} {benchmark.results.num_repeats}"
+
+
+def yes_or_no(answer: bool | None) -> str:
+    """A dash where nobody can say."""
+    return NONE if answer is None else _("yes") if answer else _("no")

@@ -6,8 +6,8 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from pipeline.contracts.decoding_results import LosslessnessCounts
-from studio.evaluations.arms import arm_label
+from pipeline.contracts.decoding_results import ArmResults, LosslessnessCounts
+from studio.evaluations.arms import arm_label, yes_or_no
 from studio.evaluations.results import Benchmark
 from studio.measures.numbers import NONE, count, decimal, percent
 
@@ -25,18 +25,23 @@ def throughput_rows(benchmark: Benchmark) -> list[Sequence[object]]:
     return [
         (
             arm_label(name),
-            decimal(arm.tokens_per_second, 1),
             decimal(arm.prefill_seconds, 3),
-            decimal(arm.decode_seconds, 3),
+            decimal(_milliseconds_per_token(arm), 1),
+            decimal(arm.prefill_seconds + arm.decode_seconds, 2),
+            decimal(arm.tokens_per_second, 1),
             decimal(arm.mean_acceptance_length),
             decimal(arm.block_efficiency),
             percent(arm.draft_acceptance_rate),
-            percent(arm.repeated_4gram_rate),
             count(arm.num_output_tokens),
             count(arm.num_parameters),
         )
         for name, arm in benchmark.results.arms.items()
     ]
+
+
+def _milliseconds_per_token(arm: ArmResults) -> float | None:
+    """Of the tokens after the first; None where no answer had any."""
+    return 1000.0 / arm.tokens_per_second if arm.tokens_per_second else None
 
 
 def losslessness_rows(benchmark: Benchmark) -> tuple[list[str], list[Sequence[object]]]:
@@ -58,5 +63,5 @@ def losslessness_rows(benchmark: Benchmark) -> tuple[list[str], list[Sequence[ob
 
 def _cell(value: object) -> str:
     if isinstance(value, bool):
-        return _("yes") if value else _("no")
+        return yes_or_no(value)
     return f"{value:g}" if isinstance(value, int | float) else NONE

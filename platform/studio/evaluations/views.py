@@ -6,7 +6,10 @@ from django.views.decorators.http import require_safe
 
 from studio.accounts.access import ProjectRequest, project_required
 from studio.evaluations import overlap_figures, retained, speedup_tables
+from studio.evaluations.acceptance_chart import acceptance_chart
+from studio.evaluations.answers_chart import answers_chart
 from studio.evaluations.arms import is_lossless
+from studio.evaluations.cost_chart import cost_chart
 from studio.evaluations.dashboards import dashboard, tabs, unreadable_absences
 from studio.evaluations.gauge_chart import gauge_chart
 from studio.evaluations.judged_gauges import judged_gauges
@@ -14,6 +17,7 @@ from studio.evaluations.length_chart import length_chart
 from studio.evaluations.likelihood_chart import likelihood_chart
 from studio.evaluations.list_rows import benchmark_row, evaluation_row
 from studio.evaluations.overlap_charts import change_chart, document_chart, score_chart
+from studio.evaluations.pays import judged_arms
 from studio.evaluations.results import (
     baselines_of,
     benchmarks_of,
@@ -23,7 +27,7 @@ from studio.evaluations.results import (
 )
 from studio.evaluations.retention_charts import category_chart, flips_chart, ratio_chart
 from studio.evaluations.selection import NEWEST, newest_evaluations, select_runs
-from studio.evaluations.speedup_charts import acceptance_chart, cost_chart, speedup_chart
+from studio.evaluations.speedup_chart import speedup_chart
 from studio.evaluations.stored_figures import summaries
 from studio.measures.labels import headline_measures, usual_overlaps
 from studio.pages.addresses import chosen, query_with
@@ -144,7 +148,13 @@ def speedup(request: ProjectRequest) -> HttpResponse:
     if shown is not None:
         columns, counts = speedup_tables.losslessness_rows(shown)
         context |= {
-            "charts": [speedup_chart(shown), acceptance_chart(shown), cost_chart(shown)],
+            "judged": judged_arms(shown),
+            "charts": [
+                speedup_chart(shown),
+                answers_chart(shown),
+                acceptance_chart(shown),
+                cost_chart(shown),
+            ],
             "is_lossless": is_lossless(shown),
             "losslessness_columns": columns,
             "losslessness_rows": counts,

@@ -86,6 +86,13 @@ def ratio_estimate(estimate: Estimate | None, *, digits: int = 3) -> str:
     return f"{ratio(value)} {ratio_interval(estimate, digits=digits)}".strip()
 
 
+def speedup(estimate: Estimate | None) -> str:
+    """`1.20x [1.15, 1.25]`: a ratio of times, whose bounds mean what they say."""
+    if estimate is None:
+        return NONE
+    return f"{decimal(estimate.value)}\N{MULTIPLICATION SIGN} {interval(estimate)}".strip()
+
+
 def ratio_interval(estimate: Estimate | None, *, digits: int = 3) -> str:
     """The interval of a ratio, or why what is stored is none."""
     if is_one_sided(estimate):

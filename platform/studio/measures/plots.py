@@ -11,6 +11,8 @@ from studio.measures.numbers import is_one_sided
 JsonObject = dict[str, object]
 MAX_TICK, MAX_LEGEND = 26, 60
 """Characters of a name beside an axis, and in the legend."""
+MARKS = ("circle", "square", "diamond", "triangle-up", "x", "star", "cross")
+"""For lines that a colour alone would not tell apart: there are six colours."""
 # Above the plot: below it, the legend meets slanted tick labels on narrow screens.
 _LEGEND = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
 _LINE = {"color": "rgba(127,127,127,0.9)", "width": 1, "dash": "dash"}

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from django.utils.translation import gettext as _
 
-from studio.measures.plots import Point, Series, forest
+from studio.measures.plots import Point, Series
+from studio.measures.ratio_plots import ratio_forest
 from studio.pages.charts import Chart
 from studio.published.claims import ShownClaim
 
@@ -19,14 +20,13 @@ def claims_chart(claims: Sequence[ShownClaim]) -> Chart:
     return Chart(
         key="published",
         title=_("Our ratios with their intervals beside the published ones"),
-        figure=forest(
+        figure=ratio_forest(
             [one.short for one in claims],
             [
                 Series(name=_("Ours"), points=[one.point for one in claims]),
                 Series(name=_("Published"), points=published, symbol="diamond-open"),
             ],
             x_title=_("ratio"),
-            lines=[1.0],
         ),
         columns=(_("Claim"), _("Published"), _("Ours"), _("Interval"), _("n and units drawn")),
         rows=[
