@@ -8,7 +8,8 @@ from pipeline.contracts.speedup_words import change_words, measured_verdict
 
 
 def estimate(value, low, high):
-    return Estimate(value=value, low=low, high=high, level=0.95, n=8, num_units=8)
+    level = None if low is None else 0.95
+    return Estimate(value=value, low=low, high=high, level=level, n=8, num_units=8)
 
 
 def prediction(verdict, *, tokens, cost, c=None, v=None):
