@@ -13,6 +13,9 @@ import plotly.graph_objects as go
 from pipeline import durable
 from pipeline.contracts.claims import SOURCE, Words
 from pipeline.contracts.decoding_results import ArmResults
+from pipeline.contracts.speedup_words import VERDICTS as PAYS
+from pipeline.contracts.speedup_words import change_words, measured_verdict
+from pipeline.demo.chart_style import COLORS, styled
 from pipeline.demo.claim_texts import (
     VERDICTS,
     count_words,
@@ -23,11 +26,11 @@ from pipeline.demo.claim_texts import (
     gauge_verdict_words,
     verdict_words,
 )
+from pipeline.demo.decoding_charts import acceptance_chart, speedup_chart
 from pipeline.demo.summary import Summary
 from pipeline.terminal import duration
 
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
-COLORS = ("#0054a6", "#d9822b", "#2e7d5b", "#7a4fa3", "#8a8a8a")
 BASE = "evaluate_base"
 NULLS = {
     "numerical": Words(en="numerical", zh="数值"),
@@ -65,6 +68,8 @@ def write_report(summary: Summary, path: Path) -> None:
             step_id: (words, summary.evaluation(step_id)) for step_id, words in CHECKPOINTS.items()
         },
         arms=_arms(summary),
+        pays=lambda arm: PAYS[measured_verdict(arm.speedup)],
+        changes=_changes,
         lossless=summary.benchmark.losslessness,
         charts={lang: _charts(summary, lang) for lang in ("zh", "en")},
         figure=figure_words,
@@ -93,11 +98,18 @@ def _arms(summary: Summary) -> Mapping[str, tuple[Words, ArmResults]]:
     }
 
 
+def _changes(arm: ArmResults) -> Words | None:
+    """What the prediction hangs on; None where it pays or there is none."""
+    if arm.prediction is None:
+        return None
+    return change_words(arm.prediction, arm.costs.c if arm.costs else 0.0)
+
+
 def _charts(summary: Summary, lang: str) -> dict[str, str]:
     figures = {
         "overlap": _overlap_chart(summary, lang),
-        "speedup": _speedup_chart(summary, lang),
-        "acceptance": _acceptance_chart(summary, lang),
+        "speedup": speedup_chart(_arms(summary).values(), lang),
+        "acceptance": acceptance_chart(_arms(summary).values(), lang),
     }
     return {
         name: figure.to_html(
@@ -122,76 +134,7 @@ def _overlap_chart(summary: Summary, lang: str) -> go.Figure:
             y=[scores.get(key) for key in measures],
             marker_color=color,
         )
-    return _styled(figure, Words(en="points (0-100)", zh="分（0–100）").in_language(lang))
-
-
-def _speedup_chart(summary: Summary, lang: str) -> go.Figure:
-    figure = go.Figure()
-    measured = [
-        (words.in_language(lang), arm, arm.speedup)
-        for words, arm in _arms(summary).values()
-        if arm.speedup is not None
-    ]
-    names = [name for name, _arm, _speedup in measured]
-    # A single prompt has no interval: a bar without whiskers.
-    bounds = [
-        (speedup.value, *(speedup.interval or (speedup.value, speedup.value, None))[:2])
-        for _name, _arm, speedup in measured
-    ]
-    figure.add_bar(
-        name=Words(en="measured", zh="实测").in_language(lang),
-        x=names,
-        y=[value for value, _low, _high in bounds],
-        marker_color=COLORS[0],
-        error_y={
-            "type": "data",
-            "symmetric": False,
-            "array": [high - value for value, _low, high in bounds],
-            "arrayminus": [value - low for value, low, _high in bounds],
-        },
-    )
-    figure.add_scatter(
-        name=Words(en="predicted by the cost model", zh="成本模型预测").in_language(lang),
-        x=names,
-        y=[
-            arm.prediction.speedup.value if arm.prediction else arm.predicted_speedup
-            for _name, arm, _speedup in measured
-        ],
-        mode="markers",
-        marker={"symbol": "diamond", "size": 11, "color": COLORS[1]},
-    )
-    figure.add_hline(y=1.0, line_dash="dash", line_color="#888888")
-    return _styled(
-        figure, Words(en="times autoregressive", zh="相对自回归的倍数").in_language(lang)
-    )
-
-
-def _acceptance_chart(summary: Summary, lang: str) -> go.Figure:
-    figure = go.Figure()
-    for (words, arm), color in zip(_arms(summary).values(), COLORS, strict=False):
-        if arm.acceptance_per_position:
-            figure.add_scatter(
-                name=words.in_language(lang),
-                x=[str(index + 1) for index in range(len(arm.acceptance_per_position))],
-                y=arm.acceptance_per_position,
-                mode="lines+markers",
-                line_color=color,
-            )
-    position = Words(en="position in the draft", zh="草稿中的位置").in_language(lang)
-    figure.update_xaxes(title=position, type="category")
-    figure = _styled(figure, Words(en="acceptance rate", zh="接受率").in_language(lang))
-    return figure.update_yaxes(range=[0, 1])
-
-
-def _styled(figure: go.Figure, axis: str) -> go.Figure:
-    return figure.update_layout(
-        template="plotly_white",
-        barmode="group",
-        margin={"l": 60, "r": 20, "t": 20, "b": 50},
-        legend={"orientation": "h", "y": 1.12},
-        yaxis_title=axis,
-        font={"family": "system-ui, 'Noto Sans CJK SC', sans-serif", "size": 13},
-    )
+    return styled(figure, Words(en="points (0-100)", zh="分（0–100）").in_language(lang))
 
 
 def _plotly_js() -> str:
