@@ -13,7 +13,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from bench.document import json_line, section, terminal_table, write_section
+from bench.document import has_section, json_line, section, terminal_table, write_section
 from bench.protocol import load, names
 
 
@@ -46,7 +46,8 @@ def run_benchmark(name: str, arguments: list[str], *, is_documented: bool) -> in
         return 2
     result = benchmark.run(arguments)
     line = json_line(name, result)
-    if is_documented:
+    # What could not run here leaves what was measured elsewhere.
+    if is_documented and not (result.not_run and has_section(name)):
         write_section(name, section(name, benchmark.__doc__ or "", arguments, result, line))
     print(terminal_table(result.table))
     for failure in result.failures:

@@ -69,6 +69,11 @@ def put_section(page: str, name: str, text: str) -> str:
     )
 
 
+def has_section(name: str) -> bool:
+    """docs/benchmarks.md has one for the benchmark."""
+    return PAGE.exists() and f"\n## {name}\n" in PAGE.read_text(encoding="utf-8")
+
+
 def write_section(name: str, text: str) -> None:
     """docs/benchmarks.md has the section."""
     page = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""

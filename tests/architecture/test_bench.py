@@ -3,10 +3,11 @@
 import inspect
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from bench.__main__ import main
+from bench.__main__ import main, run_benchmark
 from bench.document import PAGE, json_line, put_section, section, terminal_table
 from bench.mutations.guard import Guard
 from bench.mutations.guards import GUARDS
@@ -117,3 +118,21 @@ def test_every_benchmark_says_what_it_measures_and_is_documented(name: str) -> N
 @pytest.mark.parametrize("guard", GUARDS, ids=lambda guard: guard.name)
 def test_every_guard_is_where_the_mutations_look_for_it(guard: Guard) -> None:
     guard.removed_from((PAGE.parents[1] / guard.path).read_text(encoding="utf-8"))
+
+
+def test_what_cannot_run_here_leaves_what_was_measured_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = tmp_path / "benchmarks.md"
+    monkeypatch.setattr("bench.document.PAGE", page)
+    absent = Result(table=RESULT.table, figures={}, not_run="no such processor")
+    measured = Result(table=RESULT.table, figures={"ours_seconds": 0.5})
+    found = []
+    for result in (absent, measured, absent):
+        benchmark = SimpleNamespace(__doc__="What is measured.", run=lambda _, one=result: one)
+        monkeypatch.setattr("bench.__main__.load", lambda _, one=benchmark: one)
+        assert run_benchmark("decoding", [], is_documented=True) == 0
+        found.append(page.read_text())
+    assert '"status": "no such processor"' in found[0]
+    assert '"ours_seconds": 0.5' in found[1]
+    assert found[2] == found[1]
