@@ -23,12 +23,11 @@ def _environment() -> Iterator[None]:
 @pytest.mark.usefixtures("_environment")
 def test_the_server_makes_the_engine_of_the_benchmark(target_path, draft_path) -> None:
     from vllm.engine.arg_utils import AsyncEngineArgs
-    from vllm.entrypoints.cli.serve import ServeSubcommand
+    from vllm.entrypoints.launchers.cli_args import make_arg_parser, validate_parsed_serve_args
     from vllm.utils.argparse_utils import FlexibleArgumentParser
 
-    parser = FlexibleArgumentParser()
-    serve = ServeSubcommand()
-    serve.subparser_init(parser.add_subparsers(required=True))
+    # The server itself is not installed with the CPU build; its command line is.
+    parser = make_arg_parser(FlexibleArgumentParser())
     arms = [
         DraftModelArm(name="draft", model=Reference(path=str(draft_path))),
         NGramArm(max_ngram=4, min_ngram=2),
@@ -41,10 +40,10 @@ def test_the_server_makes_the_engine_of_the_benchmark(target_path, draft_path) -
     found = serve_commands(target_path, arms, results, dtype="float32")
     configs = {}
     for name, command in found.items():
-        program, *words = shlex.split(command)
-        assert program == "vllm"
+        program, subcommand, *words = shlex.split(command)
+        assert (program, subcommand) == ("vllm", "serve")
         arguments = parser.parse_args(words)
-        serve.validate(arguments)
+        validate_parsed_serve_args(arguments)
         arguments.model = arguments.model_tag  # as `ServeSubcommand.cmd` does
         configs[name] = AsyncEngineArgs.from_cli_args(arguments).create_engine_config()
     for config in configs.values():
