@@ -50,13 +50,14 @@ test: setup
 test-extensions: setup
 	$(BIN)/python -m pytest -m extensions tests/architecture/test_extensions.py
 
-# Data set, checkpoint and comparison pages in a browser, both languages, wide and narrow; the frame's
-# own are in `make test`.
+# Data set, checkpoint and comparison pages in a browser, both languages, wide and narrow; of the
+# frame's own, half are in `make test`.
 test-accessibility: setup
 	$(BIN)/python -m pytest -m accessibility tests/browser
 
 # The demonstration on a platform, interrupted; a training whose processes are killed; a person's first
-# quarter of an hour in a browser; a replication that is killed. One step of each is in `make test`.
+# quarter of an hour in a browser; a replication that is killed; a database that goes silent. One step
+# of each is in `make test`.
 test-recipes: setup
 	$(BIN)/python -m pytest -n 2 $(PARALLEL) -m recipes tests/supervision tests/browser tests/ml --durations=10
 

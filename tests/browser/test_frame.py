@@ -54,8 +54,8 @@ def test_sign_in_switch_language_and_sign_out(page: Page, admin, assert_accessib
     ("language", "theme", "width"),
     [
         ("zh-hans", "light", 1280),
-        ("zh-hans", "dark", 390),
-        ("en", "dark", 1280),
+        pytest.param("zh-hans", "dark", 390, marks=pytest.mark.accessibility),
+        pytest.param("en", "dark", 1280, marks=pytest.mark.accessibility),
         ("en", "light", 390),
     ],
 )

@@ -22,7 +22,7 @@ from tests.supervision.black_hole import BlackHole
 from tests.supervision.local_platform import ROOT, Platform
 from tests.supervision.postgres_server import database_url, postgres_server
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.recipes, pytest.mark.slow]
 
 LEASE_SECONDS = 6
 SELF_KILL_SECONDS = 5

@@ -121,6 +121,7 @@ def test_a_duplicated_message_runs_nothing_twice(platform: Any) -> None:
     assert len(platform.attempts(run_id)) == 1
 
 
+@pytest.mark.recipes
 def test_up_killed_or_stopped_and_started_again_continues(new_platform: Any) -> None:
     """The stop is quick, saves a checkpoint, and is not held against the run; the kill is."""
     new_platform.start()
