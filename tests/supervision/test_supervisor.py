@@ -120,6 +120,7 @@ def test_workers_say_what_they_do(platform: Any) -> None:
     assert f"run {run_id} attempt 1: claimed by" in log
 
 
+@pytest.mark.recipes
 @pytest.mark.slow
 def test_many_unread_events_cost_no_attempt(new_platform: Any) -> None:
     """They take longer to store than the lease is, so the supervisor goes on renewing it."""
@@ -229,6 +230,7 @@ def test_a_plan_hands_each_step_the_output_of_the_one_before(platform: Any) -> N
     assert model == str(attempt_dir(platform, train_id, 1) / "state.txt")
 
 
+@pytest.mark.recipes
 def test_a_paused_supervisor_is_fenced_when_it_wakes(platform: Any) -> None:
     """Its lease ran out, but its child still had the device: the next attempt had to wait."""
     run_id = platform.start_run("steps=400 pause=0.05")
