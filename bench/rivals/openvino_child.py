@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from bench.rivals.serving import Answer, Engine, Request, Stopwatch, serve
 
 NO_TOKEN = -1
+MAX_NGRAM = 3
+"""Longest run of last tokens that prompt lookup looks for; as in our lookup."""
 
 
 def open_engine(options: argparse.Namespace) -> Engine:
@@ -53,6 +55,8 @@ def open_engine(options: argparse.Namespace) -> Engine:
         config.apply_chat_template = False
         if options.length:
             config.num_assistant_tokens = options.length
+            if not options.draft:
+                config.max_ngram_size = MAX_NGRAM
         ids = np.array([request.token_ids], dtype=np.int64)
         inputs = openvino_genai.TokenizedInputs(
             openvino.Tensor(ids), openvino.Tensor(np.ones_like(ids))
