@@ -131,7 +131,7 @@ def test_an_interruption_leaves_what_can_go_on(demonstration: Demonstration) -> 
     assert not demonstration.had_broker
     assert demonstration.interrupted_status == 75, demonstration.interrupted_output
     assert "started again it goes on" in demonstration.interrupted_output
-    assert demonstration.interrupted_num_versions == 6
+    assert demonstration.interrupted_num_versions == 7
     assert demonstration.interrupted_states["evaluate_base"] == "queued"
 
 
@@ -143,7 +143,7 @@ def test_the_demonstration_goes_on_and_ends_in_figures(demonstration: Demonstrat
     steps = platform.rows(CURRENT)
     assert len(steps) == 11
     assert {row["state"] for row in steps} == {"succeeded"}
-    assert platform.rows(VERSIONS) == [{"n": 6}]
+    assert platform.rows(VERSIONS) == [{"n": 7}]
     spec = json.loads(next(row["spec"] for row in steps if row["step_id"] == "cpt"))
     read = [source["dataset"]["path"] for source in spec["sources"]]
     assert all("rows.parquet" in path for path in read), "the uploaded versions are what is read"
@@ -162,7 +162,8 @@ def test_the_figures_stand_beside_the_papers(demonstration: Demonstration, tmp_p
     assert len(summary.seconds) == 11
     assert summary.benchmark.losslessness.is_lossless is True
     assert set(summary.benchmark.arms) == {
-        "autoregressive", "ngram", "distilled", "control_target_text", "control_gold",
+        "autoregressive", "ngram", "distilled", "control_target_text", "control_gold", "store",
+        "combined",
     }  # fmt: skip
     assert "1.39-1.52x" in as_table(summary)
     write_report(summary, tmp_path / "report.html")
