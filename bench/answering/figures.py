@@ -41,8 +41,8 @@ def result(
         if otherwise and name in ours:
             failures.append(f"{name}: an answer is not the target's own")
         rows.append(
-            [name, _tokens_per_second(found), *_cells(_speedup(reference, found, varied=None)),
-             *_cells(_speedup(reference, found, varied=varied)), len(varied),
+            [name, _tokens_per_second(found), *cells(_speedup(reference, found, varied=None)),
+             *cells(_speedup(reference, found, varied=varied)), len(varied),
              f"{checked.num_identical}/{checked.num_prompts}", checked.num_near_ties, otherwise]
         )  # fmt: skip
         figures[f"{name}_tokens_per_second"] = _tokens_per_second(found)
@@ -91,9 +91,10 @@ def _speedup(
     return speedup_interval(reference.seconds_per_token(chosen), found.seconds_per_token(chosen))
 
 
-def _cells(figure: Estimate | None) -> tuple[object, ...]:
-    cells = (None, None, None) if figure is None else (figure.value, figure.low, figure.high)
-    return tuple("-" if one is None else one for one in cells)
+def cells(figure: Estimate | None) -> tuple[object, ...]:
+    """Value and bounds in a table; a dash for what there is not."""
+    bounds = (None, None, None) if figure is None else (figure.value, figure.low, figure.high)
+    return tuple("-" if one is None else one for one in bounds)
 
 
 def _tokens_per_second(found: Measurement) -> float:

@@ -14,18 +14,11 @@ from pipeline.demo.data_files import DemonstrationData
 from pipeline.distillation.cache import open_teacher_cache, read_manifest
 
 DATA = DemonstrationData(Path(__file__).resolve().parents[2] / "examples/soae_demo", "en")
-EXPERT = "sft_expert"
 
 
 def unseen_questions(tokenizer: PreTrainedTokenizerBase, number: int) -> list[Prompt]:
     """The first `number`: those of the test, then those of the experts."""
-    items = [
-        item
-        for name in ("domain_test", EXPERT)
-        for item in read_rows(
-            DATA.rows(DomainTestRef, name, "domain_test", DATA.unseen("meta.doc_id")), DomainItem
-        )
-    ]
+    items = read_rows(DATA.rows(DomainTestRef, "unseen_questions", "domain_test"), DomainItem)
     if len(items) < number:
         raise SystemExit(f"there are {len(items)} questions on unseen documents, not {number}")
     chat = ChatFormat(tokenizer)
@@ -36,7 +29,7 @@ def unseen_questions(tokenizer: PreTrainedTokenizerBase, number: int) -> list[Pr
 
 def seen_answers() -> InstructionRef:
     """The experts' answers on all other documents: what training reads."""
-    return DATA.rows(InstructionRef, EXPERT, "domain_test", DATA.seen("meta.doc_id"))
+    return DATA.rows(InstructionRef, "sft_expert", "domain_test", DATA.seen("meta.doc_id"))
 
 
 def check_unasked(teacher_cache: Path, prompts: Sequence[Prompt]) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from transformers import PreTrainedModel
 
+from bench.answering.figures import cells
 from bench.answering.turns import WARM_UP_TOKENS, Prompt
 from bench.sweep.settings import Setting
 from pipeline.contracts.decoding_results import LosslessnessCounts
@@ -49,8 +50,8 @@ class Compared:
         """Behind factor and value."""
         counts = self.checked
         return [
-            self.num_units, self.plain_tokens_per_second, *_cells(self.decode),
-            *_cells(self.end_to_end), self.tokens_a_round, self.first_accepted,
+            self.num_units, self.plain_tokens_per_second, *cells(self.decode),
+            *cells(self.end_to_end), self.tokens_a_round, self.first_accepted,
             "-" if counts is None else f"{counts.num_identical}/{counts.num_prompts}",
             "-" if counts is None else counts.num_near_ties,
         ]  # fmt: skip
@@ -122,8 +123,3 @@ def _checked(
 ) -> LosslessnessCounts:
     answers = ([c.token_ids for one in arm for c in one.completions] for arm in (plain, drafted))
     return check_greedy_losslessness(target, [p for unit in units for p in unit], *answers)
-
-
-def _cells(figure: Estimate | None) -> tuple[object, ...]:
-    bounds = (None,) * 3 if figure is None else (figure.value, figure.low, figure.high)
-    return tuple("-" if one is None else one for one in bounds)
