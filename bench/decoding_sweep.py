@@ -20,6 +20,9 @@ from bench.protocol import Result, Table
 from bench.sweep.settings import DEFAULT, Setting, swept
 from bench.sweep.texts import Texts
 from bench.sweep.timing import Compared, compare
+from pipeline.contracts.decoding_spec import DraftModelArm
+from pipeline.contracts.references import Reference
+from pipeline.decoding.arms import open_proposer
 from pipeline.modeling.loading import load_model, load_tokenizer
 
 COLUMNS = ("factor", "value", "units", "plain tokens/s", "decode", "low", "high", "end to end",
@@ -34,15 +37,14 @@ def run(arguments: Sequence[str]) -> Result:
         row = ["not run", *"-" * (len(COLUMNS) - 1)]
         return Result(table=Table(columns=COLUMNS, rows=[row]), figures={}, not_run=NOT_RUN)
     torch.set_num_threads(options.threads)
-    target, draft = (
-        load_model(path, dtype=torch.float32, device="cpu")
-        for path in (options.target, options.draft)
-    )
+    target = load_model(options.target, dtype=torch.float32, device="cpu")
+    arm = DraftModelArm(name="draft", model=Reference(path=str(options.draft)))
+    proposer = open_proposer(arm, target)
     texts = Texts(load_tokenizer(options.target))
     found: list[tuple[Setting, Compared]] = []
     for setting in swept(options.lengths, options.inputs, options.batches, options.temperatures):
         units = texts.units(setting, options.num_units)
-        compared = compare(target, draft, units, setting, texts.params(setting, options))
+        compared = compare(target, proposer, units, setting, texts.params(setting, options))
         found.append((setting, compared))
         print(f"{setting.factor} {setting.value}: {compared.end_to_end.value:.2f}", file=sys.stderr)
     return _result(found)

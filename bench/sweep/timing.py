@@ -14,7 +14,7 @@ from pipeline.contracts.estimates import Estimate
 from pipeline.decoding.autoregressive import AutoregressiveEngine
 from pipeline.decoding.base import Completion, Engine, SamplingParams
 from pipeline.decoding.losslessness import check_greedy_losslessness
-from pipeline.decoding.proposers.draft_model import DraftModelProposer
+from pipeline.decoding.proposers.base import Proposer
 from pipeline.decoding.speculative import SpeculativeEngine
 from pipeline.metrics.speedup import speedup_interval
 
@@ -59,7 +59,7 @@ class Compared:
 
 def compare(
     target: PreTrainedModel,
-    draft: PreTrainedModel,
+    proposer: Proposer,
     units: Sequence[list[Prompt]],
     setting: Setting,
     params: SamplingParams,
@@ -69,7 +69,7 @@ def compare(
         AutoregressiveEngine(target, max_batch_size=setting.batch),
         SpeculativeEngine(
             target,
-            DraftModelProposer(draft),
+            proposer,
             num_speculative_tokens=setting.draft_length,
             max_batch_size=setting.batch,
         ),

@@ -1,5 +1,6 @@
 """The sweep changes one factor at a time, and what it says of each setting is what took place."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from bench import decoding_sweep
 from bench.sweep.settings import DEFAULT, Setting, swept
 from bench.sweep.texts import Texts
+from pipeline.modeling.draft_vocabulary import DRAFT_VOCABULARY_NAME, draft_vocabulary_document
 from pipeline.modeling.tiny import tiny_llama, tiny_tokenizer
 
 SHORT = ["--lengths", "1", "2", "--inputs", "24", "--batches", "2", "--temperatures", "1.0",
@@ -75,3 +77,12 @@ def test_a_draft_that_is_the_target_is_accepted_whole(models) -> None:
     for name, length in (("default", 2), ("draft_length_1", 1), ("batch_2", 2)):
         assert agreeing[f"{name}_tokens_a_round"] > 1 + 0.7 * length
         assert other[f"{name}_tokens_a_round"] < 1 + 0.5 * length
+
+
+def test_a_draft_that_may_say_few_tokens_is_timed_as_it_is(models, tmp_path) -> None:
+    target, _other = models
+    few = shutil.copytree(target, tmp_path / "few")
+    (few / DRAFT_VOCABULARY_NAME).write_bytes(draft_vocabulary_document([2, 5]))
+    agreeing, restricted = (swept_with(target, one).figures for one in (target, few))
+    assert agreeing["default_tokens_a_round"] > 2.4
+    assert restricted["default_tokens_a_round"] < 1.5
