@@ -5,12 +5,11 @@ from types import MappingProxyType
 from typing import Any
 
 from pipeline.contracts.references import DatasetKind
+from pipeline.contracts.returned_tables import REPORT_COLUMNS
 from pipeline.contracts.row_errors import RowError
 
 IGNORE = "ignore"
 MAX_COLUMNS = 500
-REPORT_COLUMNS = ("__file", "__line", "__column", "__code", "__message", "__hint", "__row")
-"""Added to the rows of a file when the rejected ones are given back; ignored when they return."""
 
 _COMMON_ALIASES = {
     "id": "id",

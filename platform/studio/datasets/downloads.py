@@ -10,17 +10,16 @@ from typing import Any
 import openpyxl
 from django.conf import settings
 
+from pipeline.contracts.returned_tables import csv_cell
 from studio.datasets.models import DatasetKind
 from studio.datasets.parquet_pages import iter_rows
 from studio.datasets.row_error_texts import shown_error
 
 # A byte order mark tells spreadsheet programs that the file is UTF-8.
 BOM = "\ufeff"
-REPORT_COLUMNS = ("__line", "__column", "__code", "__message", "__hint", "__row")
-"""Ignored when the file is uploaded again (`pipeline.data.columns`)."""
-FILE_COLUMN = "__file"
-"""Before them where the rows came in several files; ignored as well."""
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+_REPORT = ("__line", "__column", "__code", "__message", "__hint", "__row")
+_FILE = "__file"
+"""Before them where the rows came in several files."""
 _EXAMPLE_STEMS = {
     DatasetKind.CORPUS: "corpus_domain",
     DatasetKind.CONVERSATIONS: "sft_weak",
@@ -38,8 +37,8 @@ def rejects_csv(
 
     Rows that could not be split into columns, and those of several files, stand in `__row`.
     """
-    file_column = (FILE_COLUMN,) if is_of_several else ()
-    yield BOM + _csv_line((*columns, *file_column, *REPORT_COLUMNS))
+    file_column = (_FILE,) if is_of_several else ()
+    yield BOM + _csv_line((*columns, *file_column, *_REPORT))
     for row in iter_rows(path):
         error = shown_error(row, headers)
         cells = error.cells if error.cells is not None else ("",) * len(columns)
@@ -97,10 +96,5 @@ def _flat(row: Mapping[str, Any]) -> dict[str, str]:
 
 def _csv_line(cells: Iterable[str]) -> str:
     line = io.StringIO()
-    csv.writer(line).writerow([_harmless(cell) for cell in cells])
+    csv.writer(line).writerow([csv_cell(cell) for cell in cells])
     return line.getvalue()
-
-
-def _harmless(cell: str) -> str:
-    """Spreadsheet programs run a cell that begins like a formula; an apostrophe makes it text."""
-    return f"'{cell}" if cell.startswith(_FORMULA_STARTS) else cell
