@@ -116,6 +116,14 @@ ROW_ERROR_TEXTS: Mapping[str, RowErrorText] = MappingProxyType(
             "the mapping names a column {header} that the file does not have",
             "the columns are: {headers}",
         ),
+        "header.row_missing": RowErrorText(
+            "the file has no row {row} that could name the columns",
+            "give the row on which the names of the columns stand",
+        ),
+        "header.unknown_position": RowErrorText(
+            "the mapping names column number {position}, and the file has {count} columns",
+            "give the position of a column, from 1",
+        ),
         "header.too_many": RowErrorText(
             "the header has {count} columns, more than {limit}", "remove empty or unused columns"
         ),

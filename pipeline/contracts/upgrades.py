@@ -84,6 +84,14 @@ def _two_prompts_were_probed(document: JsonObject) -> JsonObject:
     return {"num_probe_prompts": 2} | document | {"schema_version": 3}
 
 
+def _one_sheet_is_a_list(document: JsonObject) -> JsonObject:
+    """Version 2 of an import: several sheets of a workbook can be read."""
+    sheet = document.get("sheet")
+    kept = {key: value for key, value in document.items() if key != "sheet"}
+    sheets: list[JsonValue] = [] if sheet is None else [sheet]
+    return {"sheets": sheets} | kept | {"schema_version": 2}
+
+
 _MEASURES_WITH_MARGINS = (
     "rouge1",
     "rouge2",
@@ -99,6 +107,7 @@ _RETIRED_WITH_DRAFTS = frozenset({"drafts", "ngram_arm", "num_losslessness_promp
 SPEC_UPGRADES: Mapping[tuple[str, int], SpecUpgrade] = {
     ("evaluate", 1): SpecUpgrade(step=_no_margins_were_fixed, retired=frozenset()),
     ("evaluate", 2): SpecUpgrade(step=_what_version_2_did, retired=frozenset()),
+    ("import_dataset", 1): SpecUpgrade(step=_one_sheet_is_a_list, retired=frozenset({"sheet"})),
     ("logit_distill", 1): SpecUpgrade(step=_losses_were_at_temperature_one, retired=frozenset()),
     ("speculative_decode", 1): SpecUpgrade(step=_arms_are_a_list, retired=_RETIRED_WITH_DRAFTS),
     ("speculative_decode", 2): SpecUpgrade(step=_two_prompts_were_probed, retired=frozenset()),

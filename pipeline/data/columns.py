@@ -7,6 +7,7 @@ from typing import Any
 from pipeline.contracts.references import DatasetKind
 from pipeline.contracts.returned_tables import REPORT_COLUMNS
 from pipeline.contracts.row_errors import RowError
+from pipeline.data.reading import Reading
 
 IGNORE = "ignore"
 MAX_COLUMNS = 500
@@ -102,40 +103,50 @@ REQUIRED_COLUMNS: Mapping[DatasetKind, tuple[str, ...]] = MappingProxyType(
 
 
 def resolve_columns(
-    headers: Sequence[str], kind: DatasetKind, mapping: Mapping[str, str] | None
+    headers: Sequence[str], reading: Reading, line: int = 1
 ) -> list[str] | RowError:
-    """The field of each column, or why the header cannot be used; see `column_fields`."""
+    """The field of each column, or why the header on `line` cannot be used; see `column_fields`."""
+
+    def refused(code: str, column: str | None = None, **params: str | int) -> RowError:
+        return RowError(code=code, line=line, column=column, params=params)
+
     if len(headers) > MAX_COLUMNS:
-        return _error("header.too_many", count=len(headers), limit=MAX_COLUMNS)
+        return refused("header.too_many", count=len(headers), limit=MAX_COLUMNS)
     names = [header.strip() for header in headers]
     listed = ", ".join(name for name in names if name)[:400]
-    mapping = mapping or {}
-    for header in mapping:
+    for header in reading.columns:
         if header not in names:
-            return _error("header.unknown_mapping", header=header, headers=listed)
-    fields = column_fields(names, kind, mapping)
+            return refused("header.unknown_mapping", header=header, headers=listed)
+    for position in reading.columns_at:
+        if position > len(names):
+            return refused("header.unknown_position", position=position, count=len(names))
+    fields = column_fields(names, reading)
     for field in dict.fromkeys(fields):
         sharing = [name for name, other in zip(names, fields, strict=True) if other == field]
         if field != IGNORE and len(sharing) > 1:
-            return _error("header.duplicate", column=field, headers=", ".join(sharing), field=field)
-    for field in REQUIRED_COLUMNS[kind]:
+            return refused(
+                "header.duplicate", column=field, headers=", ".join(sharing), field=field
+            )
+    for field in REQUIRED_COLUMNS[reading.kind]:
         if field not in fields:
-            return _error("header.missing", column=field, field=field, headers=listed)
+            return refused("header.missing", column=field, field=field, headers=listed)
     return fields
 
 
-def column_fields(names: Sequence[str], kind: DatasetKind, mapping: Mapping[str, str]) -> list[str]:
+def column_fields(names: Sequence[str], reading: Reading) -> list[str]:
     """What each column means, whether or not the columns suffice.
 
-    A `mapping` (header -> field, `meta.x` or `ignore`) goes before the aliases. Columns that mean
-    no field become `meta.<header>`; columns without a header and without meaning are ignored when
-    they are empty, so trailing delimiters do no harm.
+    What a person says of a column goes before the aliases, of its position before its name.
+    Columns that mean no field become `meta.<header>`; columns without a header and without meaning
+    are ignored when they are empty, so trailing delimiters do no harm.
     """
-    aliases = ALIASES[kind]
+    aliases = ALIASES[reading.kind]
     fields = []
-    for name in names:
-        if name in mapping:
-            fields.append(mapping[name])
+    for position, name in enumerate(names, start=1):
+        if position in reading.columns_at:
+            fields.append(reading.columns_at[position])
+        elif name in reading.columns:
+            fields.append(reading.columns[name])
         elif name.lower() in aliases:
             fields.append(aliases[name.lower()])
         elif name and name not in REPORT_COLUMNS:
@@ -143,10 +154,6 @@ def column_fields(names: Sequence[str], kind: DatasetKind, mapping: Mapping[str,
         else:
             fields.append(IGNORE)
     return fields
-
-
-def _error(code: str, column: str | None = None, **params: str | int) -> RowError:
-    return RowError(code=code, line=1, column=column, params=params)
 
 
 def row_from_cells(fields: Sequence[str], cells: Sequence[str]) -> dict[str, Any]:

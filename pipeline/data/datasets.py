@@ -11,6 +11,7 @@ from pipeline.data.benchmarks.recognition import SPLIT_KEY
 from pipeline.data.benchmarks.scoring import scored_rows
 from pipeline.data.encodings import UTF8_BOM
 from pipeline.data.readers import numbered_rows
+from pipeline.data.reading import Reading
 from pipeline.data.records import RECORD_TYPES, Record
 from pipeline.errors import DataError
 
@@ -59,7 +60,7 @@ def read_rows(
             )
     records: list[RowT] = []
     errors: list[RowError] = []
-    for item in numbered_rows(path, kind=ref.kind, encoding=ref.encoding):
+    for item in numbered_rows(path, Reading(kind=ref.kind, encoding=ref.encoding)):
         if isinstance(item, RowError):
             errors.append(item)
             continue

@@ -8,8 +8,7 @@ import codecs
 from pathlib import Path
 from typing import Literal
 
-Encoding = Literal["utf-8", "gb18030"]
-EncodingChoice = Literal["utf-8", "gb18030", "auto"]
+Encoding = Literal["utf-8", "gb18030", "big5", "shift_jis", "utf-16"]
 
 UTF8_BOM = codecs.BOM_UTF8
 UTF16_BOMS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)

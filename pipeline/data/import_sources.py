@@ -1,14 +1,13 @@
 """What an import reads: one file, or the data files of an archive or folder one after another."""
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipeline.contracts.references import DatasetKind
 from pipeline.contracts.row_errors import RowError, excerpt
 from pipeline.data.benchmarks.layouts import TableLayout
 from pipeline.data.benchmarks.recognition import Recognised
-from pipeline.data.encodings import Encoding, EncodingChoice
+from pipeline.data.encodings import Encoding
 from pipeline.data.file_sets import FileSet, Member
 from pipeline.data.original_rows import OriginalRow, OriginalRows, source_columns
 from pipeline.data.readers import (
@@ -18,20 +17,11 @@ from pipeline.data.readers import (
     numbered_rows,
     recognise,
 )
+from pipeline.data.reading import Reading
 from pipeline.data.records import Record
 
 TEXT_FORMATS = frozenset({"json_lines", "json_array", "csv"})
 _CHUNK_BYTES = 1 << 20
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Reading:
-    """How the rows of an import are to be read."""
-
-    kind: DatasetKind
-    encoding: EncodingChoice
-    columns: Mapping[str, str]
-    sheet: str | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,15 +47,12 @@ class SourceData:
             self.path,
             file_format=self.file_format,
             encoding=self.encoding or "utf-8",
-            sheet=self.reading.sheet,
+            reading=self.reading,
             table=self._table,
         )
         numbered = numbered_rows(
             self.path,
-            kind=self.reading.kind,
-            encoding=self.encoding or "auto",
-            mapping=self.reading.columns,
-            sheet=self.reading.sheet,
+            replace(self.reading, encoding=self.encoding or self.reading.encoding),
             recognised=self.recognised,
         )
         for item in numbered:
@@ -108,9 +95,7 @@ class SourceData:
             self.path,
             file_format=self.file_format,
             encoding=self.encoding or "utf-8",
-            sheet=self.reading.sheet,
-            kind=self.reading.kind,
-            mapping=self.reading.columns,
+            reading=self.reading,
             table=self._table,
         )
 
@@ -141,7 +126,7 @@ def source_data(
             name=name,
             file_format=file_format,
             encoding=encoding or "utf-8",
-            mapping=reading.columns,
+            reading=reading,
             is_one_of_several=member is not None,
         )
     return SourceData(

@@ -6,21 +6,21 @@ ever goes forward and holds one row.
 
 import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from pipeline.contracts.references import DatasetKind
 from pipeline.contracts.row_errors import RowError
 from pipeline.data.benchmarks.layouts import TableLayout
-from pipeline.data.columns import ALIASES, column_fields
+from pipeline.data.columns import ALIASES, IGNORE, column_fields
 from pipeline.data.encodings import Encoding
 from pipeline.data.formats import FileFormat
-from pipeline.data.readers_csv import iter_csv_records, sniff_delimiter
+from pipeline.data.readers_csv import table_records
 from pipeline.data.readers_json import iter_lines, read_json_array, read_json_lines
 from pipeline.data.readers_parquet import ROW_SCHEMAS
 from pipeline.data.readers_xlsx import iter_sheet_rows
+from pipeline.data.reading import Reading
 
 NUM_ROWS_FOR_KEYS = 100
 _LAYOUT_KEYS = {"messages", "conversations", "history", *"ABCDEFGH"}
@@ -44,12 +44,12 @@ class OriginalRows:
         *,
         file_format: FileFormat | None,
         encoding: Encoding,
-        sheet: str | None = None,
+        reading: Reading,
         table: TableLayout | None = None,
     ) -> None:
         self._is_table = file_format in {"csv", "xlsx"}
         self._bare = table if table is not None and not table.has_header else None
-        self._rows = _rows(path, file_format, encoding, sheet)
+        self._rows = _rows(path, file_format, encoding, reading)
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
@@ -88,20 +88,19 @@ def source_columns(
     *,
     file_format: FileFormat | None,
     encoding: Encoding,
-    sheet: str | None,
-    kind: DatasetKind,
-    mapping: Mapping[str, str],
+    reading: Reading,
     table: TableLayout | None = None,
 ) -> list[tuple[str, str]]:
     """(name, field) of the columns of a table, or of the top-level keys of the first rows."""
     if file_format in {"csv", "xlsx"}:
         rows = OriginalRows(
-            path, file_format=file_format, encoding=encoding, sheet=sheet, table=table
+            path, file_format=file_format, encoding=encoding, reading=reading, table=table
         )
         if table is not None:
             return list(zip(rows.columns, table.fields, strict=True))
-        names = [name for name in rows.columns if name]
-        return list(zip(names, column_fields(names, kind, mapping), strict=True))
+        names = rows.columns
+        meanings = zip(names, column_fields(names, reading), strict=True)
+        return [(name, field) for name, field in meanings if name or field != IGNORE]
     if file_format not in {"json_array", "json_lines"}:
         return []
     read = read_json_array if file_format == "json_array" else read_json_lines
@@ -109,24 +108,24 @@ def source_columns(
     for item in itertools.islice(read(path, encoding), NUM_ROWS_FOR_KEYS):
         if not isinstance(item, RowError):
             keys.update(dict.fromkeys(item[1]))
+    kind = reading.kind
     known = {*ROW_SCHEMAS[kind].names, *ALIASES[kind].values(), *_LAYOUT_KEYS}
-    return [(key, mapping.get(key, key if key in known else f"meta.{key}")) for key in keys]
+    return [(key, reading.columns.get(key, key if key in known else f"meta.{key}")) for key in keys]
 
 
 def _rows(
-    path: Path, file_format: FileFormat | None, encoding: Encoding, sheet: str | None
+    path: Path, file_format: FileFormat | None, encoding: Encoding, reading: Reading
 ) -> Iterator[tuple[int, OriginalRow]]:
     match file_format:
         case "csv":
-            records = iter_csv_records(path, encoding, sniff_delimiter(path, encoding))
-            for line, cells, lines in records:
+            for line, cells, lines in table_records(path, encoding, reading):
                 text = "".join(lines).rstrip("\r\n")
                 if isinstance(cells, RowError):
                     yield line, OriginalRow(text=text)
                 else:
                     yield line, OriginalRow(cells=tuple(cells), text=text)
         case "xlsx":
-            for number, cells in iter_sheet_rows(path, sheet):
+            for number, cells in iter_sheet_rows(path, reading.sheets):
                 yield number, OriginalRow(cells=tuple(cells))
         case "json_lines":
             for number, content in iter_lines(path, encoding):

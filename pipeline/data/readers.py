@@ -8,29 +8,22 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.contracts.references import DatasetKind
 from pipeline.contracts.row_errors import RowError
 from pipeline.data.benchmarks.recognition import Recognised, recognise
 from pipeline.data.columns import IGNORE
-from pipeline.data.encodings import Encoding, EncodingChoice, decodes_as, detect_encoding
+from pipeline.data.encodings import Encoding, decodes_as, detect_encoding
 from pipeline.data.formats import FileFormat, detect_format
 from pipeline.data.layouts import build_record
 from pipeline.data.readers_csv import read_csv
 from pipeline.data.readers_json import RawRow, read_json_array, read_json_lines
 from pipeline.data.readers_parquet import read_parquet
 from pipeline.data.readers_xlsx import read_xlsx
+from pipeline.data.reading import Reading
 from pipeline.data.records import Record
 from pipeline.data.row_fields import InvalidRowError
 
 
-def scan_rows(
-    path: Path,
-    *,
-    kind: DatasetKind,
-    encoding: EncodingChoice = "auto",
-    mapping: Mapping[str, str] | None = None,
-    sheet: str | None = None,
-) -> Iterator[Record | RowError]:
+def scan_rows(path: Path, reading: Reading) -> Iterator[Record | RowError]:
     """Each row of the file in order, as a record or as the reason why it is none.
 
     Every row that is not blank yields exactly one of the two, so rows = valid + rejected. An error
@@ -38,26 +31,18 @@ def scan_rows(
     one small entry for each id, which finding duplicates needs.
 
     Args:
-        path: JSON Lines, JSON array, CSV (comma, semicolon, tab), XLSX, or the Parquet of a
+        path: JSON Lines, JSON array, CSV (comma, semicolon, tab, bar), XLSX, or the Parquet of a
             committed version or of a known benchmark; decided by content.
-        kind: What the rows are.
-        encoding: `auto` takes UTF-8 if the whole file is valid UTF-8, else GB18030 if it is valid
-            that. Nothing is ever replaced or skipped. Workbooks have their own encoding.
-        mapping: Column or top-level key -> field, `meta.<name>` or `ignore`, for names the alias
-            table does not know.
-        sheet: Which sheet of a workbook; None takes the only visible one with content.
+        reading: What the rows are and what a person says of the file.
     """
-    for item in numbered_rows(path, kind=kind, encoding=encoding, mapping=mapping, sheet=sheet):
+    for item in numbered_rows(path, reading):
         yield item if isinstance(item, RowError) else item[1]
 
 
 def numbered_rows(
     path: Path,
+    reading: Reading,
     *,
-    kind: DatasetKind,
-    encoding: EncodingChoice = "auto",
-    mapping: Mapping[str, str] | None = None,
-    sheet: str | None = None,
     recognised: Recognised | None = None,
 ) -> Iterator[tuple[int, Record] | RowError]:
     """As `scan_rows`, each record with its line or row number; an error carries its own.
@@ -73,16 +58,17 @@ def numbered_rows(
         return
     chosen: Encoding = "utf-8"
     if file_format in {"json_lines", "json_array", "csv"}:
-        chosen = detect_encoding(path) if encoding == "auto" else encoding
+        chosen = detect_encoding(path) if reading.encoding == "auto" else reading.encoding
     known = recognised or recognise(
-        path, name=path.name, file_format=file_format, encoding=chosen, mapping=mapping
+        path, name=path.name, file_format=file_format, encoding=chosen, reading=reading
     )
+    kind = reading.kind
     refusal = known.wrong_kind(kind)
     if refusal is not None:
         yield refusal
         return
     first_lines: dict[str, int] = {}
-    for item in _raw_rows(path, kind, file_format, chosen, mapping, sheet, known):
+    for item in _raw_rows(path, reading, file_format, chosen, known):
         if isinstance(item, RowError):
             yield item
             continue
@@ -106,29 +92,27 @@ def numbered_rows(
 
 def _raw_rows(
     path: Path,
-    kind: DatasetKind,
+    reading: Reading,
     file_format: FileFormat,
     encoding: Encoding,
-    mapping: Mapping[str, str] | None,
-    sheet: str | None,
     known: Recognised,
 ) -> Iterable[RawRow | RowError]:
     match file_format:
         case "xlsx":
-            return read_xlsx(path, kind=kind, mapping=mapping, sheet=sheet)
+            return read_xlsx(path, reading)
         case "parquet":
             is_known = known.layout is not None
-            return _renamed(read_parquet(path, is_known_layout=is_known), mapping)
+            return _renamed(read_parquet(path, is_known_layout=is_known), reading.columns)
         case "json_array":
-            return _renamed(read_json_array(path, encoding), mapping)
+            return _renamed(read_json_array(path, encoding), reading.columns)
         case "json_lines":
-            return _renamed(read_json_lines(path, encoding), mapping)
+            return _renamed(read_json_lines(path, encoding), reading.columns)
         case _:
-            return read_csv(path, encoding, kind=kind, mapping=mapping, table=known.table)
+            return read_csv(path, encoding, reading, table=known.table)
 
 
 def _renamed(
-    items: Iterator[RawRow | RowError], mapping: Mapping[str, str] | None
+    items: Iterator[RawRow | RowError], mapping: Mapping[str, str]
 ) -> Iterator[RawRow | RowError]:
     if not mapping:
         yield from items

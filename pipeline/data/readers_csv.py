@@ -1,17 +1,20 @@
-"""Rows of CSV files: comma, semicolon or tab, quoted as RFC 4180 says, nothing repaired."""
+"""Rows of CSV files: comma, semicolon, tab or bar, quoted as RFC 4180 says, nothing repaired."""
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pipeline.contracts.references import DatasetKind
 from pipeline.contracts.row_errors import RowError, excerpt
 from pipeline.data.benchmarks.layouts import TableLayout
 from pipeline.data.columns import resolve_columns, row_from_cells
 from pipeline.data.encodings import Encoding
 from pipeline.data.readers_json import MAX_ROW_BYTES, RawRow, iter_lines
+from pipeline.data.reading import Reading
 
-DELIMITERS = (",", ";", "\t")
+DELIMITERS = (",", ";", "\t", "|")
+
+CsvRecord = tuple[int, list[str] | RowError, Sequence[str]]
+"""Line a record begins on, its cells or what is wrong with it, and its lines as written."""
 
 # The module's limit is a global of the csv library; the default (131,072 characters) is less than
 # a long document. Lines are bounded by `iter_lines`, so memory stays bounded.
@@ -21,9 +24,8 @@ csv.field_size_limit(MAX_ROW_BYTES)
 def read_csv(
     path: Path,
     encoding: Encoding,
+    reading: Reading,
     *,
-    kind: DatasetKind,
-    mapping: Mapping[str, str] | None = None,
     table: TableLayout | None = None,
 ) -> Iterator[RawRow | RowError]:
     """One raw row or error for each record that is not blank, in the file's order.
@@ -31,17 +33,16 @@ def read_csv(
     A record may span lines; its line is the one it begins on. A damaged header ends the file.
     `table` says what the columns are where the file is known to be a benchmark's.
     """
-    delimiter = sniff_delimiter(path, encoding)
     fields: Sequence[str] | None = None
     if table is not None and not table.has_header:
         fields = table.fields
-    for line, cells, _text in iter_csv_records(path, encoding, delimiter):
+    for line, cells, lines in table_records(path, encoding, reading):
         if isinstance(cells, RowError):
             yield cells
             if fields is None:
                 return
         elif fields is None:
-            resolved = table.fields if table else resolve_columns(cells, kind, mapping)
+            resolved = table.fields if table else resolve_columns(cells, reading, line)
             if isinstance(resolved, RowError):
                 yield resolved
                 return
@@ -51,15 +52,33 @@ def read_csv(
                 code="csv.columns",
                 line=line,
                 params={"found": len(cells), "expected": len(fields)},
-                value_excerpt=excerpt(delimiter.join(cells)),
+                value_excerpt=excerpt("".join(lines).rstrip("\r\n")),
             )
         else:
             yield line, row_from_cells(fields, cells)
 
 
-def iter_csv_records(
-    path: Path, encoding: Encoding, delimiter: str
-) -> Iterator[tuple[int, list[str] | RowError, Sequence[str]]]:
+def table_records(path: Path, encoding: Encoding, reading: Reading) -> Iterator[CsvRecord]:
+    """The header's record and those below it, as `iter_csv_records` has them.
+
+    Rows above a header row that a person names are titles, and none of the table. A file that ends
+    above it yields one error.
+    """
+    delimiter: str = reading.delimiter
+    if delimiter == "auto":
+        delimiter = sniff_delimiter(path, encoding)
+    first = reading.header_row or 1
+    is_empty = True
+    for record in iter_csv_records(path, encoding, delimiter):
+        if record[0] >= first:
+            is_empty = False
+            yield record
+    if is_empty and first > 1:
+        params = {"row": first}
+        yield first, RowError(code="header.row_missing", line=first, params=params), ()
+
+
+def iter_csv_records(path: Path, encoding: Encoding, delimiter: str) -> Iterator[CsvRecord]:
     """Line, cells or error, and the lines of the file for each record that is not blank.
 
     The lines are only valid until the next record; they are empty where decoding failed.

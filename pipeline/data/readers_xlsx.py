@@ -9,7 +9,7 @@ import datetime
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 from xml.etree.ElementTree import ParseError
@@ -20,7 +20,6 @@ from defusedxml.common import DefusedXmlException
 from openpyxl.utils import get_column_letter
 from openpyxl.utils.exceptions import InvalidFileException
 
-from pipeline.contracts.references import DatasetKind
 from pipeline.contracts.row_error_phrases import (
     DAMAGED_WORKBOOK,
     UNSAFE_ENCRYPTED,
@@ -31,6 +30,7 @@ from pipeline.contracts.row_error_phrases import (
 from pipeline.contracts.row_errors import RowError
 from pipeline.data.columns import resolve_columns, row_from_cells
 from pipeline.data.readers_json import RawRow
+from pipeline.data.reading import Reading
 from pipeline.data.row_fields import InvalidRowError
 
 MAX_UNPACKED_BYTES = 512 << 20
@@ -110,24 +110,18 @@ def _refused(code: str, reason: str) -> RowError:
     return RowError(code=code, params={"reason": reason})
 
 
-def read_xlsx(
-    path: Path,
-    *,
-    kind: DatasetKind,
-    mapping: Mapping[str, str] | None = None,
-    sheet: str | None = None,
-) -> Iterator[RawRow | RowError]:
+def read_xlsx(path: Path, reading: Reading) -> Iterator[RawRow | RowError]:
     """One raw row or error for each row of the sheet that is not empty, in its order.
 
-    Without `sheet`, the one visible sheet that has content. Hidden sheets are never read. Every
-    cell becomes text: numbers as they are stored, dates in ISO 8601.
+    Without a sheet named, the one visible sheet that has content. Hidden sheets are never read.
+    Every cell becomes text: numbers as they are stored, dates in ISO 8601.
     """
     refusal = inspect_archive(path)
     if refusal is not None:
         yield refusal
         return
     try:
-        yield from _read_workbook(path, kind, mapping, sheet)
+        yield from _read_workbook(path, reading)
     except _DAMAGE as exc:
         # openpyxl wraps what defusedxml raises in a ValueError of its own.
         if isinstance(exc, DefusedXmlException) or isinstance(exc.__cause__, DefusedXmlException):
@@ -136,19 +130,17 @@ def read_xlsx(
             yield _refused("file.xlsx_damaged", DAMAGED_WORKBOOK)
 
 
-def _read_workbook(
-    path: Path, kind: DatasetKind, mapping: Mapping[str, str] | None, sheet: str | None
-) -> Iterator[RawRow | RowError]:
+def _read_workbook(path: Path, reading: Reading) -> Iterator[RawRow | RowError]:
     # Open files rather than a path: openpyxl judges a path by its suffix, and it leaves the file
     # open when the workbook is damaged.
     with path.open("rb") as values_file, path.open("rb") as formulas_file:
         values_book = _open(values_file, data_only=True)
         formulas_book = _open(formulas_file, data_only=False)
-        name = _choose_sheet(values_book, sheet, path.stat().st_size)
+        name = _choose_sheet(values_book, reading.sheets, path.stat().st_size)
         if isinstance(name, RowError):
             yield name
             return
-        yield from _read_sheet(values_book[name], formulas_book[name], kind, mapping)
+        yield from _read_sheet(values_book[name], formulas_book[name], reading)
 
 
 def _open(file: BinaryIO, *, data_only: bool) -> openpyxl.Workbook:
@@ -162,10 +154,11 @@ def _open(file: BinaryIO, *, data_only: bool) -> openpyxl.Workbook:
     return book
 
 
-def _choose_sheet(book: openpyxl.Workbook, sheet: str | None, size: int) -> str | RowError:
+def _choose_sheet(book: openpyxl.Workbook, sheets: Sequence[str], size: int) -> str | RowError:
     visible = [ws for ws in book.worksheets if ws.sheet_state == "visible"]
     listed = ", ".join(ws.title for ws in visible)
-    if sheet is not None:
+    if sheets:
+        sheet = sheets[0]
         if any(ws.title == sheet for ws in visible):
             return sheet
         return RowError(code="file.sheet_missing", params={"sheet": sheet, "sheets": listed})
@@ -185,7 +178,7 @@ def _has_content(worksheet: Any) -> bool:
     )
 
 
-def iter_sheet_rows(path: Path, sheet: str | None) -> Iterator[tuple[int, list[str]]]:
+def iter_sheet_rows(path: Path, sheets: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
     """Row number and cells, formulas as they were written, of each row that is not empty.
 
     For showing rows that `read_xlsx` rejected; it ends where that ends with an error of the file.
@@ -193,15 +186,15 @@ def iter_sheet_rows(path: Path, sheet: str | None) -> Iterator[tuple[int, list[s
     if inspect_archive(path) is not None:
         return
     try:
-        yield from _written_rows(path, sheet)
+        yield from _written_rows(path, sheets)
     except _DAMAGE:
         return
 
 
-def _written_rows(path: Path, sheet: str | None) -> Iterator[tuple[int, list[str]]]:
+def _written_rows(path: Path, sheets: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
     with path.open("rb") as file:
         book = _open(file, data_only=False)
-        name = _choose_sheet(book, sheet, path.stat().st_size)
+        name = _choose_sheet(book, sheets, path.stat().st_size)
         if isinstance(name, RowError):
             return
         for number, row in enumerate(book[name].iter_rows(values_only=True), start=1):
@@ -212,8 +205,7 @@ def _written_rows(path: Path, sheet: str | None) -> Iterator[tuple[int, list[str
 def _read_sheet(
     values_sheet: Any,
     formulas_sheet: Any,
-    kind: DatasetKind,
-    mapping: Mapping[str, str] | None,
+    reading: Reading,
 ) -> Iterator[RawRow | RowError]:
     fields: list[str] | None = None
     rows = zip(values_sheet.iter_rows(), formulas_sheet.iter_rows(), strict=True)
@@ -229,7 +221,7 @@ def _read_sheet(
             yield exc.at_line(number)
             continue
         if fields is None:
-            resolved = resolve_columns(cells, kind, mapping)
+            resolved = resolve_columns(cells, reading, number)
             if isinstance(resolved, RowError):
                 yield resolved
                 return

@@ -26,9 +26,10 @@ from pipeline.data.datasets import dataset_digest
 from pipeline.data.error_tally import ErrorTally
 from pipeline.data.file_sets import FileSet, open_file_set
 from pipeline.data.formats import detect_format
-from pipeline.data.import_sources import Reading, SourceData, member_data, source_data
+from pipeline.data.import_sources import SourceData, member_data, source_data
 from pipeline.data.original_rows import OriginalRow
 from pipeline.data.readers_parquet import ROW_SCHEMAS
+from pipeline.data.reading import Reading
 from pipeline.data.records import Record
 from pipeline.data.version_files import ErrorWriter, RowWriter, storable
 from pipeline.durable import partial_path, publish
@@ -90,9 +91,7 @@ def run(spec: ImportDatasetSpec, context: RunContext) -> RecipeResult:
 
 def _read(spec: ImportDatasetSpec, path: Path, sha256: str, copied: "_Copy") -> SourceFile:
     """Every row is copied; what the source is."""
-    reading = Reading(
-        kind=spec.dataset_kind, encoding=spec.encoding, columns=spec.columns, sheet=spec.sheet
-    )
+    reading = Reading.of(spec, spec.dataset_kind)
     source = SourceFile(
         name=spec.file_name,
         sha256=sha256,

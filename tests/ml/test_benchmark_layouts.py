@@ -14,6 +14,7 @@ from pipeline.data.benchmarks.layouts import OBJECT_LAYOUTS
 from pipeline.data.benchmarks.scoring import scored_rows
 from pipeline.data.datasets import read_rows
 from pipeline.data.readers import scan_rows
+from pipeline.data.reading import Reading
 from pipeline.data.records import DomainItem, MultipleChoiceItem
 from pipeline.errors import DataError
 from tests.ml.benchmark_files import (
@@ -43,7 +44,7 @@ CHOICE = "multiple_choice"
 
 
 def rows_of(path: Path, kind: DatasetKind = CHOICE) -> list[object]:
-    return list(scan_rows(path, kind=kind))
+    return list(scan_rows(path, Reading(kind=kind)))
 
 
 def items(path: Path) -> list[MultipleChoiceItem]:
@@ -379,7 +380,7 @@ def test_people_may_write_the_same_columns_themselves(tmp_path: Path) -> None:
     assert (first.id, first.meta) == ("0", {})
     # With a mapping a person says what the columns are, so nothing is recognised.
     path = write(tmp_path / "law_val.csv", CEVAL_VAL)
-    row = next(scan_rows(path, kind=CHOICE, mapping={"id": "meta.no"}))
+    row = next(scan_rows(path, Reading(kind=CHOICE, columns={"id": "meta.no"})))
     assert isinstance(row, MultipleChoiceItem)
     assert row.meta == {"no": "0"}
 

@@ -11,6 +11,7 @@ from pipeline.contracts.references import DatasetRef
 from pipeline.contracts.row_errors import RowError
 from pipeline.data.datasets import read_rows
 from pipeline.data.readers import scan_rows
+from pipeline.data.reading import Reading
 from pipeline.data.records import (
     RECORD_TYPES,
     Conversation,
@@ -103,20 +104,20 @@ def test_domain_item_becomes_one_exchange() -> None:
 def test_text_is_kept_exactly(tmp_path: Path) -> None:
     text = "  =1+1\u2028\u00e9 e\u0301 \ufeff \U0001f600 <|im_end|> {x} %s\t"
     path = write_lines(tmp_path / "a.jsonl", [{"id": "1", "text": text}])
-    (record,) = scan_rows(path, kind="corpus")
+    (record,) = scan_rows(path, Reading(kind="corpus"))
     assert isinstance(record, Document)
     assert record.text == text
 
 
 def test_fields_without_a_place_go_to_meta(tmp_path: Path) -> None:
     path = write_lines(tmp_path / "a.jsonl", [item(meta={"doc_id": "d1"}, reviewer="Li", score=3)])
-    (record,) = scan_rows(path, kind="domain_test")
+    (record,) = scan_rows(path, Reading(kind="domain_test"))
     assert record.meta == {"reviewer": "Li", "score": 3, "doc_id": "d1"}
 
 
 def test_missing_id_and_language_are_derived(tmp_path: Path) -> None:
     rows = [{"text": "State capital."}, {"text": "\u56fd\u6709\u8d44\u672c SASAC"}]
-    first, second = scan_rows(write_lines(tmp_path / "a.jsonl", rows), kind="corpus")
+    first, second = scan_rows(write_lines(tmp_path / "a.jsonl", rows), Reading(kind="corpus"))
     assert (first.id, first.lang) == ("line-1", "en")
     assert (second.id, second.lang) == ("line-2", "zh")
 
@@ -130,7 +131,7 @@ def test_missing_id_and_language_are_derived(tmp_path: Path) -> None:
     ],
 )
 def test_conversation_layouts_give_the_same_turns(tmp_path: Path, row: dict[str, object]) -> None:
-    (record,) = scan_rows(write_lines(tmp_path / "a.jsonl", [row]), kind="conversations")
+    (record,) = scan_rows(write_lines(tmp_path / "a.jsonl", [row]), Reading(kind="conversations"))
     assert isinstance(record, Conversation)
     assert record.messages == (
         Message(role="user", content="Q"),
@@ -153,7 +154,9 @@ def test_alpaca_history_and_sharegpt_system_become_turns(tmp_path: Path) -> None
             "conversations": [{"from": "human", "value": "Q1"}, {"from": "gpt", "value": "A1"}],
         },
     ]
-    alpaca, sharegpt = scan_rows(write_lines(tmp_path / "a.jsonl", rows), kind="conversations")
+    alpaca, sharegpt = scan_rows(
+        write_lines(tmp_path / "a.jsonl", rows), Reading(kind="conversations")
+    )
     assert [turn.content for turn in alpaca.messages] == ["S", "Q1", "A1", "Q2\n\nI", "A2"]
     assert [turn.role for turn in sharegpt.messages] == ["system", "user", "assistant"]
 
@@ -163,7 +166,9 @@ def test_multiple_choice_accepts_letters(tmp_path: Path) -> None:
         {"question": "Q", "choices": ["x", "y"], "answer": 1},
         {"question": "Q", "A": "x", "B": "y", "C": "", "D": "", "answer": "B"},
     ]
-    for record in scan_rows(write_lines(tmp_path / "a.jsonl", rows), kind="multiple_choice"):
+    for record in scan_rows(
+        write_lines(tmp_path / "a.jsonl", rows), Reading(kind="multiple_choice")
+    ):
         assert isinstance(record, MultipleChoiceItem)
         assert (record.choices, record.answer, record.meta) == (("x", "y"), 1, {})
 
@@ -176,7 +181,7 @@ def test_json_array_streams_across_its_buffer(
     rows = [item(i, output="x" * (i * 997 % 9000 + 1)) for i in range(60)]
     path = tmp_path / name
     path.write_text(json.dumps(rows, indent=indent))
-    records = list(scan_rows(path, kind="domain_test"))
+    records = list(scan_rows(path, Reading(kind="domain_test")))
     assert [len(record.output) for record in records] == [len(row["output"]) for row in rows]
 
 
@@ -184,7 +189,9 @@ def test_json_array_streams_across_its_buffer(
 def test_encoding_is_detected_and_never_guessed_per_row(tmp_path: Path, encoding: str) -> None:
     rows = [item(i, output="\u56fd\u6709\u4f01\u4e1a\U00020000") for i in range(3)]
     path = write_lines(tmp_path / "a.jsonl", rows, encoding)
-    assert [r.output for r in scan_rows(path, kind="domain_test")] == [r["output"] for r in rows]
+    assert [r.output for r in scan_rows(path, Reading(kind="domain_test"))] == [
+        r["output"] for r in rows
+    ]
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
@@ -193,7 +200,7 @@ def test_csv_with_chinese_headers_quotes_and_line_breaks(tmp_path: Path, delimit
     header = delimiter.join(["\u7f16\u53f7", "\u95ee\u9898", "\u7b54\u6848", "\u90e8\u95e8"])
     body = delimiter.join(["7", "Q", f'"A1{delimiter}\nA2 ""q"""', "\u98ce\u63a7"])
     path.write_bytes(f"{header}\r\n{body}\r\n\r\n8{delimiter}Q{delimiter}A{delimiter}\r\n".encode())
-    first, second = scan_rows(path, kind="domain_test")
+    first, second = scan_rows(path, Reading(kind="domain_test"))
     assert first.output == f'A1{delimiter}\nA2 "q"'
     assert first.meta == {"\u90e8\u95e8": "\u98ce\u63a7"}
     assert (first.id, second.id, second.meta) == ("7", "8", {})
@@ -203,14 +210,14 @@ def test_csv_mapping_goes_before_aliases(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("q,question,gold,junk\nQ,K,A,z\n")
     mapping = {"q": "instruction", "question": "meta.kind", "gold": "output", "junk": "ignore"}
-    (record,) = scan_rows(path, kind="domain_test", mapping=mapping)
+    (record,) = scan_rows(path, Reading(kind="domain_test", columns=mapping))
     assert (record.instruction, record.output, record.meta) == ("Q", "A", {"kind": "K"})
 
 
 def test_csv_of_choices(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("question,A,B,C,answer,subject\nQ,x,y,z,C,law\n")
-    (record,) = scan_rows(path, kind="multiple_choice")
+    (record,) = scan_rows(path, Reading(kind="multiple_choice"))
     assert (record.choices, record.answer, record.meta) == (("x", "y", "z"), 2, {"subject": "law"})
 
 
@@ -229,7 +236,7 @@ def test_xlsx_rows_are_text_and_hidden_sheets_are_not_read(tmp_path: Path) -> No
     notes.sheet_state = "hidden"
     with (tmp_path / "upload").open("wb") as file:  # the content decides, not the name
         book.save(file)
-    first, second = scan_rows(tmp_path / "upload", kind="domain_test")
+    first, second = scan_rows(tmp_path / "upload", Reading(kind="domain_test"))
     assert (first.id, first.output, first.meta) == ("1", "=x", {"year": "2024"})
     assert second.meta == {"year": "1.5"}
 
@@ -238,6 +245,6 @@ def test_reader_yields_while_it_reads(tmp_path: Path) -> None:
     path = write_lines(tmp_path / "a.jsonl", [item(i) for i in range(3)])
     with path.open("ab") as file:
         file.write(b"{broken\n")
-    rows = scan_rows(path, kind="domain_test")
+    rows = scan_rows(path, Reading(kind="domain_test"))
     assert not isinstance(next(rows), RowError)
     assert [isinstance(row, RowError) for row in rows] == [False, False, True]

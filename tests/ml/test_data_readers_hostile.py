@@ -17,6 +17,7 @@ from pipeline.contracts.row_errors import ROW_ERROR_TEXTS, RowError, excerpt
 from pipeline.data import readers_json, readers_xlsx
 from pipeline.data.datasets import read_rows
 from pipeline.data.readers import scan_rows
+from pipeline.data.reading import Reading
 from pipeline.data.records import Document, DomainItem
 from pipeline.errors import DataError
 
@@ -25,7 +26,7 @@ CHINESE = "\u56fd\u6709\u4f01\u4e1a"
 
 
 def errors_of(path: Path, kind: str = "domain_test", **options: object) -> list[RowError]:
-    rows = list(scan_rows(path, kind=kind, **options))
+    rows = list(scan_rows(path, Reading(kind=kind, **options)))
     errors = [row for row in rows if isinstance(row, RowError)]
     for error in errors:
         assert error.message
@@ -70,7 +71,7 @@ BAD_LINES = {
 def test_one_bad_line_rejects_itself_only(tmp_path: Path, code: str) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(b"\n".join([GOOD % 1, BAD_LINES[code], b"", GOOD % 2]))
-    rows = list(scan_rows(path, kind="domain_test"))
+    rows = list(scan_rows(path, Reading(kind="domain_test")))
     assert [isinstance(item, RowError) for item in rows] == [False, True, False]
     (error,) = errors_of(path)
     assert (error.code, error.line) == (code, 2)
@@ -80,7 +81,7 @@ def test_one_bad_line_rejects_itself_only(tmp_path: Path, code: str) -> None:
 def test_one_bad_element_rejects_itself_only(tmp_path: Path, code: str) -> None:
     path = tmp_path / "a.json"
     path.write_bytes(b"[" + b",\n".join([GOOD % 1, BAD_LINES[code], GOOD % 2]) + b"]")
-    rows = list(scan_rows(path, kind="domain_test"))
+    rows = list(scan_rows(path, Reading(kind="domain_test")))
     assert [isinstance(item, RowError) for item in rows] == [False, True, False]
     assert (errors_of(path)[0].code, errors_of(path)[0].line) == (code, 2)
 
@@ -252,7 +253,7 @@ def test_damaged_csv(tmp_path: Path, text: str, code: str, line: int) -> None:
 def test_csv_goes_on_after_a_line_that_cannot_be_decoded(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(b"question,answer\nQ1,A\nQ2,\xff\nQ3,A\n")
-    rows = list(scan_rows(path, kind="domain_test"))
+    rows = list(scan_rows(path, Reading(kind="domain_test")))
     assert [isinstance(item, RowError) for item in rows] == [False, True, False]
     assert (rows[1].code, rows[1].line, rows[1].params["byte"]) == ("row.encoding", 3, 4)
 
@@ -260,7 +261,7 @@ def test_csv_goes_on_after_a_line_that_cannot_be_decoded(tmp_path: Path) -> None
 def test_unknown_mapping_is_named(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("question,answer\nQ,A\n")
-    error = only_error(path, mapping={"gold": "output"})
+    error = only_error(path, columns={"gold": "output"})
     assert (error.code, error.params["header"]) == ("header.unknown_mapping", "gold")
 
 
@@ -418,10 +419,10 @@ def test_several_sheets_need_a_choice(tmp_path: Path) -> None:
     path = tmp_path / "a.xlsx"
     path.write_bytes(buffer.getvalue())
     assert only_error(path).code == "file.sheet_choice"
-    assert [record.output for record in scan_rows(path, kind="domain_test", sheet="second")] == [
-        "A"
-    ]
-    assert only_error(path, sheet="third").code == "file.sheet_missing"
+    assert [
+        record.output for record in scan_rows(path, Reading(kind="domain_test", sheets=("second",)))
+    ] == ["A"]
+    assert only_error(path, sheets=("third",)).code == "file.sheet_missing"
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from pipeline.contracts.row_errors import ROW_ERROR_TEXTS
 from pipeline.contracts.specs import parse_run_spec
 from pipeline.data.datasets import read_rows
 from pipeline.data.readers import scan_rows
+from pipeline.data.reading import Reading
 from pipeline.data.records import RECORD_TYPES, Conversation
 from pipeline.data.version_files import GROUP_ROWS
 from pipeline.errors import DataError, StoppedAtCheckpoint
@@ -216,7 +217,7 @@ def test_rejected_rows_can_be_uploaded_again(tmp_path: Path, context: RunContext
     repaired = ["Q2", "A2", "3", "output", "row.required_empty", "m", "h", ""]
     path = write_csv(tmp_path / "a.csv", [header, repaired])
     result = import_dataset.run(spec_for(path), context)
-    (row,) = list(scan_rows(result.outputs["dataset"], kind="domain_test"))
+    (row,) = list(scan_rows(result.outputs["dataset"], Reading(kind="domain_test")))
     assert row.meta == {}
 
 
@@ -231,7 +232,7 @@ def test_parquet_of_other_origin_is_refused(tmp_path: Path) -> None:
 
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"text": ["a"], "n": [1]}), path)
-    (error,) = list(scan_rows(path, kind="corpus"))
+    (error,) = list(scan_rows(path, Reading(kind="corpus")))
     assert error.code == "file.parquet_foreign"
 
 

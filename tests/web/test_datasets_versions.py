@@ -14,6 +14,7 @@ from pipeline.contracts.row_errors import ROW_ERROR_TEXTS
 from pipeline.data.columns import ALIASES, IGNORE
 from pipeline.data.datasets import read_rows
 from pipeline.data.readers import scan_rows
+from pipeline.data.reading import Reading
 from pipeline.data.records import DomainItem
 from pipeline.errors import SpecError
 from studio.accounts.models import Role
@@ -185,7 +186,7 @@ def test_a_clone_of_an_import_is_the_next_version(version, factories, engineer) 
 def test_every_example_is_valid(kind, file_format, lang, tmp_path) -> None:
     path = tmp_path / f"example.{file_format}"
     path.write_bytes(example_file(DatasetKind(kind), file_format, lang=lang))
-    rows = list(scan_rows(path, kind=kind))
+    rows = list(scan_rows(path, Reading(kind=kind)))
     assert [row.lang for row in rows] == [lang] * 3
 
 

@@ -18,9 +18,10 @@ from pipeline.data.benchmarks.layouts import Layout, TableLayout, object_layout,
 from pipeline.data.benchmarks.subjects import LAWBENCH
 from pipeline.data.encodings import Encoding
 from pipeline.data.formats import FileFormat
-from pipeline.data.readers_csv import iter_csv_records, sniff_delimiter
+from pipeline.data.readers_csv import table_records
 from pipeline.data.readers_json import read_json_array, read_json_lines
 from pipeline.data.readers_parquet import first_foreign_rows
+from pipeline.data.reading import Reading
 from pipeline.data.records import Record
 from pipeline.data.row_fields import InvalidRowError
 
@@ -103,25 +104,24 @@ def recognise(
     name: str,
     file_format: FileFormat,
     encoding: Encoding,
-    mapping: Mapping[str, str] | None = None,
+    reading: Reading,
     is_one_of_several: bool = False,
 ) -> Recognised:
     """What the file at `path`, which a person calls `name`, is of a benchmark."""
     role = file_role(name)
     found = Recognised(role=role, is_one_of_several=is_one_of_several)
-    if mapping:
+    if reading.is_mapped:
         return found
     if file_format == "csv":
-        table = _table(path, encoding, role)
+        table = _table(path, encoding, reading, role)
         return found if table is None else replace(found, layout=table.layout, table=table)
     rows = itertools.islice(_objects(path, file_format, encoding), NUM_ROWS_LOOKED_AT)
     layouts = (object_layout(row, role) for row in rows)
     return replace(found, layout=next((layout for layout in layouts if layout is not None), None))
 
 
-def _table(path: Path, encoding: Encoding, role: FileRole) -> TableLayout | None:
-    records = iter_csv_records(path, encoding, sniff_delimiter(path, encoding))
-    for _line, cells, _text in records:
+def _table(path: Path, encoding: Encoding, reading: Reading, role: FileRole) -> TableLayout | None:
+    for _line, cells, _text in table_records(path, encoding, reading):
         return None if isinstance(cells, RowError) else table_layout(cells, role)
     return None
 

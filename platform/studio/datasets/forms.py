@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from pipeline.contracts.dataset_manifest import ColumnMeaning
+from pipeline.contracts.upgrades import upgrade_spec
 from studio.accounts.models import Project
 from studio.datasets.fields import field_choices
 from studio.datasets.models import Dataset, DatasetKind, Import, ImportPolicy
@@ -142,12 +143,12 @@ class AgainForm(_ReadingForm):
         self, *args: Any, earlier: Import, columns: Sequence[ColumnMeaning], **kwargs: Any
     ) -> None:
         """`columns` are name and field of each column, as the earlier run read them."""
-        spec = earlier.run.spec
+        spec: dict[str, Any] = upgrade_spec(earlier.run.spec)
         kwargs.setdefault(
             "initial",
             {
                 "encoding": spec["encoding"],
-                "sheet": spec["sheet"] or "",
+                "sheet": next(iter(spec["sheets"]), ""),
                 "policy": spec["policy"],
             },
         )

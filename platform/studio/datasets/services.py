@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from pipeline.contracts.documents import read_run_spec
+from pipeline.contracts.upgrades import upgrade_spec
 from studio.accounts.audit import audit_record
 from studio.accounts.models import Project, User
 from studio.datasets.models import Dataset, DatasetVersion, Import, Upload
@@ -125,7 +126,7 @@ def import_start(
             "dataset_kind": kind,
             "encoding": encoding,
             "columns": dict(columns or {}),
-            "sheet": sheet or None,
+            "sheets": [sheet] if sheet else [],
             "policy": policy,
         }
         run = run_create(project=upload.project, actor=actor, spec=read_run_spec(json.dumps(spec)))
@@ -149,11 +150,12 @@ def import_again(*, earlier: Import, actor: User, **changes: str | Mapping[str, 
         actor: Who asked.
         changes: `policy`, `encoding`, `sheet`, `columns`.
     """
-    spec = earlier.run.spec
+    spec = upgrade_spec(earlier.run.spec)
+    sheets = spec["sheets"]
     settings: dict[str, object] = {
         "policy": spec["policy"],
         "encoding": spec["encoding"],
-        "sheet": spec["sheet"] or "",
+        "sheet": sheets[0] if isinstance(sheets, list) and sheets else "",
         "columns": spec["columns"],
         **changes,
     }

@@ -1,0 +1,34 @@
+"""How the rows of a file are to be read, as the readers pass it on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Self
+
+from pipeline.contracts.import_specs import DelimiterChoice, EncodingChoice, ReadingOptions
+from pipeline.contracts.references import DatasetKind
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reading:
+    """The fields of `ReadingOptions`, and what the rows are."""
+
+    kind: DatasetKind
+    encoding: EncodingChoice = "auto"
+    delimiter: DelimiterChoice = "auto"
+    sheets: tuple[str, ...] = ()
+    header_row: int | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    columns_at: Mapping[int, str] = field(default_factory=dict)
+    max_document_chars: int | None = None
+
+    @classmethod
+    def of(cls, options: ReadingOptions, kind: DatasetKind) -> Self:
+        """What a spec asks for."""
+        return cls(
+            kind=kind, **{name: getattr(options, name) for name in ReadingOptions.model_fields}
+        )
+
+    @property
+    def is_mapped(self) -> bool:
+        """A person has said what columns mean."""
+        return bool(self.columns or self.columns_at)
