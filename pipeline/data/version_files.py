@@ -5,8 +5,7 @@ whatever the size of the file.
 """
 
 import json
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -19,15 +18,19 @@ from pipeline.contracts.references import DatasetKind
 from pipeline.contracts.row_errors import RowError
 from pipeline.data.original_rows import OriginalRow
 from pipeline.data.readers_parquet import ROW_SCHEMAS
-from pipeline.data.records import Conversation, Document, DomainItem, Record
+from pipeline.data.records import (
+    Conversation,
+    Document,
+    DomainItem,
+    MultipleChoiceItem,
+    Record,
+)
+from pipeline.data.version_figures import RowFigures
 
 GROUP_ROWS = 2_000
 GROUP_CHARS = 8 << 20
 MAX_ORIGINAL_CHARS = 100_000
 """A longer rejected row is cut: it is shown and repaired in the file itself."""
-MAX_COUNTED_VALUES = 100
-MAX_COUNTED_KEYS = 20
-MAX_COUNTED_CHARS = 60
 ERROR_SCHEMA = pa.schema(
     [
         ("line", pa.int64()),
@@ -52,7 +55,8 @@ class _GroupedWriter:
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self._schema = schema
         self._writer = pq.ParquetWriter(path, schema, compression="zstd", version="2.6")
-        self._columns: dict[str, list[Any]] = {name: [] for name in schema.names}
+        self._waiting: list[tuple[Any, ...]] = []
+        """Rows of the next group, each in the order of the schema."""
         self._num_chars = 0
         self.num_rows = 0
 
@@ -69,21 +73,22 @@ class _GroupedWriter:
             self._flush()
         self._writer.close()
 
-    def _append(self, row: Mapping[str, Any], num_chars: int) -> None:
-        for name, values in self._columns.items():
-            values.append(row[name])
+    def _append(self, row: tuple[Any, ...], num_chars: int) -> None:
+        self._waiting.append(row)
         self.num_rows += 1
         self._num_chars += num_chars
-        if self.num_rows % GROUP_ROWS == 0 or self._num_chars >= GROUP_CHARS:
+        if len(self._waiting) == GROUP_ROWS or self._num_chars >= GROUP_CHARS:
             self._flush()
 
     def _flush(self) -> None:
-        first = next(iter(self._columns.values()))
-        if first:
-            self._writer.write_table(pa.table(self._columns, schema=self._schema))
-        for values in self._columns.values():
-            values.clear()
-        self._num_chars = 0
+        if self._waiting:
+            columns = dict(zip(self._schema.names, zip(*self._waiting, strict=True), strict=True))
+            self._waiting.clear()
+            self._num_chars = 0
+            self._write(columns)
+
+    def _write(self, columns: dict[str, tuple[Any, ...]]) -> None:
+        self._writer.write_table(pa.table(columns, schema=self._schema))
 
 
 class RowWriter(_GroupedWriter):
@@ -91,52 +96,28 @@ class RowWriter(_GroupedWriter):
 
     def __init__(self, path: Path, kind: DatasetKind) -> None:
         super().__init__(path, ROW_SCHEMAS[kind])
-        self._tallies: dict[str, Counter[str]] = {}
-        self._num_other: Counter[str] = Counter()
-        self._lengths: dict[str, tuple[int, int, int]] = {}
-        """Field -> fewest, most and all characters."""
+        self._cells = _OWN_CELLS[kind]
+        self._figures = RowFigures(TEXT_FIELDS[kind])
 
     def append(self, record: Record) -> None:
         """The record will be the file's next row."""
-        row = _stored(record)
-        num_chars = 0
-        for field, length in _text_lengths(record):
-            num_chars += length
-            fewest, most, total = self._lengths.get(field, (length, length, 0))
-            self._lengths[field] = (min(fewest, length), max(most, length), total + length)
-        self._count("lang", record.lang)
-        self._count("source", record.source)
-        self._count("license", record.license)
-        for key, value in record.meta.items():
-            if isinstance(value, str | int) and len(str(value)) <= MAX_COUNTED_CHARS:
-                self._count(f"meta.{key}", str(value))
-        self._append(row, num_chars + len(row["meta"]))
+        cells, lengths = self._cells(record)
+        meta = _META_ENCODER.encode(record.meta) if record.meta else "{}"
+        self._figures.add_row(lengths, record.meta)
+        row = (record.id, record.lang, *cells, record.source, record.license, meta)
+        self._append(row, sum(lengths) + len(meta))
+
+    def _write(self, columns: dict[str, tuple[Any, ...]]) -> None:
+        self._figures.add_columns(columns)
+        super()._write(columns)
 
     def counts(self) -> dict[str, ValueCounts]:
         """Rows by value, for the fields that have few values; most frequent first."""
-        return {
-            field: ValueCounts(values=dict(tally.most_common()), num_other=self._num_other[field])
-            for field, tally in self._tallies.items()
-            if not field.startswith("meta.") or not self._num_other[field]
-        }
+        return self._figures.counts()
 
     def lengths(self) -> dict[str, LengthSummary]:
         """Characters by text field."""
-        return {
-            field: LengthSummary(min=fewest, mean=round(total / self.num_rows, 1), max=most)
-            for field, (fewest, most, total) in self._lengths.items()
-        }
-
-    def _count(self, field: str, value: str) -> None:
-        tally = self._tallies.get(field)
-        if tally is None:
-            if len(self._tallies) >= MAX_COUNTED_KEYS:
-                return
-            tally = self._tallies[field] = Counter()
-        if value in tally or len(tally) < MAX_COUNTED_VALUES:
-            tally[value] += 1
-        else:
-            self._num_other[field] += 1
+        return self._figures.lengths()
 
 
 class ErrorWriter(_GroupedWriter):
@@ -152,16 +133,16 @@ class ErrorWriter(_GroupedWriter):
             text = "\t".join(cells)
             cells = None
         text = "" if cells is not None else storable(text[:MAX_ORIGINAL_CHARS])
-        row = {
-            "line": error.line,
-            "column": None if error.column is None else storable(error.column),
-            "code": error.code,
-            "params": json.dumps(storable_params(error), ensure_ascii=False),
-            "value_excerpt": storable(error.value_excerpt),
-            "cells": None if cells is None else [storable(cell) for cell in cells],
-            "row": text,
-            "file": None if error.file is None else storable(error.file),
-        }
+        row = (
+            error.line,
+            None if error.column is None else storable(error.column),
+            error.code,
+            json.dumps(storable_params(error), ensure_ascii=False),
+            storable(error.value_excerpt),
+            None if cells is None else [storable(cell) for cell in cells],
+            text,
+            None if error.file is None else storable(error.file),
+        )
         self._append(row, sum(map(len, cells or ())) + len(text) + 200)
 
 
@@ -178,42 +159,40 @@ def storable_params(error: RowError) -> dict[str, str | int]:
     }
 
 
-def _stored(record: Record) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        "id": record.id,
-        "lang": record.lang,
-        "source": record.source,
-        "license": record.license,
-        "meta": _META_ENCODER.encode(record.meta),
-    }
-    if isinstance(record, Document):
-        row |= {"title": record.title, "text": record.text}
-    elif isinstance(record, Conversation):
-        row["messages"] = [{"role": turn.role, "content": turn.content} for turn in record.messages]
-    elif isinstance(record, DomainItem):
-        row |= {
-            "instruction": record.instruction,
-            "input": record.input,
-            "output": record.output,
-        }
-    else:
-        row |= {
-            "question": record.question,
-            "choices": list(record.choices),
-            "answer": record.answer,
-        }
-    return row
+TEXT_FIELDS: Mapping[DatasetKind, tuple[str, ...]] = {
+    "corpus": ("text",),
+    "conversations": ("messages",),
+    "domain_test": ("instruction", "input", "output"),
+    "multiple_choice": ("question", "choices"),
+}
+"""Fields whose lengths the manifest has."""
+
+_Cells = tuple[tuple[Any, ...], tuple[int, ...]]
+"""A kind's own columns of one row in the order of `ROW_SCHEMAS`, and characters by text field."""
 
 
-def _text_lengths(record: Record) -> Iterator[tuple[str, int]]:
-    if isinstance(record, Document):
-        yield "text", len(record.text)
-    elif isinstance(record, Conversation):
-        yield "messages", sum(len(turn.content) for turn in record.messages)
-    elif isinstance(record, DomainItem):
-        yield "instruction", len(record.instruction)
-        yield "input", len(record.input)
-        yield "output", len(record.output)
-    else:
-        yield "question", len(record.question)
-        yield "choices", sum(map(len, record.choices))
+def _document(record: Document) -> _Cells:
+    return (record.title, record.text), (len(record.text),)
+
+
+def _conversation(record: Conversation) -> _Cells:
+    turns = [{"role": turn.role, "content": turn.content} for turn in record.messages]
+    return (turns,), (sum(len(turn.content) for turn in record.messages),)
+
+
+def _domain_item(record: DomainItem) -> _Cells:
+    texts = (record.instruction, record.input, record.output)
+    return texts, (len(record.instruction), len(record.input), len(record.output))
+
+
+def _multiple_choice_item(record: MultipleChoiceItem) -> _Cells:
+    cells = (record.question, list(record.choices), record.answer)
+    return cells, (len(record.question), sum(map(len, record.choices)))
+
+
+_OWN_CELLS: Mapping[DatasetKind, Callable[[Any], _Cells]] = {
+    "corpus": _document,
+    "conversations": _conversation,
+    "domain_test": _domain_item,
+    "multiple_choice": _multiple_choice_item,
+}
