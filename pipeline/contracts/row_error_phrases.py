@@ -34,7 +34,10 @@ VALUE_TYPE_NAMES: Mapping[type, str] = MappingProxyType(
 """What a person calls a JSON type."""
 
 FILE_TYPE_NAMES: tuple[str, ...] = (
+    "plain text",
+    "a Markdown text",
     "a PDF document",
+    "a rich text document",
     "a gzip archive",
     "a zip archive",
     "a tar archive",
@@ -55,6 +58,14 @@ UNSAFE_SIZE = "unpacked it would be far larger than a table"
 UNSAFE_OVERLAP = "its parts overlap"
 UNSAFE_ENCRYPTED = "its parts are encrypted"
 DAMAGED_WORKBOOK = "its parts are damaged or missing"
+DOCUMENT_DAMAGED = DAMAGED_WORKBOOK
+DOCUMENT_TRUNCATED = "its end is missing"
+DOCUMENT_GARBLED = "its fonts do not say which characters they show"
+DOCUMENT_ENTITIES = UNSAFE_ENTITIES
+DOCUMENT_OVERLAP = UNSAFE_OVERLAP
+DOCUMENT_TOO_LARGE = "unpacked it would be far larger than a document"
+DOCUMENT_PAGES = "it has too many pages"
+DOCUMENT_WORK = "reading it would take more time or memory than a document may"
 ARCHIVE_ABSOLUTE = "its name is an absolute path"
 ARCHIVE_PARENT = "its name leads out of the archive"
 ARCHIVE_UNREADABLE_NAME = "its name cannot be read"
@@ -92,6 +103,11 @@ ROW_ERROR_PHRASES: tuple[str, ...] = (
     UNSAFE_OVERLAP,
     UNSAFE_ENCRYPTED,
     DAMAGED_WORKBOOK,
+    DOCUMENT_TRUNCATED,
+    DOCUMENT_GARBLED,
+    DOCUMENT_TOO_LARGE,
+    DOCUMENT_PAGES,
+    DOCUMENT_WORK,
     ARCHIVE_ABSOLUTE,
     ARCHIVE_PARENT,
     ARCHIVE_UNREADABLE_NAME,

@@ -33,8 +33,9 @@ ROW_ERROR_TEXTS: Mapping[str, RowErrorText] = MappingProxyType(
         ),
         "file.type": RowErrorText(
             "the content is {detected}, which cannot be read as rows",
-            "give JSON Lines, a JSON array, CSV or XLSX, or import several JSON or CSV files packed"
-            " as a zip archive; the content decides, not the file name",
+            "give JSON Lines, a JSON array, CSV or XLSX, of documents also text, Markdown, Word "
+            "(.docx) or PDF, or import several such files packed as a zip archive; the content "
+            "decides, not the file name",
         ),
         "file.archive_damaged": RowErrorText(
             "the file {member} is damaged and cannot be unpacked",
@@ -50,7 +51,8 @@ ROW_ERROR_TEXTS: Mapping[str, RowErrorText] = MappingProxyType(
         ),
         "file.archive_empty": RowErrorText(
             "the archive holds no data file; it holds: {names}",
-            "data files end in .csv, .tsv, .json, .jsonl, .ndjson or .parquet",
+            "data files end in .csv, .tsv, .json, .jsonl, .ndjson or .parquet, documents in .txt, "
+            ".md, .docx or .pdf",
         ),
         "file.archive_same_role": RowErrorText(
             "the files {member} and {other} hold the same subject and split",
@@ -85,6 +87,34 @@ ROW_ERROR_TEXTS: Mapping[str, RowErrorText] = MappingProxyType(
         "file.too_many_rows": RowErrorText(
             "the sheet has rows beyond {limit}, more than a workbook can hold",
             "save the workbook again in a spreadsheet program, or as CSV UTF-8",
+        ),
+        "file.document_kind": RowErrorText(
+            "the file is {detected}, which is read as one document, not as rows",
+            'choose "Documents" as what the rows are, or give a table or JSON Lines',
+        ),
+        "file.document_damaged": RowErrorText(
+            "the document cannot be read: {reason}",
+            "open it in the program that made it, and save it again, or save its text as .txt in "
+            "UTF-8",
+        ),
+        "file.document_unsafe": RowErrorText(
+            "the document was refused before it was read: {reason}",
+            "open it in the program that made it, and save it again, in several files if it is "
+            "large",
+        ),
+        "file.document_encrypted": RowErrorText(
+            "the document asks for a password", "save it without a password"
+        ),
+        "file.word_old": RowErrorText(
+            "the content is an old .doc document or a password-protected one",
+            "save it as .docx without a password",
+        ),
+        "file.word_macro": RowErrorText(
+            "the document contains macros", "save it as .docx (without macros)"
+        ),
+        "file.pdf_scanned": RowErrorText(
+            "{count} of {pages} pages have no text: they are pictures of pages",
+            "run text recognition (OCR) over it first, and check what it made",
         ),
         "file.parquet_foreign": RowErrorText(
             "the Parquet file was not written by this platform",

@@ -11,6 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 from pipeline.contracts.row_error_phrases import (
     ARCHIVE_ABSOLUTE,
@@ -62,19 +63,22 @@ class _DirectoryTooLargeError(Exception):
     """The archive declares a list of members of many megabytes."""
 
 
-def is_plain_archive(path: Path) -> bool:
-    """The zip archive at `path` is none of the office formats, which are archives too.
+def archive_format(path: Path) -> Literal["zip", "xlsx", "docx"]:
+    """What the zip archive at `path` is: the office formats are archives, too.
 
-    An archive that cannot be opened is plain if its name says so: the error is then about an
-    archive.
+    One that cannot be opened is what its name says, so that the error is about that.
     """
     try:
         with _listed(path) as archive:
-            return "[Content_Types].xml" not in archive.NameToInfo
+            if "[Content_Types].xml" not in archive.NameToInfo:
+                return "zip"
+            is_word = any(name.startswith("word/") for name in archive.NameToInfo)
+            return "docx" if is_word else "xlsx"
     except _DirectoryTooLargeError:
-        return True
+        return "zip"
     except ARCHIVE_DAMAGE:
-        return path.suffix.lower() == ".zip"
+        named: dict[str, Literal["zip", "docx"]] = {".zip": "zip", ".docx": "docx"}
+        return named.get(path.suffix.lower(), "xlsx")
 
 
 def inspect_archive(path: Path, name: str) -> list[NamedInfo] | RowError:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from pipeline.contracts.references import DatasetKind
 from pipeline.contracts.row_error_phrases import (
     ARCHIVE_DUPLICATE,
     ARCHIVE_NESTED,
@@ -34,8 +35,15 @@ from pipeline.data.archives import (
     unsafe,
 )
 from pipeline.data.benchmarks.file_roles import FileRole, file_role
+from pipeline.data.documents.prose import MARKDOWN_SUFFIXES, TEXT_SUFFIXES
 
 DATA_SUFFIXES = frozenset({".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet"})
+WORD_SUFFIX = ".docx"
+DOCUMENT_SUFFIXES = TEXT_SUFFIXES | MARKDOWN_SUFFIXES | {WORD_SUFFIX, ".pdf"}
+_ABOUT_THE_FILES = frozenset(
+    {"readme", "license", "licence", "copying", "notice", "changelog", "citation", "contributing"}
+)
+"""Names of texts that describe the files they come with."""
 _NESTED_SUFFIXES = frozenset(
     {
         ".zip", ".tar", ".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz", ".zst", ".lz4", ".7z",
@@ -117,24 +125,25 @@ def _chunks(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
         raise _MemberDamagedError from exc
 
 
-def open_file_set(path: Path, name: str = "") -> FileSet | RowError:
+def open_file_set(path: Path, kind: DatasetKind, name: str = "") -> FileSet | RowError:
     """The data files in the zip archive or folder at `path`, or why it is refused.
 
-    `name` is what a person calls it; its own name unless given.
+    Of a corpus documents are data, too. `name` is what a person calls the set; its own name unless
+    given.
     """
     if path.is_dir():
-        return _opened_folder(path)
+        return _opened_folder(path, kind)
     members = inspect_archive(path, name or path.name)
     if isinstance(members, RowError):
         return members
     files = [(tidy_name(name), info) for name, info in members if not is_folder_name(name)]
-    found = _file_set(path, files)
+    found = _file_set(path, files, kind)
     if isinstance(found, RowError):
         return found
     return _nested_refusal(found) or found
 
 
-def _opened_folder(path: Path) -> FileSet | RowError:
+def _opened_folder(path: Path, kind: DatasetKind) -> FileSet | RowError:
     files: list[tuple[str, Source]] = []
     sizes: list[int] = []
     for entry in _walk(path):
@@ -148,7 +157,7 @@ def _opened_folder(path: Path) -> FileSet | RowError:
         sizes.append(facts.st_size)
         if len(files) > MAX_MEMBERS:
             return over_limit(LIMIT_MEMBERS, f"> {MAX_MEMBERS}", MAX_MEMBERS)
-    return sizes_refusal(sizes) or _file_set(path, files)
+    return sizes_refusal(sizes) or _file_set(path, files, kind)
 
 
 def _walk(folder: Path) -> Iterator[os.DirEntry[str]]:
@@ -160,7 +169,9 @@ def _walk(folder: Path) -> Iterator[os.DirEntry[str]]:
                 yield entry
 
 
-def _file_set(path: Path, files: Iterable[tuple[str, Source]]) -> FileSet | RowError:
+def _file_set(
+    path: Path, files: Iterable[tuple[str, Source]], kind: DatasetKind
+) -> FileSet | RowError:
     members: list[Member] = []
     not_read: list[str] = []
     seen: set[str] = set()
@@ -171,14 +182,15 @@ def _file_set(path: Path, files: Iterable[tuple[str, Source]]) -> FileSet | RowE
             return unsafe(name, ARCHIVE_DUPLICATE)
         seen.add(key)
         suffix = PurePosixPath(name).suffix.lower()
-        if suffix in _NESTED_SUFFIXES:
+        is_document = kind == "corpus" and suffix in DOCUMENT_SUFFIXES
+        if suffix in _NESTED_SUFFIXES and not is_document:
             return unsafe(name, ARCHIVE_NESTED)
-        is_hidden = any(part.startswith((".", "__")) for part in name.split("/"))
-        if suffix not in DATA_SUFFIXES or is_hidden:
+        if not (is_document or suffix in DATA_SUFFIXES) or _is_not_meant(name, suffix):
             not_read.append(name)
             continue
-        role = file_role(name)
-        other = by_role.setdefault(role, name)
+        # Reports of two years may have one name; a document is no split of anything.
+        role = FileRole() if is_document else file_role(name)
+        other = name if is_document else by_role.setdefault(role, name)
         if other != name:
             params = {"member": excerpt(other), "other": excerpt(name)}
             return RowError(code="file.archive_same_role", params=params)
@@ -189,6 +201,13 @@ def _file_set(path: Path, files: Iterable[tuple[str, Source]]) -> FileSet | RowE
     return FileSet(path=path, members=tuple(members), not_read=tuple(not_read))
 
 
+def _is_not_meant(name: str, suffix: str) -> bool:
+    """The file is hidden, or is a text about the others."""
+    is_hidden = any(part.startswith((".", "__")) for part in name.split("/"))
+    stem = PurePosixPath(name).stem.lower()
+    return is_hidden or (suffix in DOCUMENT_SUFFIXES and stem in _ABOUT_THE_FILES)
+
+
 def _nested_refusal(found: FileSet) -> RowError | None:
     """A member whose content is an archive, whatever it is called."""
     with zipfile.ZipFile(found.path) as archive:
@@ -196,6 +215,9 @@ def _nested_refusal(found: FileSet) -> RowError | None:
             if isinstance(member.source, zipfile.ZipInfo):
                 # One that cannot be opened is reported when it is read.
                 with contextlib.suppress(*ARCHIVE_DAMAGE), archive.open(member.source) as file:
-                    if file.read(8).startswith(_NESTED_SIGNATURES):
+                    head = file.read(8)
+                    # What is in a Word document is looked at when it is read.
+                    is_word = member.name.lower().endswith(WORD_SUFFIX)
+                    if head.startswith(_NESTED_SIGNATURES) and not is_word:
                         return unsafe(member.name, ARCHIVE_NESTED)
     return None

@@ -6,15 +6,21 @@ from pathlib import Path
 from typing import Literal
 
 from pipeline.contracts.row_errors import RowError
-from pipeline.data.archives import is_plain_archive
+from pipeline.data.archives import archive_format
+from pipeline.data.documents.prose import prose_format
 from pipeline.data.encodings import UTF8_BOM, UTF16_BOMS
+from pipeline.data.reading import Reading
 
-FileFormat = Literal["json_lines", "json_array", "csv", "xlsx", "parquet", "zip"]
+FileFormat = Literal[
+    "json_lines", "json_array", "csv", "xlsx", "parquet", "zip", "text", "markdown", "docx", "pdf"
+]
 
+TEXT_FORMATS = frozenset({"json_lines", "json_array", "csv", "text", "markdown"})
+"""Those whose encoding has to be found out."""
 _HEAD_BYTES = 8192
 _ARRAY_OF_OBJECTS = re.compile(rb"\[\s*([{\]]|$)")
 _SIGNATURES: Sequence[tuple[bytes, str]] = (
-    (b"%PDF-", "a PDF document"),
+    (b"{\\rtf", "a rich text document"),
     (b"\x1f\x8b", "a gzip archive"),
     (b"\x89PNG", "an image"),
     (b"\xff\xd8\xff", "an image"),
@@ -23,23 +29,30 @@ _SIGNATURES: Sequence[tuple[bytes, str]] = (
     (b"GGUF", "a model file"),
 )
 _ZIP_SIGNATURES = (b"PK\x03\x04", b"PK\x05\x06")
+_WORD_SUFFIXES = frozenset({".doc", ".docx", ".wps"})
 _OLE_SIGNATURE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
 
-def detect_format(path: Path) -> FileFormat | RowError:
+def detect_format(path: Path, reading: Reading | None = None) -> FileFormat | RowError:
     """How the file is read, or why it cannot be.
 
-    The suffix only decides between formats that the content allows.
+    The suffix only decides between formats that the content allows. `reading`, what its rows are to
+    be, decides whether a text is a document or a table.
     """
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
     if head.startswith(_ZIP_SIGNATURES):
-        return "zip" if is_plain_archive(path) else "xlsx"
+        return archive_format(path)
+    if head.startswith(b"%PDF-"):
+        return "pdf"
     if head.startswith(b"PAR1"):
         return "parquet"
     refusal = _refusal(head, path)
     if refusal is not None:
         return refusal
+    prose = prose_format(path, head, reading)
+    if prose is not None:
+        return prose
     start = head.removeprefix(UTF8_BOM).lstrip()
     is_named_as_table = path.suffix.lower() in {".csv", ".tsv"}
     if not is_named_as_table and _ARRAY_OF_OBJECTS.match(start):
@@ -55,7 +68,8 @@ def _refusal(head: bytes, path: Path) -> RowError | None:
         if head.startswith(signature):
             return RowError(code="file.type", params={"detected": detected})
     if head.startswith(_OLE_SIGNATURE):
-        return RowError(code="file.xlsx_old")
+        is_word = path.suffix.lower() in _WORD_SUFFIXES
+        return RowError(code="file.word_old" if is_word else "file.xlsx_old")
     if head.startswith(UTF16_BOMS):
         return RowError(code="file.encoding_utf16", line=1)
     if head[257:262] == b"ustar":

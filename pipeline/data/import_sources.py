@@ -9,6 +9,7 @@ from pipeline.data.benchmarks.layouts import TableLayout
 from pipeline.data.benchmarks.recognition import Recognised
 from pipeline.data.encodings import Encoding
 from pipeline.data.file_sets import FileSet, Member
+from pipeline.data.formats import TEXT_FORMATS
 from pipeline.data.original_rows import OriginalRow, OriginalRows, source_columns
 from pipeline.data.readers import (
     FileFormat,
@@ -20,7 +21,6 @@ from pipeline.data.readers import (
 from pipeline.data.reading import Reading
 from pipeline.data.records import Record
 
-TEXT_FORMATS = frozenset({"json_lines", "json_array", "csv"})
 _CHUNK_BYTES = 1 << 20
 
 
@@ -29,6 +29,8 @@ class SourceData:
     """One data file with everything that was found out about it before its rows are read."""
 
     path: Path
+    name: str
+    """What a person calls it."""
     reading: Reading
     file_format: FileFormat | None
     """None for a file that cannot be read; its one item says why."""
@@ -54,6 +56,7 @@ class SourceData:
             self.path,
             replace(self.reading, encoding=self.encoding or self.reading.encoding),
             recognised=self.recognised,
+            name=self.name,
         )
         for item in numbered:
             if isinstance(item, RowError):
@@ -114,7 +117,7 @@ def source_data(
     path: Path, *, name: str, reading: Reading, member: Member | None = None
 ) -> SourceData:
     """The data file at `path`, which a person calls `name`."""
-    detected = detect_format(path)
+    detected = detect_format(path, reading)
     file_format = None if isinstance(detected, RowError) else detected
     encoding: Encoding | None = None
     if file_format in TEXT_FORMATS:
@@ -131,6 +134,7 @@ def source_data(
         )
     return SourceData(
         path=path,
+        name=name,
         reading=reading,
         file_format=file_format,
         encoding=encoding,

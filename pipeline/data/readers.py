@@ -11,8 +11,10 @@ from typing import Any
 from pipeline.contracts.row_errors import RowError
 from pipeline.data.benchmarks.recognition import Recognised, recognise
 from pipeline.data.columns import IGNORE
+from pipeline.data.documents.pieces import cut_record
+from pipeline.data.documents.reading import DOCUMENT_NAMES, document_records
 from pipeline.data.encodings import Encoding, decodes_as, detect_encoding
-from pipeline.data.formats import FileFormat, detect_format
+from pipeline.data.formats import TEXT_FORMATS, FileFormat, detect_format
 from pipeline.data.layouts import build_record
 from pipeline.data.readers_csv import read_csv
 from pipeline.data.readers_json import RawRow, read_json_array, read_json_lines
@@ -31,8 +33,8 @@ def scan_rows(path: Path, reading: Reading) -> Iterator[Record | RowError]:
     one small entry for each id, which finding duplicates needs.
 
     Args:
-        path: JSON Lines, JSON array, CSV (comma, semicolon, tab, bar), XLSX, or the Parquet of a
-            committed version or of a known benchmark; decided by content.
+        path: JSON Lines, JSON array, CSV (comma, semicolon, tab, bar), XLSX, Parquet, or a document
+            (text, Markdown, Word, PDF); decided by content, between text and CSV by name, too.
         reading: What the rows are and what a person says of the file.
     """
     for item in numbered_rows(path, reading):
@@ -44,12 +46,14 @@ def numbered_rows(
     reading: Reading,
     *,
     recognised: Recognised | None = None,
+    name: str = "",
 ) -> Iterator[tuple[int, Record] | RowError]:
     """As `scan_rows`, each record with its line or row number; an error carries its own.
 
     `recognised` is what is known of the file's layout; None finds it out by the file's own name.
+    `name` is what a person calls the file, where that is another.
     """
-    file_format = detect_format(path)
+    file_format = detect_format(path, reading)
     if isinstance(file_format, RowError):
         yield file_format
         return
@@ -57,8 +61,11 @@ def numbered_rows(
         yield RowError(code="file.type", params={"detected": "a zip archive"})
         return
     chosen: Encoding = "utf-8"
-    if file_format in {"json_lines", "json_array", "csv"}:
+    if file_format in TEXT_FORMATS:
         chosen = detect_encoding(path) if reading.encoding == "auto" else reading.encoding
+    if file_format in DOCUMENT_NAMES:
+        yield from document_records(path, file_format, chosen, reading, name=name or path.name)
+        return
     known = recognised or recognise(
         path, name=path.name, file_format=file_format, encoding=chosen, reading=reading
     )
@@ -75,19 +82,22 @@ def numbered_rows(
         line, row = item
         try:
             record = build_record(known.native_fields(row, kind), kind=kind, line=line)
-            first_line = first_lines.setdefault(record.id, line)
-            if first_line != line:
-                raise InvalidRowError(
-                    "row.id_duplicate",
-                    "id",
-                    value=record.id,
-                    id=record.id[:80],
-                    first_line=first_line,
-                )
+            pieces = cut_record(record, reading.max_document_chars)
+            for written in (record, *pieces):
+                first_line = first_lines.setdefault(written.id, line)
+                if first_line != line:
+                    raise InvalidRowError(
+                        "row.id_duplicate",
+                        "id",
+                        value=written.id,
+                        id=written.id[:80],
+                        first_line=first_line,
+                    )
         except InvalidRowError as exc:
             yield known.told(exc).at_line(line)
         else:
-            yield line, known.placed(record)
+            for piece in pieces or (record,):
+                yield line, known.placed(piece)
 
 
 def _raw_rows(

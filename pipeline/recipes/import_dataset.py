@@ -119,7 +119,7 @@ def _read(spec: ImportDatasetSpec, path: Path, sha256: str, copied: "_Copy") -> 
 
 def _read_set(source: SourceFile, path: Path, reading: Reading, copied: "_Copy") -> SourceFile:
     source = source.model_copy(update={"format": "folder" if path.is_dir() else "zip"})
-    file_set = open_file_set(path, source.name)
+    file_set = open_file_set(path, reading.kind, source.name)
     if isinstance(file_set, RowError):
         copied.add(file_set, OriginalRow())
         return source

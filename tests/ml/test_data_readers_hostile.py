@@ -207,7 +207,7 @@ def test_gb18030_read_as_utf8_names_the_remedy(tmp_path: Path) -> None:
         (b"", "file.empty"),
         (b" \n\t\n", "file.empty"),
         (b"\xef\xbb\xbf", "file.empty"),
-        (b"%PDF-1.7\n1 0 obj", "file.type"),
+        (b"%PDF-1.7\n1 0 obj", "file.document_damaged"),
         (b"<!DOCTYPE html><html>", "file.type"),
         (b"<?xml version='1.0'?>", "file.type"),
         (b"\x1f\x8b\x08\x00", "file.type"),

@@ -67,7 +67,7 @@ def errors_of(result: RecipeResult) -> list[dict[str, Any]]:
 
 
 def refused(path: Path) -> RowError:
-    found = open_file_set(path)
+    found = open_file_set(path, "multiple_choice")
     assert isinstance(found, RowError), found
     assert found.is_about_file
     assert found.message
@@ -77,7 +77,7 @@ def refused(path: Path) -> RowError:
 
 
 def accepted(path: Path) -> FileSet:
-    found = open_file_set(path)
+    found = open_file_set(path, "multiple_choice")
     assert isinstance(found, FileSet), found
     return found
 
@@ -374,7 +374,7 @@ def test_a_list_of_members_of_many_megabytes_is_not_read(tmp_path: Path) -> None
         "<4s4H2LH", b"PK\x05\x06", 0, 0, count & 0xFFFF, count & 0xFFFF, len(listed), 0, 0
     )
     path.write_bytes(listed + end)
-    assert archives.is_plain_archive(path)
+    assert archives.archive_format(path) == "zip"
     # Counted, it would say how many there are.
     assert refused(path).params["count"] == "> 1000"
 
@@ -438,7 +438,7 @@ def test_any_damage_is_a_refusal_or_a_report(
     path.write_bytes(content)
     scratch = folder / "scratch"
     scratch.mkdir()
-    found = open_file_set(path)
+    found = open_file_set(path, "multiple_choice")
     if isinstance(found, FileSet):
         for _member, unpacked in found.opened(scratch):
             assert unpacked is None or unpacked.parent == scratch

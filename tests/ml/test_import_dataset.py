@@ -188,7 +188,7 @@ def test_all_or_nothing_keeps_nothing_when_a_row_is_wrong(
     ("name", "content", "code"),
     [
         ("a.csv", b"", "file.empty"),
-        ("a.jsonl", b"%PDF-1.7 ...", "file.type"),
+        ("a.jsonl", b"%PDF-1.7 ...", "file.document_kind"),
         ("a.xlsx", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600, "file.xlsx_old"),
         ("a.csv", "问题,备注\nQ,A\n".encode(), "header.missing"),
         ("a.parquet", b"PAR1\x15\x04", "file.parquet_damaged"),

@@ -93,8 +93,8 @@ class UploadForm(_ReadingForm):
         self._project = project
         limit = settings.STUDIO_MAX_UPLOAD_BYTES
         self.fields["file"].help_text = _(
-            "JSON Lines, JSON, CSV or XLSX, in UTF-8 or GB18030, or several JSON or CSV files as "
-            "one zip archive, at most %(limit)s."
+            "JSON Lines, JSON, CSV, XLSX or Parquet, of documents also text, Markdown, Word or "
+            "PDF, or several files as one zip archive, at most %(limit)s."
         ) % {"limit": filesizeformat(limit)}
         # Where the upload handler has dropped the file, "required" would mislead.
         if exceeded_cap is not None:

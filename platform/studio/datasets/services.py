@@ -29,6 +29,12 @@ SUFFIXES = frozenset(
         ".csv",
         ".tsv",
         ".txt",
+        ".md",
+        ".markdown",
+        ".docx",
+        ".doc",
+        ".wps",
+        ".pdf",
         ".xlsx",
         ".xlsm",
         ".xls",
@@ -36,7 +42,7 @@ SUFFIXES = frozenset(
         ".zip",
     ]
 )
-"""Kept in the stored name, because they help to tell JSON from CSV; all others are dropped."""
+"""Kept in the stored name, because they help to tell formats apart; all others are dropped."""
 
 
 def file_sha256(file: TemporaryUploadedFile) -> str:
