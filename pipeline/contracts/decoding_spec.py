@@ -38,6 +38,17 @@ class DraftModelArm(ArmBase):
     model: Reference
 
 
+class Int8DraftArm(ArmBase):
+    """A smaller model drafts whose linear layers are multiplied in 8 bits, weights and activations.
+
+    For the engine vLLM. What the target puts out stays the same, because it checks every token.
+    """
+
+    method: Literal["int8_draft"] = "int8_draft"
+    model: Reference
+    """As it was trained; the int8 copy is made when the engine opens."""
+
+
 class NGramSettings(ArmBase):
     """How the last tokens are looked up in the text itself."""
 
@@ -98,7 +109,7 @@ class CombinedArm(StoredAnswers, NGramSettings):
     """Longest draft of the model."""
 
 
-SpeculativeArm = DraftModelArm | NGramArm | StoreArm | CombinedArm
+SpeculativeArm = DraftModelArm | Int8DraftArm | NGramArm | StoreArm | CombinedArm
 """A way of drafting, as one arm; `pipeline.decoding.proposers` has a module for each method."""
 
 UNION_TAGS.update(arm.model_fields["method"].default for arm in get_args(SpeculativeArm))

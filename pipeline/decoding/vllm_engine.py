@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.contracts.decoding_spec import SpeculativeArm
+from pipeline.contracts.decoding_spec import Int8DraftArm, SpeculativeArm
 from pipeline.decoding.base import (
     Completion,
     SamplingParams,
@@ -30,6 +30,7 @@ from pipeline.decoding.vllm_process import (
 from pipeline.errors import DecodingError
 from pipeline.modeling.clean_directory import clean_directory
 from pipeline.modeling.inspection import read_model
+from pipeline.modeling.int8_copy import int8_directory
 
 if TYPE_CHECKING:
     import vllm
@@ -85,8 +86,10 @@ class VllmEngine:
         directories = ExitStack()
         directory = directories.enter_context(clean_directory(model))
         if drafting is not None and "model" in drafting:
-            draft = read_model(Path(str(drafting["model"])))
-            drafting["model"] = str(directories.enter_context(clean_directory(draft)))
+            draft = Path(str(drafting["model"]))
+            is_int8 = isinstance(arm, Int8DraftArm)
+            opened = int8_directory(draft) if is_int8 else clean_directory(read_model(draft))
+            drafting["model"] = str(directories.enter_context(opened))
         self._num_speculative_tokens = num_speculative_tokens or 0
         self.vocab_size: int = facts.vocab_size
         self.max_logprobs = max_logprobs

@@ -5,7 +5,12 @@ Refused by code is what it cannot do, and what it would do differently without a
 
 from pathlib import Path
 
-from pipeline.contracts.decoding_spec import DraftModelArm, NGramArm, SpeculativeArm
+from pipeline.contracts.decoding_spec import (
+    DraftModelArm,
+    Int8DraftArm,
+    NGramArm,
+    SpeculativeArm,
+)
 from pipeline.errors import DecodingError
 from pipeline.modeling.loading import require_same_vocabulary
 
@@ -51,7 +56,7 @@ def speculative_config(
             f"num_speculative_tokens is {num_speculative_tokens}; it must be at least 1."
         )
     match arm:
-        case DraftModelArm():
+        case DraftModelArm() | Int8DraftArm():
             drafting = _draft_model(target, arm)
         case NGramArm():
             drafting = {
@@ -67,7 +72,7 @@ def speculative_config(
     return drafting | {"num_speculative_tokens": num_speculative_tokens}
 
 
-def _draft_model(target: Path, arm: DraftModelArm) -> dict[str, object]:
+def _draft_model(target: Path, arm: DraftModelArm | Int8DraftArm) -> dict[str, object]:
     path = arm.model.resolved_path
     if trap := next((trap for trap in DRAFT_PATH_TRAPS if trap in path.lower()), None):
         raise _refused(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pipeline.contracts.decoding_results import ArmResults
-from pipeline.contracts.decoding_spec import SpeculativeArm
+from pipeline.contracts.decoding_spec import Int8DraftArm, SpeculativeArm
 from pipeline.decoding.vllm_options import speculative_config
 from pipeline.errors import DecodingError
 
@@ -38,8 +38,14 @@ def serve_commands(
             drafting = speculative_config(target, arm, results[arm.name].num_speculative_tokens)
         except DecodingError:  # it says no to this arm, and says why where it is asked to run it
             continue
+        before = ""
+        if isinstance(arm, Int8DraftArm) and drafting is not None:
+            draft, copy = arm.model.resolved_path, f"{arm.model.resolved_path}-int8"
+            made = ["python", "-m", "pipeline.modeling.int8_copy", draft, copy]
+            before = f"{shlex.join(made)} && "
+            drafting["model"] = copy
         asked = json.dumps(drafting, ensure_ascii=False)
-        commands[arm.name] = shlex.join(
+        commands[arm.name] = before + shlex.join(
             ["vllm", "serve", str(target), "--dtype", dtype, "--speculative-config", asked]
         )
     return commands

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.contracts.decoding_results import ArmResults
-from pipeline.contracts.decoding_spec import CombinedArm, DraftModelArm, NGramArm
+from pipeline.contracts.decoding_spec import CombinedArm, DraftModelArm, Int8DraftArm, NGramArm
 from pipeline.contracts.references import Reference
 from pipeline.decoding.vllm_options import speculative_config
 from pipeline.decoding.vllm_serve import serve_commands
@@ -56,6 +56,15 @@ def test_a_shell_reads_what_the_engine_is_asked_for(models, tmp_path) -> None:
         ]  # fmt: skip
         assert json.loads(config) == speculative_config(target, arm, length)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_draft_in_8_bits_is_written_before_it_is_served(models, tmp_path) -> None:
+    target, draft = models
+    found = commands(target, Int8DraftArm(name="int8", model=Reference(path=str(draft))))
+    made, served = found["int8"].split(" && ")
+    module, source, copy = as_a_shell_reads(made, tmp_path)[2:]
+    assert (module, source) == ("pipeline.modeling.int8_copy", str(draft))
+    assert json.loads(as_a_shell_reads(served, tmp_path)[-1])["model"] == copy
 
 
 def test_arms_that_vllm_cannot_draft_by_have_none(models, tmp_path) -> None:

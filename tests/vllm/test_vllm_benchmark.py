@@ -37,7 +37,7 @@ def repetitive_model(directory: Path, *, noise: float = 0.0) -> Path:
 
 @pytest.fixture(scope="module")
 def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run: a draft and lookup against a target that repeats itself."""
+    """A finished run: a draft, in 8 bits too, and lookup against a target that repeats itself."""
     folder = tmp_path_factory.mktemp("benchmark")
     target_path = repetitive_model(folder / "target")
     draft_path = repetitive_model(folder / "draft", noise=0.006)
@@ -52,6 +52,7 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "target": {"path": str(target_path)},
         "arms": [
             {"method": "draft_model", "name": "draft", "model": {"path": str(draft_path)}},
+            {"method": "int8_draft", "name": "int8", "model": {"path": str(draft_path)}},
             {"method": "ngram", "max_ngram": 3, "min_ngram": 1},
         ],
         "prompts": {"kind": "domain_test", "path": str(questions)},
@@ -92,7 +93,7 @@ def test_every_arm_is_lossless(results: SpeculativeDecodeResults, run_dir: Path)
     checked = results.losslessness
     assert checked is not None
     assert checked.is_lossless
-    assert set(checked.arms) == {"draft", "ngram"}
+    assert set(checked.arms) == {"draft", "int8", "ngram"}
     for counts in (*checked.arms.values(), checked.autoregressive_batch_1_vs_8):
         assert counts.num_prompts == NUM_PROMPTS
         assert counts.num_identical + counts.num_near_ties == NUM_PROMPTS
@@ -105,13 +106,13 @@ def test_the_demonstrations_gate_holds(report: Report) -> None:
 
 
 def test_arms_are_measured_and_costs_are_not_guessed(results: SpeculativeDecodeResults) -> None:
-    assert list(results.arms) == ["autoregressive", "draft", "ngram"]
+    assert list(results.arms) == ["autoregressive", "draft", "int8", "ngram"]
     assert (results.engine, results.interleaved, results.headline_arm) == ("vllm", False, "draft")
     for arm in results.arms.values():
         assert arm.num_output_tokens == results.arms["autoregressive"].num_output_tokens
         assert arm.costs is None
         assert arm.predicted_speedup is None
-    for name in ("draft", "ngram"):
+    for name in ("draft", "int8", "ngram"):
         arm = results.arms[name]
         assert arm.speedup is not None
         assert (arm.speedup.n, arm.speedup.resampled) == (NUM_PROMPTS, "prompt")

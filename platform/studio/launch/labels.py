@@ -112,6 +112,7 @@ EMPTY_MEANS: dict[str, Promise] = {
 CHOICE_LABELS: dict[str, Promise] = {
     "auto": _("automatic"),
     "draft_model": _("a draft model"),
+    "int8_draft": _("a draft model in 8 bits (vLLM)"),
     "ngram": _("n-gram lookup, without a model"),
     "store": _("lookup in stored answers, without a model"),
     "combined": _("lookup, and a draft model where it finds nothing"),
