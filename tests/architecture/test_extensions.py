@@ -171,7 +171,7 @@ METHOD = Extension(
     edits=(
         (
             "pipeline/contracts/decoding_spec.py",
-            "SpeculativeArm = DraftModelArm | NGramArm",
+            "SpeculativeArm = DraftModelArm | Int8DraftArm",
             '''\
 class RepeatArm(ArmBase):
     """The last token again is the draft."""
