@@ -58,23 +58,24 @@ class SourceData:
             recognised=self.recognised,
             name=self.name,
         )
+        nothing = OriginalRow()
         for item in numbered:
             if isinstance(item, RowError):
                 found: Record | RowError = item
             else:
-                found = self._taken_id(*item, taken) or item[1]
+                found = item[1]
+                if self.member is not None:
+                    found = self._taken_id(*item, taken) or found
             if not isinstance(found, RowError):
-                yield found, OriginalRow()
+                yield found, nothing
                 continue
-            original = OriginalRow()
+            original = nothing
             if not found.is_about_file and found.line is not None:
                 original = originals.at(found.line)
             yield self._of_member(found, original)
 
     def _taken_id(self, line: int, record: Record, taken: set[str]) -> RowError | None:
         """The error of an id that another file has; within a file the reader has seen to it."""
-        if self.member is None:
-            return None
         if record.id in taken:
             params = {"id": record.id[:80]}
             return RowError(code="row.id_in_two_files", line=line, column="id", params=params)

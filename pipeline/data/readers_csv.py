@@ -13,8 +13,14 @@ from pipeline.data.reading import Reading
 
 DELIMITERS = (",", ";", "\t", "|")
 
+MAX_RECORD_LINES = 50_000
+"""A quote that is not closed collects no more; no document in a cell has as many."""
+KEPT_CHARS = 1 << 17
+"""Of a record as written, which is shown and given back up to fewer."""
+
 CsvRecord = tuple[int, list[str] | RowError, Sequence[str]]
-"""Line a record begins on, its cells or what is wrong with it, and its lines as written."""
+"""Line a record begins on, its cells or what is wrong with it, and its lines as written, of a very
+long one the first."""
 
 # The module's limit is a global of the csv library; the default (131,072 characters) is less than
 # a long document. Lines are bounded by `iter_lines`, so memory stays bounded.
@@ -87,7 +93,7 @@ def iter_csv_records(path: Path, encoding: Encoding, delimiter: str) -> Iterator
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     while True:
         line = lines.number + 1
-        lines.taken.clear()
+        lines.begin_record()
         try:
             cells = next(reader)
         except StopIteration:
@@ -99,7 +105,7 @@ def iter_csv_records(path: Path, encoding: Encoding, delimiter: str) -> Iterator
                 code="csv.quote",
                 line=line,
                 params={"lines": lines.number - line + 1},
-                value_excerpt=excerpt(lines.taken[-1].strip()),
+                value_excerpt=excerpt(lines.last.strip()),
             )
             yield line, error, lines.taken
         else:
@@ -135,8 +141,17 @@ class _Lines:
     def __init__(self, path: Path, encoding: Encoding) -> None:
         self._lines = iter_lines(path, encoding)
         self.number = 0
+        self.last = ""
         self.taken: list[str] = []
-        """Lines given out since it was last cleared."""
+        """Lines given out since the record began, until they have `KEPT_CHARS`."""
+        self._num_chars = 0
+        self._end = MAX_RECORD_LINES
+
+    def begin_record(self) -> None:
+        """The next line is the first of a record."""
+        self.taken.clear()
+        self._num_chars = 0
+        self._end = self.number + MAX_RECORD_LINES
 
     def __iter__(self) -> "_Lines":
         return self
@@ -145,5 +160,10 @@ class _Lines:
         self.number, line = next(self._lines)
         if isinstance(line, RowError):
             raise _LineRejectedError(line)
-        self.taken.append(line)
+        self.last = line
+        if self._num_chars < KEPT_CHARS:
+            self.taken.append(line)
+            self._num_chars += len(line)
+        if self.number > self._end:
+            raise csv.Error("a record of too many lines")
         return line

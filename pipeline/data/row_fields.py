@@ -110,7 +110,9 @@ def common_fields(
     row: Mapping[str, Any], line: int, own_fields: frozenset[str], text: str
 ) -> dict[str, Any]:
     identifier = row.get("id")
-    if isinstance(identifier, int) and not isinstance(identifier, bool):
+    if isinstance(identifier, str) and identifier:
+        identifier = text_field(row, "id", required=True)
+    elif isinstance(identifier, int) and not isinstance(identifier, bool):
         identifier = str(identifier)
     elif identifier in (None, ""):
         identifier = f"line-{line}"
@@ -130,10 +132,14 @@ def common_fields(
         meta = {}
     elif not isinstance(meta, dict):
         raise wrong_type("meta", meta, VALUE_TYPE_NAMES[dict])
-    extra = row.keys() - own_fields - _COMMON_FIELDS
+    extra = {
+        name: row[name] for name in row if name not in own_fields and name not in _COMMON_FIELDS
+    }
     if extra:
-        meta = {**{name: row[name] for name in row if name in extra}, **meta}
-    _check_nested(meta, "meta")
+        meta = {**extra, **meta}
+    for key, value in meta.items():
+        check_text(key, "meta")
+        _check_nested(value, f"meta.{key}")
     return {
         "id": identifier,
         "lang": lang,

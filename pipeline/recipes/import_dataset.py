@@ -215,23 +215,25 @@ class _Copy:
         progress = (
             self.context.progress("validate", total=num_lines, unit="rows") if num_lines else None
         )
-        for item, original in data.items(self._taken):
+        for num_done, (item, original) in enumerate(data.items(self._taken), start=1):
             self.add(item, original)
-            num_done = self.num_rows + self.num_rejected
             if num_done % PROGRESS_ROWS == 0:
                 if self.context.stop:
                     raise StoppedAtCheckpoint("stopped on request while the file was read")
-                self.context.log_metrics(
-                    None, rows=float(self.num_rows), rejected=float(self.num_rejected)
-                )
+                self._tell_numbers()
                 if progress is not None:
                     progress.advance_to(num_done)
+
+    def _tell_numbers(self) -> None:
+        self.context.log_metrics(None, rows=float(self.num_rows), rejected=float(self.num_rejected))
 
     def add(self, item: Record | RowError, original: OriginalRow) -> None:
         """One row, or what is wrong with a row or a file."""
         if isinstance(item, RowError):
             self.tally.add(item)
             self._errors.append(item, original)
+            if self.num_rejected == 1:  # nobody should wait to know that something is wrong
+                self._tell_numbers()
         else:
             self._rows.append(item)
 

@@ -1,6 +1,7 @@
 """The readers on hostile and damaged files: a stable code, a place, a remedy, and nothing lost."""
 
 import io
+import itertools
 import json
 import string
 import tracemalloc
@@ -14,7 +15,7 @@ import pytest
 from pipeline.contracts.references import DatasetRef
 from pipeline.contracts.row_error_phrases import ROW_ERROR_PHRASES, UNSAFE_ENTITIES
 from pipeline.contracts.row_errors import ROW_ERROR_TEXTS, RowError, excerpt
-from pipeline.data import readers_json, readers_xlsx
+from pipeline.data import readers_csv, readers_json, readers_xlsx
 from pipeline.data.datasets import read_rows
 from pipeline.data.readers import scan_rows
 from pipeline.data.reading import Reading
@@ -469,3 +470,19 @@ def test_every_code_names_its_params_consistently() -> None:
 def test_every_code_is_documented() -> None:
     page = (Path(__file__).parents[2] / "docs" / "data_formats.md").read_text("utf-8")
     assert [code for code in ROW_ERROR_TEXTS if f"`{code}`" not in page] == []
+
+
+def test_a_quote_that_is_not_closed_costs_bounded_memory(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    lines = readers_csv.MAX_RECORD_LINES + 50_000
+    path.write_bytes(b'instruction,output\nQ,A\n"Q,A\n' + b"x\n" * lines + b"Q,A\n")
+    tracemalloc.start()
+    try:
+        rows = list(itertools.islice(scan_rows(path, Reading(kind="domain_test")), 2))
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
+    assert isinstance(rows[0], DomainItem)
+    assert isinstance(rows[1], RowError)
+    assert (rows[1].code, rows[1].line) == ("csv.quote", 3)
+    assert rows[1].params["lines"] == readers_csv.MAX_RECORD_LINES + 1
