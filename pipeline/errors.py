@@ -61,6 +61,7 @@ WARNING_CODES = frozenset(
         "decode.not_predicted",
         "decode.sampling_inconsistent",
         "eval.answers_cut",
+        "eval.several_answers",
         "model.files_left_behind",
         "train.checkpoint_skipped",
         "train.environment_differs",

@@ -8,7 +8,7 @@ from transformers import PreTrainedTokenizerBase
 from bench.answering.turns import Prompt
 from pipeline.contracts.references import DomainTestRef, InstructionRef
 from pipeline.data.datasets import read_rows
-from pipeline.data.records import DomainItem, Message
+from pipeline.data.records import DomainItem
 from pipeline.data.tokenize import ChatFormat
 from pipeline.demo.data_files import DemonstrationData
 from pipeline.distillation.cache import open_teacher_cache, read_manifest
@@ -22,9 +22,7 @@ def unseen_questions(tokenizer: PreTrainedTokenizerBase, number: int) -> list[Pr
     if len(items) < number:
         raise SystemExit(f"there are {len(items)} questions on unseen documents, not {number}")
     chat = ChatFormat(tokenizer)
-    return [
-        tuple(chat.prompt((Message(role="user", content=one.prompt),))) for one in items[:number]
-    ]
+    return [tuple(chat.prompt(one.prompt_messages())) for one in items[:number]]
 
 
 def seen_answers() -> InstructionRef:

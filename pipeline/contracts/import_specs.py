@@ -39,6 +39,11 @@ class ReadingOptions(Contract):
     """Position of a table's column, from 1, -> what it means; goes before its name."""
     max_document_chars: int | None = Field(default=None, ge=100, le=10_000_000)
     """Longer documents are cut at ends of paragraphs; None leaves them whole."""
+    accept: tuple[Literal["row.mojibake"], ...] = ()
+    """Codes of row errors that a person looked at and accepts: such rows are kept as they are."""
+    answers_from: Literal[0, 1] | None = None
+    """What the first choice is called where answers are numbers; None takes 0, and asks where the
+    answers seem to count from 1."""
 
     @model_validator(mode="after")
     def _fields_are_given_once(self) -> Self:

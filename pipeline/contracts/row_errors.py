@@ -1,162 +1,30 @@
 """What can be wrong with a row of a data file: stable codes and the words for them.
 
 A row error travels as `code` and `params` from the process that parsed the file to the page that
-shows it. The English words live here and nowhere else; the web application uses them as the message
-ids of its translations, so a new code needs one entry here and one in each language's catalogue.
+shows it. The English words live here, those of files in `file_error_texts`, and nowhere else; the
+web application uses them as the message ids of its translations, so a new code needs one entry
+here and one in each language's catalogue.
 Params named in `row_error_phrases.PHRASE_PARAMS` hold words of that module, translated the same
 way; all others are the user's own names and numbers.
 
 Codes that begin with `file.` or `header.` concern the file as a whole: no row was read after them.
+Those that begin with `file.layout_` come after the last row, and nothing of the import is kept.
 """
 
 import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import NamedTuple
+
+from pipeline.contracts.file_error_texts import FILE_ERROR_TEXTS
+from pipeline.contracts.row_error_text import RowErrorText
 
 MAX_EXCERPT_CHARS = 80
 
 
-class RowErrorText(NamedTuple):
-    """`str.format` templates over the error's params."""
-
-    message: str
-    hint: str
-
-
 ROW_ERROR_TEXTS: Mapping[str, RowErrorText] = MappingProxyType(
     {
-        # The file as a whole.
-        "file.empty": RowErrorText(
-            "the file holds no rows", "check that the export finished; the file has {bytes} bytes"
-        ),
-        "file.type": RowErrorText(
-            "the content is {detected}, which cannot be read as rows",
-            "give JSON Lines, a JSON array, CSV or XLSX, of documents also text, Markdown, Word "
-            "(.docx) or PDF, or import several such files packed as a zip archive; the content "
-            "decides, not the file name",
-        ),
-        "file.archive_damaged": RowErrorText(
-            "the file {member} is damaged and cannot be unpacked",
-            "pack the files again, as a zip archive",
-        ),
-        "file.archive_unsafe": RowErrorText(
-            "the archive was refused before it was unpacked: {member}: {reason}",
-            "pack only the data files themselves, as a zip archive without a password",
-        ),
-        "file.archive_limit": RowErrorText(
-            "the archive was refused before it was unpacked: {reason} ({count}, at most {limit})",
-            "take out what is not needed, or split it into several archives",
-        ),
-        "file.archive_empty": RowErrorText(
-            "the archive holds no data file; it holds: {names}",
-            "data files end in .csv, .tsv, .json, .jsonl, .ndjson or .parquet, documents in .txt, "
-            ".md, .docx or .pdf",
-        ),
-        "file.archive_same_role": RowErrorText(
-            "the files {member} and {other} hold the same subject and split",
-            "keep one of them, or give each its own name; different settings of a benchmark are "
-            "different data sets",
-        ),
-        "file.benchmark_kind": RowErrorText(
-            "the file is {benchmark}, whose rows are of another kind",
-            'choose "{expected}" as what the rows are',
-        ),
-        "file.xlsx_old": RowErrorText(
-            "the content is an old .xls workbook or a password-protected one",
-            "save it as .xlsx without a password, or as CSV UTF-8",
-        ),
-        "file.xlsx_macro": RowErrorText(
-            "the workbook contains macros", "save it as .xlsx (without macros)"
-        ),
-        "file.xlsx_unsafe": RowErrorText(
-            "the workbook was refused before it was unpacked: {reason}",
-            "open it in a spreadsheet program and save it again as .xlsx, or as CSV UTF-8",
-        ),
-        "file.xlsx_damaged": RowErrorText(
-            "the workbook cannot be read: {reason}",
-            "open it in a spreadsheet program and save it again as .xlsx, or as CSV UTF-8",
-        ),
-        "file.sheet_choice": RowErrorText(
-            "the workbook has several sheets with content: {sheets}", "name the sheet to read"
-        ),
-        "file.sheet_missing": RowErrorText(
-            "the workbook has no visible sheet {sheet}", "its visible sheets are: {sheets}"
-        ),
-        "file.too_many_rows": RowErrorText(
-            "the sheet has rows beyond {limit}, more than a workbook can hold",
-            "save the workbook again in a spreadsheet program, or as CSV UTF-8",
-        ),
-        "file.document_kind": RowErrorText(
-            "the file is {detected}, which is read as one document, not as rows",
-            'choose "Documents" as what the rows are, or give a table or JSON Lines',
-        ),
-        "file.document_damaged": RowErrorText(
-            "the document cannot be read: {reason}",
-            "open it in the program that made it, and save it again, or save its text as .txt in "
-            "UTF-8",
-        ),
-        "file.document_unsafe": RowErrorText(
-            "the document was refused before it was read: {reason}",
-            "open it in the program that made it, and save it again, in several files if it is "
-            "large",
-        ),
-        "file.document_encrypted": RowErrorText(
-            "the document asks for a password", "save it without a password"
-        ),
-        "file.word_old": RowErrorText(
-            "the content is an old .doc document or a password-protected one",
-            "save it as .docx without a password",
-        ),
-        "file.word_macro": RowErrorText(
-            "the document contains macros", "save it as .docx (without macros)"
-        ),
-        "file.pdf_scanned": RowErrorText(
-            "{count} of {pages} pages have no text: they are pictures of pages",
-            "run text recognition (OCR) over it first, and check what it made",
-        ),
-        "file.parquet_foreign": RowErrorText(
-            "the Parquet file was not written by this platform",
-            "export it as JSON Lines or CSV, and upload that",
-        ),
-        "file.parquet_damaged": RowErrorText(
-            "the Parquet file is damaged", "download the version again, and compare its SHA-256"
-        ),
-        "file.encoding_utf16": RowErrorText(
-            "the file is UTF-16", "save it as UTF-8 (in Excel: CSV UTF-8)"
-        ),
-        "file.array_syntax": RowErrorText(
-            "the JSON array is broken at column {char}: {reason}; the rest was not read",
-            "repair the place, or write one object a line (.jsonl) so that one broken row does not "
-            "hide the others",
-        ),
-        "file.array_rest_unread": RowErrorText(
-            "the rest of the JSON array was not read, because the end of the row before is unknown",
-            "repair that row, or write one object a line (.jsonl)",
-        ),
-        "header.missing": RowErrorText(
-            "no column for {field}; the columns are: {headers}",
-            "rename a column to {field}, or map one to it",
-        ),
-        "header.duplicate": RowErrorText(
-            "the columns {headers} all mean {field}", "keep one, or map the others to `ignore`"
-        ),
-        "header.unknown_mapping": RowErrorText(
-            "the mapping names a column {header} that the file does not have",
-            "the columns are: {headers}",
-        ),
-        "header.row_missing": RowErrorText(
-            "the file has no row {row} that could name the columns",
-            "give the row on which the names of the columns stand",
-        ),
-        "header.unknown_position": RowErrorText(
-            "the mapping names column number {position}, and the file has {count} columns",
-            "give the position of a column, from 1",
-        ),
-        "header.too_many": RowErrorText(
-            "the header has {count} columns, more than {limit}", "remove empty or unused columns"
-        ),
+        **FILE_ERROR_TEXTS,
         # Bytes and characters.
         "row.encoding": RowErrorText(
             "byte {byte} of the line is not valid {encoding}",
@@ -168,7 +36,8 @@ ROW_ERROR_TEXTS: Mapping[str, RowErrorText] = MappingProxyType(
         ),
         "row.mojibake": RowErrorText(
             "the text contains {found}, left by a wrong conversion before this file was written",
-            "export the text again from where it is still right; it cannot be recovered from here",
+            "export the text again from where it is still right, it cannot be recovered from here; "
+            "if the text is about such signs, accept it",
         ),
         "row.nul_character": RowErrorText(
             "the text contains the NUL character (U+0000)", "remove it; databases refuse it"
@@ -242,9 +111,15 @@ ROW_ERROR_TEXTS: Mapping[str, RowErrorText] = MappingProxyType(
             "the last turn is by {role}, so there is no answer to learn",
             "end the conversation with an assistant turn",
         ),
-        "row.not_single_turn": RowErrorText(
-            "the row has {count} turns; a test question needs one question and one answer",
-            "split it, or upload it as conversations",
+        "row.nothing_trained": RowErrorText(
+            "every answer of the row has weight 0, so there is nothing to learn",
+            "give an answer the weight 1, or remove the row",
+        ),
+        "row.turn_weight": RowErrorText(
+            "{field} is {value}; a turn is trained on (1) or not (0)", "write 0 or 1"
+        ),
+        "row.content_part": RowErrorText(
+            "the part of the turn is {value}, not plain text", "write the turn as text"
         ),
         "row.choices": RowErrorText(
             "there are {count} different choices; at least 2, all different, are needed",
@@ -252,7 +127,16 @@ ROW_ERROR_TEXTS: Mapping[str, RowErrorText] = MappingProxyType(
         ),
         "row.answer_range": RowErrorText(
             "answer {value} names none of the {count} choices",
-            "give the index from 0 to {last}, or the letter",
+            "give a number from {first} to {last}, the letter, or the text of a choice",
+        ),
+        "row.answer_ambiguous": RowErrorText(
+            "answer {value} can be read as the place of a choice and as the text of another",
+            "give the letter in brackets, such as (B), several letters with commas between them",
+        ),
+        "row.choices_cell": RowErrorText(
+            "the choices stand in one cell and cannot be told apart",
+            "begin each with its letter (A. B. C.), write each on a line of its own, or give each a"
+            " column",
         ),
         # Rows of benchmarks.
         "row.id_in_two_files": RowErrorText(
@@ -306,6 +190,11 @@ class RowError:
     def is_about_file(self) -> bool:
         """The file as a whole was rejected and no further row follows."""
         return self.code.startswith(("file.", "header."))
+
+    @property
+    def forbids_version(self) -> bool:
+        """Rows that were read before it must not be kept either."""
+        return self.code.startswith("file.layout_")
 
     @property
     def template_params(self) -> dict[str, str | int]:

@@ -1,5 +1,6 @@
 """Conversations as other tools write them: Alpaca, ShareGPT, OpenAI messages."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,9 +11,7 @@ from pipeline.contracts.row_error_phrases import (
 )
 from pipeline.data.records import Conversation, DomainItem, Message
 from pipeline.data.row_fields import InvalidRowError, common_fields, text_field, wrong_type
-
-SHAREGPT_ROLES = {"human": "user", "gpt": "assistant"}
-ROLES = ("system", "user", "assistant")
+from pipeline.data.turns import Turn, read_turns, turn_meta
 
 _MESSAGES_FIELDS = frozenset({"messages"})
 _SHAREGPT_FIELDS = frozenset({"conversations", "system"})
@@ -22,11 +21,10 @@ _ALPACA_FIELDS = frozenset({"instruction", "input", "output", "system", "history
 def conversation_record(row: Mapping[str, Any], line: int) -> Conversation:
     if "messages" in row:
         own_fields = _MESSAGES_FIELDS
-        turns = _turns(row["messages"], "messages", "role", "content")
+        turns = read_turns(row["messages"], "messages")
     elif "conversations" in row:
         own_fields = _SHAREGPT_FIELDS
-        turns = _turns(row["conversations"], "conversations", "from", "value")
-        turns = _system_turn(row) + turns
+        turns = _system_turn(row) + read_turns(row["conversations"], "conversations")
     elif "instruction" in row and "output" in row:
         own_fields = _ALPACA_FIELDS
         turns = _alpaca_turns(row)
@@ -36,55 +34,69 @@ def conversation_record(row: Mapping[str, Any], line: int) -> Conversation:
             fields=", ".join(sorted(map(str, row))[:20]) or "(none)",
             expected=CONVERSATION_FIELDS,
         )
-    _check_turn_order(turns)
-    return Conversation(
-        messages=tuple(turns),
-        **common_fields(row, line, own_fields, "".join(turn.content for turn in turns)),
+    messages = tuple(turn.message for turn in turns)
+    _check_turn_order(messages)
+    if not any(turn.weight for turn in messages if turn.role == "assistant"):
+        raise InvalidRowError("row.nothing_trained")
+    fields = common_fields(row, line, own_fields, "".join(turn.content for turn in messages))
+    return Conversation(messages=messages, **{**fields, "meta": turn_meta(fields["meta"], turns)})
+
+
+def question_of(conversation: Conversation) -> DomainItem:
+    """The last question of a conversation with its answer; the turns before are its context."""
+    turns = list(conversation.messages)
+    system = turns.pop(0).content if turns[0].role == "system" else ""
+    *before, asked, answer = turns
+    return DomainItem(
+        id=conversation.id,
+        lang=conversation.lang,
+        instruction=asked.content,
+        input="",
+        output=answer.content,
+        system=system,
+        history=tuple(
+            (question.content, reply.content)
+            for question, reply in zip(before[::2], before[1::2], strict=True)
+        ),
+        source=conversation.source,
+        license=conversation.license,
+        meta=conversation.meta,
     )
 
 
-def _turns(value: object, column: str, role_key: str, content_key: str) -> list[Message]:
-    if not isinstance(value, list):
-        raise wrong_type(column, value, VALUE_TYPE_NAMES[list])
-    if not value:
-        raise InvalidRowError("row.required_empty", column, field=column)
-    turns = []
-    for index, item in enumerate(value):
-        place = f"{column}.{index}"
-        if not isinstance(item, dict):
-            raise wrong_type(place, item, VALUE_TYPE_NAMES[dict])
-        role = text_field(item, role_key, required=True, column=f"{place}.{role_key}")
-        role = SHAREGPT_ROLES.get(role, role)
-        if role not in ROLES:
-            raise InvalidRowError(
-                "row.enum",
-                f"{place}.{role_key}",
-                value=role,
-                field=f"{place}.{role_key}",
-                allowed=", ".join((*ROLES, *SHAREGPT_ROLES)),
-            )
-        content = text_field(item, content_key, required=True, column=f"{place}.{content_key}")
-        turns.append(Message(role=role, content=content))  # type: ignore[arg-type]
-    return turns
-
-
-def _system_turn(row: Mapping[str, Any]) -> list[Message]:
-    system = text_field(row, "system", required=False)
-    return [Message(role="system", content=system)] if system.strip() else []
-
-
-def _alpaca_turns(row: Mapping[str, Any]) -> list[Message]:
-    turns = _system_turn(row)
+def exchanges(row: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Questions and answers of Alpaca's `history`; a table has it as JSON text."""
     history = row.get("history") or []
+    if isinstance(history, str):
+        try:
+            history = json.loads(history)
+        except ValueError:
+            raise wrong_type("history", history, VALUE_TYPE_NAMES[list]) from None
     if not isinstance(history, list):
         raise wrong_type("history", history, VALUE_TYPE_NAMES[list])
+    found = []
     for index, pair in enumerate(history):
         place = f"history.{index}"
         if not isinstance(pair, list) or len(pair) != 2:
             raise wrong_type(place, pair, EXCHANGE_TYPE)
-        for role, text in zip(("user", "assistant"), pair, strict=True):
-            content = text_field({"text": text}, "text", required=True, column=f"{place}.{role}")
-            turns.append(Message(role=role, content=content))  # type: ignore[arg-type]
+        question, answer = (
+            text_field({"text": text}, "text", required=True, column=f"{place}.{role}")
+            for role, text in zip(("user", "assistant"), pair, strict=True)
+        )
+        found.append((question, answer))
+    return tuple(found)
+
+
+def _system_turn(row: Mapping[str, Any]) -> list[Turn]:
+    system = text_field(row, "system", required=False)
+    return [Turn(Message(role="system", content=system), {})] if system.strip() else []
+
+
+def _alpaca_turns(row: Mapping[str, Any]) -> list[Turn]:
+    turns = _system_turn(row)
+    for question, answer in exchanges(row):
+        turns.append(Turn(Message(role="user", content=question), {}))
+        turns.append(Turn(Message(role="assistant", content=answer), {}))
     item = DomainItem(
         id="",
         lang="",
@@ -92,7 +104,7 @@ def _alpaca_turns(row: Mapping[str, Any]) -> list[Message]:
         input=text_field(row, "input", required=False),
         output=text_field(row, "output", required=True),
     )
-    return [*turns, *item.to_messages()]
+    return [*turns, *(Turn(message, {}) for message in item.to_messages())]
 
 
 def _check_turn_order(turns: Sequence[Message]) -> None:

@@ -109,7 +109,7 @@ def _wrong_kind(
 
 
 def _raise_errors(path: Path, errors: Sequence[RowError], *, num_valid: int) -> NoReturn:
-    first = errors[0]
+    first = next((error for error in errors if error.forbids_version), errors[0])
     place = f"{path}" if first.line is None else f"{path}:{first.line}"
     if first.code == "file.empty":
         raise DataError("data.empty", f"{path}: {first.message}; {first.hint}")

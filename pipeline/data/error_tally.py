@@ -30,6 +30,11 @@ class ErrorTally:
         """A file was given up as a whole."""
         return any(error.is_about_file for error in self._examples.values())
 
+    @property
+    def forbids_version(self) -> bool:
+        """Nothing of the import may be kept, whatever its policy."""
+        return any(error.forbids_version for error in self._examples.values())
+
     def groups(self) -> tuple[RowErrorGroup, ...]:
         """The errors by code, most frequent first."""
         return tuple(self._group(code, count) for code, count in self._num_by_code.most_common())

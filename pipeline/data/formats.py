@@ -9,6 +9,7 @@ from pipeline.contracts.row_errors import RowError
 from pipeline.data.archives import archive_format
 from pipeline.data.documents.prose import prose_format
 from pipeline.data.encodings import UTF8_BOM, UTF16_BOMS
+from pipeline.data.json_shapes import is_spread
 from pipeline.data.reading import Reading
 
 FileFormat = Literal[
@@ -18,7 +19,7 @@ FileFormat = Literal[
 TEXT_FORMATS = frozenset({"json_lines", "json_array", "csv", "text", "markdown"})
 """Those whose encoding has to be found out."""
 _HEAD_BYTES = 8192
-_ARRAY_OF_OBJECTS = re.compile(rb"\[\s*([{\]]|$)")
+_ARRAY_OF_ROWS = re.compile(rb"\[\s*([\[{\]]|$)")
 _SIGNATURES: Sequence[tuple[bytes, str]] = (
     (b"{\\rtf", "a rich text document"),
     (b"\x1f\x8b", "a gzip archive"),
@@ -55,11 +56,13 @@ def detect_format(path: Path, reading: Reading | None = None) -> FileFormat | Ro
         return prose
     start = head.removeprefix(UTF8_BOM).lstrip()
     is_named_as_table = path.suffix.lower() in {".csv", ".tsv"}
-    if not is_named_as_table and _ARRAY_OF_OBJECTS.match(start):
-        return "json_array"
     is_named_as_json = path.suffix.lower() in {".jsonl", ".json", ".ndjson"}
+    if not is_named_as_table and _ARRAY_OF_ROWS.match(start):
+        return "json_array"
     if is_named_as_json or (start.startswith(b"{") and not is_named_as_table):
-        return "json_lines"
+        text = start.decode("utf-8", "replace")
+        is_whole = len(head) < _HEAD_BYTES
+        return "json_array" if is_spread(text, is_whole=is_whole) else "json_lines"
     return "csv"
 
 

@@ -10,20 +10,31 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pipeline.contracts.references import DatasetKind
-from pipeline.contracts.row_error_phrases import ANSWER_TYPE, VALUE_TYPE_NAMES
-from pipeline.data.conversation_layouts import conversation_record
+from pipeline.data.choice_answers import plain_text, right_choices
+from pipeline.data.choices import LETTERS, choices_of, has_choices
+from pipeline.data.conversation_layouts import conversation_record, exchanges, question_of
+from pipeline.data.languages import detect_language
 from pipeline.data.records import Document, DomainItem, MultipleChoiceItem, Record
-from pipeline.data.row_fields import InvalidRowError, common_fields, text_field, wrong_type
+from pipeline.data.row_fields import InvalidRowError, check_text, common_fields, text_field
+from pipeline.data.truth_words import choices_for
 
-LETTERS = "ABCDEFGH"
 
-
-def build_record(row: Mapping[str, Any], *, kind: DatasetKind, line: int) -> Record:
+def build_record(
+    row: Mapping[str, Any], *, kind: DatasetKind, line: int, first_number: int = 0
+) -> Record:
     """The record a row stands for.
+
+    Args:
+        row: its fields by their native names, or in a layout that is recognised.
+        kind: what the rows of the file are.
+        line: where the row begins; names it where it has no id.
+        first_number: what answers that are numbers call the first choice, 0 or 1.
 
     Raises:
         InvalidRowError: the first thing that is wrong with the row.
     """
+    if kind == "multiple_choice":
+        return _multiple_choice_item(row, line, first_number)
     return _BUILDERS[kind](row, line)
 
 
@@ -39,103 +50,64 @@ def _document(row: Mapping[str, Any], line: int) -> Document:
     )
 
 
-_DOMAIN_ITEM_FIELDS = frozenset({"instruction", "input", "output"})
+_DOMAIN_ITEM_FIELDS = frozenset({"instruction", "input", "output", "system", "history"})
 
 
 def _domain_item(row: Mapping[str, Any], line: int) -> DomainItem:
     if "instruction" not in row and ("messages" in row or "conversations" in row):
-        conversation = conversation_record(row, line)
-        turns = conversation.messages
-        if len(turns) != 2:
-            raise InvalidRowError("row.not_single_turn", count=len(turns))
-        return DomainItem(
-            id=conversation.id,
-            lang=conversation.lang,
-            instruction=turns[0].content,
-            input="",
-            output=turns[1].content,
-            source=conversation.source,
-            license=conversation.license,
-            meta=conversation.meta,
-        )
+        return question_of(conversation_record(row, line))
     instruction = text_field(row, "instruction", required=True)
     output = text_field(row, "output", required=True)
     return DomainItem(
         instruction=instruction,
         input=text_field(row, "input", required=False),
         output=output,
+        system=text_field(row, "system", required=False),
+        history=exchanges(row),
         **common_fields(row, line, _DOMAIN_ITEM_FIELDS, instruction + output),
     )
 
 
-_CHOICE_FIELDS = frozenset({"question", "choices", "answer"})
+_CHOICE_FIELDS = frozenset({"question", "choices", "answer", "other_answers"})
 
 
-def _multiple_choice_item(row: Mapping[str, Any], line: int) -> MultipleChoiceItem:
+def _multiple_choice_item(
+    row: Mapping[str, Any], line: int, first_number: int = 0
+) -> MultipleChoiceItem:
     question = text_field(row, "question", required=True)
-    own_fields = _CHOICE_FIELDS
-    if "choices" in row:
-        listed = row["choices"]
-        if not isinstance(listed, list):
-            raise wrong_type("choices", listed, VALUE_TYPE_NAMES[list])
-        choices = [
-            text_field({"choice": choice}, "choice", required=True, column=f"choices.{index}")
-            for index, choice in enumerate(listed)
-        ]
-    elif "A" in row:
-        # Spreadsheets leave the cells of unused choices at the end empty.
-        letters = [letter for letter in LETTERS if row.get(letter) not in (None, "")]
-        own_fields = own_fields | frozenset(LETTERS)
-        choices = (
-            [
-                text_field(row, letter, required=True)
-                for letter in LETTERS[: LETTERS.find(letters[-1]) + 1]
-            ]
-            if letters
-            else []
-        )
-    else:
-        raise InvalidRowError("row.field_missing", "choices", field="choices")
+    answer = row.get("answer")
+    if answer is None or answer == "" or answer == []:
+        code = "row.required_empty" if "answer" in row else "row.field_missing"
+        raise InvalidRowError(code, "answer", field="answer")
+    if isinstance(answer, str):
+        check_text(answer, "answer")
+    choices = choices_of(row) if has_choices(row) else _truth_choices(answer, question)
     if len(choices) < 2 or len(set(choices)) != len(choices):
         raise InvalidRowError("row.choices", "choices", value=choices, count=len(set(choices)))
+    if row.get("other_answers"):  # of a version: numbers from 0
+        answer = [answer, *row["other_answers"]]
+    first, *others = right_choices(answer, choices, first_number=first_number)
+    own_fields = _CHOICE_FIELDS if row.get("choices") else _CHOICE_FIELDS | frozenset(LETTERS)
     return MultipleChoiceItem(
         question=question,
         choices=tuple(choices),
-        answer=_answer_index(row, len(choices)),
+        answer=first,
+        other_answers=tuple(others),
         **common_fields(row, line, own_fields, question + "".join(choices)),
     )
 
 
-def _answer_index(row: Mapping[str, Any], num_choices: int) -> int:
-    answer = row.get("answer")
-    if answer is None or answer == "":
-        code = "row.required_empty" if "answer" in row else "row.field_missing"
-        raise InvalidRowError(code, "answer", field="answer")
-    if isinstance(answer, str):
-        if len(answer) == 1 and answer.upper() in LETTERS:
-            index = LETTERS.index(answer.upper())
-        elif answer.isascii() and answer.isdigit() and len(answer) < 3:
-            index = int(answer)
-        else:
-            index = -1
-    elif isinstance(answer, int) and not isinstance(answer, bool):
-        index = answer
-    else:
-        raise wrong_type("answer", answer, ANSWER_TYPE)
-    if not 0 <= index < num_choices:
-        raise InvalidRowError(
-            "row.answer_range",
-            "answer",
-            value=answer,
-            count=num_choices,
-            last=num_choices - 1,
-        )
-    return index
+def _truth_choices(answer: object, question: str) -> list[str]:
+    """Right and wrong, for a question that is answered by one of them and gives no choices."""
+    word = answer if isinstance(answer, str) else str(answer) if isinstance(answer, bool) else ""
+    pair = choices_for(plain_text(word), lang=detect_language(question))
+    if pair is None:
+        raise InvalidRowError("row.field_missing", "choices", field="choices")
+    return list(pair)
 
 
 _BUILDERS: Mapping[DatasetKind, Callable[[Mapping[str, Any], int], Record]] = {
     "corpus": _document,
     "conversations": conversation_record,
     "domain_test": _domain_item,
-    "multiple_choice": _multiple_choice_item,
 }

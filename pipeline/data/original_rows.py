@@ -16,11 +16,12 @@ from pipeline.data.benchmarks.layouts import TableLayout
 from pipeline.data.columns import ALIASES, IGNORE, column_fields
 from pipeline.data.encodings import Encoding
 from pipeline.data.formats import FileFormat
+from pipeline.data.json_streams import read_json_array
 from pipeline.data.readers_csv import table_records
-from pipeline.data.readers_json import iter_lines, read_json_array, read_json_lines
-from pipeline.data.readers_parquet import ROW_SCHEMAS
+from pipeline.data.readers_json import iter_lines, read_json_lines
 from pipeline.data.readers_xlsx import iter_sheet_rows
 from pipeline.data.reading import Reading
+from pipeline.data.row_schemas import ROW_SCHEMAS
 
 NUM_ROWS_FOR_KEYS = 100
 _LAYOUT_KEYS = {"messages", "conversations", "history", *"ABCDEFGH"}

@@ -11,18 +11,18 @@ from typing import Any
 from pipeline.contracts.row_errors import RowError
 from pipeline.data.benchmarks.recognition import Recognised, recognise
 from pipeline.data.columns import IGNORE
-from pipeline.data.documents.pieces import cut_record
 from pipeline.data.documents.reading import DOCUMENT_NAMES, document_records
 from pipeline.data.encodings import Encoding, decodes_as, detect_encoding
 from pipeline.data.formats import TEXT_FORMATS, FileFormat, detect_format
-from pipeline.data.layouts import build_record
+from pipeline.data.json_streams import read_json_array
+from pipeline.data.json_values import RawRow
 from pipeline.data.readers_csv import read_csv
-from pipeline.data.readers_json import RawRow, read_json_array, read_json_lines
-from pipeline.data.readers_parquet import read_parquet
+from pipeline.data.readers_json import read_json_lines
+from pipeline.data.readers_parquet import holds_version, read_parquet
 from pipeline.data.readers_xlsx import read_xlsx
 from pipeline.data.reading import Reading
+from pipeline.data.record_builder import RecordBuilder
 from pipeline.data.records import Record
-from pipeline.data.row_fields import InvalidRowError
 
 
 def scan_rows(path: Path, reading: Reading) -> Iterator[Record | RowError]:
@@ -74,30 +74,30 @@ def numbered_rows(
     if refusal is not None:
         yield refusal
         return
-    first_lines: dict[str, int] = {}
+    builder = RecordBuilder(
+        path,
+        reading,
+        file_format=file_format,
+        encoding=chosen,
+        known=known,
+        is_version=file_format == "parquet" and holds_version(path),
+    )
+    is_empty = True
     for item in _raw_rows(path, reading, file_format, chosen, known):
+        is_empty = False
         if isinstance(item, RowError):
             yield item
             continue
         line, row = item
-        try:
-            record = build_record(known.native_fields(row, kind), kind=kind, line=line)
-            pieces = cut_record(record, reading.max_document_chars)
-            for written in (record, *pieces):
-                first_line = first_lines.setdefault(written.id, line)
-                if first_line != line:
-                    raise InvalidRowError(
-                        "row.id_duplicate",
-                        "id",
-                        value=written.id,
-                        id=written.id[:80],
-                        first_line=first_line,
-                    )
-        except InvalidRowError as exc:
-            yield known.told(exc).at_line(line)
+        found = builder.build(line, row)
+        if isinstance(found, RowError):
+            yield found
         else:
-            for piece in pieces or (record,):
-                yield line, known.placed(piece)
+            for record in found:
+                yield line, record
+    if is_empty:
+        yield RowError(code="file.empty", params={"bytes": path.stat().st_size})
+    yield from builder.errors()
 
 
 def _raw_rows(

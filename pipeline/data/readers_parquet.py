@@ -6,50 +6,18 @@ are exactly those in which a benchmark is published.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from types import MappingProxyType
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.contracts.references import DatasetKind
 from pipeline.contracts.row_errors import RowError
-from pipeline.data.readers_json import RawRow, parse_object
+from pipeline.data.json_values import RawRow, parse_object
 from pipeline.data.row_fields import InvalidRowError
+from pipeline.data.row_schemas import is_of_version
 
 BATCH_ROWS = 1_000
-_MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
-_OWN_FIELDS: Mapping[DatasetKind, list[tuple[str, pa.DataType]]] = {
-    "corpus": [("title", pa.string()), ("text", pa.string())],
-    "conversations": [("messages", _MESSAGES)],
-    "domain_test": [
-        ("instruction", pa.string()),
-        ("input", pa.string()),
-        ("output", pa.string()),
-    ],
-    "multiple_choice": [
-        ("question", pa.string()),
-        ("choices", pa.list_(pa.string())),
-        ("answer", pa.int64()),
-    ],
-}
-ROW_SCHEMAS: Mapping[DatasetKind, pa.Schema] = MappingProxyType(
-    {
-        kind: pa.schema(
-            [
-                ("id", pa.string()),
-                ("lang", pa.string()),
-                *fields,
-                ("source", pa.string()),
-                ("license", pa.string()),
-                ("meta", pa.string()),
-            ]
-        )
-        for kind, fields in _OWN_FIELDS.items()
-    }
-)
-"""Columns of a version's `rows.parquet`, for each kind."""
 
 
 def read_parquet(path: Path, *, is_known_layout: bool = False) -> Iterator[RawRow | RowError]:
@@ -59,7 +27,7 @@ def read_parquet(path: Path, *, is_known_layout: bool = False) -> Iterator[RawRo
     """
     try:
         with pq.ParquetFile(path) as file:
-            is_version = file.schema_arrow.remove_metadata() in ROW_SCHEMAS.values()
+            is_version = is_of_version(file.schema_arrow)
             if not is_version and not is_known_layout:
                 yield RowError(code="file.parquet_foreign")
                 return
@@ -72,12 +40,21 @@ def read_parquet(path: Path, *, is_known_layout: bool = False) -> Iterator[RawRo
         yield RowError(code="file.parquet_damaged")
 
 
+def holds_version(path: Path) -> bool:
+    """The file is `rows.parquet` of a version, whose rows were checked when it was made."""
+    try:
+        with pq.ParquetFile(path) as file:
+            return is_of_version(file.schema_arrow)
+    except (pa.ArrowException, OSError):
+        return False  # told when its rows are read
+
+
 def first_foreign_rows(path: Path, count: int) -> Iterator[RawRow | RowError]:
     """The first rows of a file that is no version of ours and holds only plain values."""
     try:
         with pq.ParquetFile(path) as file:
-            schema = file.schema_arrow.remove_metadata()
-            if schema in ROW_SCHEMAS.values() or not all(map(_is_plain, schema.types)):
+            schema = file.schema_arrow
+            if is_of_version(schema) or not all(map(_is_plain, schema.types)):
                 return
             for batch in file.iter_batches(batch_size=count):
                 yield from enumerate(batch.to_pylist(), start=1)

@@ -20,6 +20,8 @@ class Reading:
     columns: Mapping[str, str] = field(default_factory=dict)
     columns_at: Mapping[int, str] = field(default_factory=dict)
     max_document_chars: int | None = None
+    accept: tuple[str, ...] = ()
+    answers_from: int | None = None
 
     @classmethod
     def of(cls, options: ReadingOptions, kind: DatasetKind) -> Self:

@@ -6,12 +6,9 @@ from typing import Any
 
 from pipeline.contracts.row_error_phrases import VALUE_TYPE_NAMES
 from pipeline.contracts.row_errors import RowError, excerpt
+from pipeline.data.languages import LANGUAGES, detect_language, language_code
 
-LANGUAGES = ("zh", "en")
-_HAN_HIGH_BYTES = bytes(range(0x4E, 0xA0))
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-# U+FFFD is what a lenient decoder writes; the others are its UTF-8 bytes read as GBK or Latin-1.
-_MOJIBAKE = ("\ufffd", "\u951f\u65a4\u62f7", "\u00ef\u00bf\u00bd")
 
 
 class InvalidRowError(Exception):
@@ -46,8 +43,7 @@ def check_text(text: str, column: str) -> str:
     """`text`, unchanged.
 
     Raises:
-        InvalidRowError: it holds a character that no store or tokenizer takes, or that shows that
-            the text was already damaged.
+        InvalidRowError: it holds a character that no store or tokenizer takes.
     """
     if text.isascii() and "\x00" not in text:
         return text
@@ -60,9 +56,6 @@ def check_text(text: str, column: str) -> str:
         match = _LONE_SURROGATE.search(text)
         found = f"U+{ord(match.group()):04X}" if match else ""
         raise InvalidRowError("row.lone_surrogate", column, value=text, found=found) from None
-    for sign in _MOJIBAKE:
-        if sign in text:
-            raise InvalidRowError("row.mojibake", column, value=text, found=sign)
     return text
 
 
@@ -93,16 +86,6 @@ def wrong_type(column: str, value: object, expected: str) -> InvalidRowError:
     )
 
 
-def detect_language(text: str) -> str:
-    """`zh` when a tenth of the first characters are Chinese; mixed text is usually Chinese."""
-    sample = text[:400]
-    # Of two bytes a character those from U+4E00 to U+9FFF have these high ones; 30 times faster
-    # than to look at each character. Characters beyond 16 bits begin with D8 to DB.
-    high_bytes = sample.encode("utf-16-le", "surrogatepass")[1::2]
-    chinese = len(high_bytes) - len(high_bytes.translate(None, _HAN_HIGH_BYTES))
-    return "zh" if chinese * 10 >= len(sample) else "en"
-
-
 _COMMON_FIELDS = frozenset({"id", "lang", "source", "license", "meta"})
 
 
@@ -118,12 +101,13 @@ def common_fields(
         identifier = f"line-{line}"
     else:
         identifier = text_field(row, "id", required=True)
-    lang = text_field(row, "lang", required=False) or detect_language(text)
-    if lang not in LANGUAGES:
+    named = text_field(row, "lang", required=False)
+    lang = language_code(named) if named else detect_language(text)
+    if lang is None:
         raise InvalidRowError(
             "row.enum",
             "lang",
-            value=lang,
+            value=named,
             field="lang",
             allowed=", ".join(LANGUAGES),
         )

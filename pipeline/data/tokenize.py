@@ -60,9 +60,10 @@ def tokenize_conversations(
 ) -> list[TokenizedRow]:
     """Each conversation in the tokenizer's chat format; only the assistant's turns are trained on.
 
-    A trained turn is the answer and the token that ends it, so that the model learns to stop;
-    nothing of the prompt and nothing the template writes after that token. The tokens before an
-    answer are those the template's generation prompt gives at inference.
+    Of these, turns of weight 0 are not. A trained turn is the answer and the token that ends it, so
+    that the model learns to stop; nothing of the prompt and nothing the template writes after that
+    token. The tokens before an answer are those the template's generation prompt gives at
+    inference.
 
     Raises:
         ModelError: `model.no_chat_template`; `model.unsupported` for a template that drops or
@@ -148,20 +149,31 @@ class ChatFormat:
         """
         token_ids: list[int] = []
         trained: list[bool] = []
-        for segment, in_answer in self._segments(messages, for_generation=False):
+        for segment, is_trained in self._segments(messages, for_generation=False):
             token_ids.extend(segment)
-            trained.extend([in_answer] * len(segment))
+            trained.extend([is_trained] * len(segment))
         return token_ids, trained
 
     def prompt(self, messages: Sequence[Message]) -> list[int]:
-        """Token ids after which the model's answer starts; `messages` end with the user's."""
-        segments = self._segments(messages, for_generation=True)
+        """Token ids after which the model's answer starts; `messages` end with the user's.
+
+        Raises:
+            DataError: `data.row_invalid` where the template refuses the turns' roles.
+        """
+        try:
+            segments = list(self._segments(messages, for_generation=True))
+        except TemplateError as exc:
+            raise DataError(
+                "data.row_invalid",
+                f"the chat template refuses a question of the roles {_roles(messages)}: {exc}; "
+                "use another model, or leave such questions out",
+            ) from exc
         return [token_id for segment, _ in segments for token_id in segment]
 
     def _segments(
         self, messages: Sequence[Message], *, for_generation: bool
     ) -> Iterator[tuple[list[int], bool]]:
-        """(token ids, part of an answer) of the stretches between special tokens and answers."""
+        """(token ids, trained on) of the stretches between special tokens and answers."""
         # Rows of a data set share few sequences of roles, and nothing else goes into the template.
         key = (for_generation, tuple(message.role for message in messages))
         if (rendered := self._rendered.get(key)) is None:
@@ -177,21 +189,21 @@ class ChatFormat:
                 "the chat template drops, repeats or reorders messages; use one that writes each "
                 "message once, in order",
             )
-        text, in_answer, end = "", False, 0
+        text, in_answer, is_trained, end = "", False, False, 0
         for match in self._boundary.finditer(rendered):
             text += rendered[end : match.start()]
             end = match.end()
             if match["message"] is None:
-                yield plain_token_ids(self._tokenizer, text), in_answer
-                yield [self._special_ids[match.group()]], in_answer
-                text, in_answer = "", False
+                yield plain_token_ids(self._tokenizer, text), is_trained
+                yield [self._special_ids[match.group()]], is_trained
+                text, in_answer, is_trained = "", False, False
                 continue
             message = messages[int(match["message"])]
             content = message.content.strip() if self._strips_contents else message.content
             if message.role == "assistant":
                 # Cut here, so that the tokens before an answer are those `prompt` gives.
-                yield plain_token_ids(self._tokenizer, text), in_answer
-                text, in_answer = "", True
+                yield plain_token_ids(self._tokenizer, text), is_trained
+                text, in_answer, is_trained = "", True, message.weight != 0
             text += content
         if in_answer:
             raise ModelError(
@@ -234,23 +246,30 @@ def _tokenize_conversation(
     record: Conversation | DomainItem, chat_format: ChatFormat
 ) -> TokenizedRow:
     messages = record.to_messages()
-    if not any(message.role == "assistant" and message.content.strip() for message in messages):
+    if not any(
+        message.role == "assistant" and message.weight and message.content.strip()
+        for message in messages
+    ):
         raise DataError(
             "data.mask_empty",
-            f"row {record.id!r} has no answer to train on; fill the assistant's turn or remove it",
+            f"row {record.id!r} has no answer to train on; fill an assistant's turn whose weight "
+            "is not 0, or remove the row",
         )
     try:
         token_ids, trained = chat_format.conversation(messages)
     except TemplateError as exc:
-        roles = ", ".join(message.role for message in messages)
         raise DataError(
             "data.row_invalid",
-            f"the chat template refuses row {record.id!r} with the roles {roles}: {exc}; change "
-            "the row's roles or use another model",
+            f"the chat template refuses row {record.id!r} with the roles {_roles(messages)}: "
+            f"{exc}; change the row's roles or use another model",
         ) from exc
     input_ids = np.array(token_ids, dtype=np.int64)
     labels = np.where(trained, input_ids, IGNORED_LABEL)
     return TokenizedRow(id=record.id, input_ids=input_ids, labels=labels)
+
+
+def _roles(messages: Sequence[Message]) -> str:
+    return ", ".join(message.role for message in messages)
 
 
 def stop_token_ids(tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:

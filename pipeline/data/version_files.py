@@ -17,7 +17,6 @@ from pipeline.contracts.dataset_manifest import LengthSummary, ValueCounts
 from pipeline.contracts.references import DatasetKind
 from pipeline.contracts.row_errors import RowError
 from pipeline.data.original_rows import OriginalRow
-from pipeline.data.readers_parquet import ROW_SCHEMAS
 from pipeline.data.records import (
     Conversation,
     Document,
@@ -25,6 +24,7 @@ from pipeline.data.records import (
     MultipleChoiceItem,
     Record,
 )
+from pipeline.data.row_schemas import ROW_SCHEMAS
 from pipeline.data.version_figures import RowFigures
 
 GROUP_ROWS = 2_000
@@ -176,17 +176,26 @@ def _document(record: Document) -> _Cells:
 
 
 def _conversation(record: Conversation) -> _Cells:
-    turns = [{"role": turn.role, "content": turn.content} for turn in record.messages]
+    turns = [
+        {"role": turn.role, "content": turn.content, "weight": None if turn.weight else 0}
+        for turn in record.messages
+    ]
     return (turns,), (sum(len(turn.content) for turn in record.messages),)
 
 
 def _domain_item(record: DomainItem) -> _Cells:
     texts = (record.instruction, record.input, record.output)
-    return texts, (len(record.instruction), len(record.input), len(record.output))
+    lengths = (len(record.instruction), len(record.input), len(record.output))
+    if not record.system and not record.history:
+        return (*texts, None, None), (*lengths, 0)
+    # The context is not told among the lengths, but counts for the size of a group.
+    num_context = len(record.system) + sum(len(asked) + len(said) for asked, said in record.history)
+    return (*texts, record.system or None, record.history or None), (*lengths, num_context)
 
 
 def _multiple_choice_item(record: MultipleChoiceItem) -> _Cells:
-    cells = (record.question, list(record.choices), record.answer)
+    others = record.other_answers or None
+    cells = (record.question, list(record.choices), record.answer, others)
     return cells, (len(record.question), sum(map(len, record.choices)))
 
 

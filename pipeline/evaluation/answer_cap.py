@@ -7,7 +7,7 @@ from transformers import PreTrainedTokenizerBase
 
 from pipeline.contracts.evaluation_results import MAX_CUT_SHARE, TextOverlapResults
 from pipeline.contracts.evaluation_spec import TextOverlapSettings
-from pipeline.data.records import DomainItem, Message
+from pipeline.data.records import DomainItem
 from pipeline.data.tokenize import ChatFormat, plain_token_ids
 from pipeline.execution import RunContext
 
@@ -37,9 +37,7 @@ def answer_cap(
     if settings.max_new_tokens is not None:
         return settings.max_new_tokens
     chat = ChatFormat(tokenizer)
-    longest_prompt = max(
-        len(chat.prompt((Message(role="user", content=item.prompt),))) for item in items
-    )
+    longest_prompt = max(len(chat.prompt(item.prompt_messages())) for item in items)
     lengths = sorted(len(plain_token_ids(tokenizer, item.output)) + 1 for item in items)
     usual = lengths[math.ceil(PERCENTILE * len(lengths)) - 1]
     rounded = math.ceil(usual / ROUNDED_TO) * ROUNDED_TO

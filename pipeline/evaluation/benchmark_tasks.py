@@ -14,7 +14,7 @@ from typing import Any
 from pipeline.contracts.evaluation_spec import BenchmarkSettings
 from pipeline.data.benchmarks.recognition import SPLIT_KEY
 from pipeline.data.benchmarks.scoring import scored_rows
-from pipeline.data.layouts import LETTERS
+from pipeline.data.choices import LETTERS
 from pipeline.data.records import DomainItem, MultipleChoiceItem
 from pipeline.errors import DataError
 from pipeline.evaluation.general_ability import PROMPTS

@@ -6,7 +6,7 @@ from transformers import PreTrainedTokenizerBase
 
 from pipeline.contracts.evaluation_results import TextOverlapResults
 from pipeline.contracts.evaluation_spec import TextOverlapSettings
-from pipeline.data.records import DomainItem, Message
+from pipeline.data.records import DomainItem
 from pipeline.data.tokenize import ChatFormat, stop_token_ids
 from pipeline.decoding.base import Completion, Engine, SamplingParams
 from pipeline.evaluation.samples import AnswerSample
@@ -39,7 +39,7 @@ def answer_items(
         max_new_tokens: where an answer is cut (`answer_cap`).
     """
     chat = ChatFormat(tokenizer)
-    prompts = [chat.prompt((Message(role="user", content=item.prompt),)) for item in items]
+    prompts = [chat.prompt(item.prompt_messages()) for item in items]
     params = SamplingParams(max_new_tokens=max_new_tokens, stop_token_ids=stop_token_ids(tokenizer))
     completions: list[Completion] = []
     progress = context.progress("answers", total=len(items), unit="answers")

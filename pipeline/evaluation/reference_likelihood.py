@@ -15,7 +15,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pipeline.contracts.samples import Score
-from pipeline.data.records import DomainItem, Message
+from pipeline.data.records import DomainItem
 from pipeline.data.tokenize import ChatFormat, plain_token_ids
 from pipeline.evaluation.samples import AnswerSample
 
@@ -106,7 +106,7 @@ def _sequences(
     for index, item in enumerate(items):
         text = item.output.strip()
         answer = plain_token_ids(tokenizer, text)
-        prompt = chat.prompt((Message(role="user", content=item.prompt),))
+        prompt = chat.prompt(item.prompt_messages())
         if len(answer) >= context:
             answer = answer[: context - 1]
             text = tokenizer.decode(answer)

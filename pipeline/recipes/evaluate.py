@@ -55,6 +55,7 @@ from pipeline.evaluation.samples import (
     read_samples,
     write_samples,
 )
+from pipeline.evaluation.several_answers import with_one_answer
 from pipeline.execution import RecipeResult, RunContext
 from pipeline.metrics.gauge import summarize_gauge
 from pipeline.metrics.retention import measure_retention
@@ -171,7 +172,8 @@ def _answer_choices(
     context: RunContext,
     is_base: bool,
 ) -> tuple[list[ChoiceResult], tuple[SecondAnswers, ...]]:
-    items = read_rows(settings.dataset, MultipleChoiceItem, to_be_scored=True)
+    rows = read_rows(settings.dataset, MultipleChoiceItem, to_be_scored=True)
+    items = with_one_answer(rows, context)
     is_asked_again = settings.flip_null and is_base
     num_passes = 3 if is_asked_again else 1
     progress = context.progress("questions", total=num_passes * len(items), unit="questions")
@@ -198,7 +200,7 @@ def _benchmarks(
     results, runs = [], []
     for number, settings in enumerate(spec.benchmarks, start=1):
         every_row = settings.dataset.model_copy(update={"limit": None})
-        rows = read_rows(every_row, (MultipleChoiceItem, DomainItem))
+        rows = with_one_answer(read_rows(every_row, (MultipleChoiceItem, DomainItem)), context)
         samples = evaluate_benchmark(model, tokenizer, rows, settings)
         results.append(benchmark_results(samples, settings, rows))
         runs.append(samples)

@@ -28,9 +28,9 @@ from pipeline.data.file_sets import FileSet, open_file_set
 from pipeline.data.formats import detect_format
 from pipeline.data.import_sources import SourceData, member_data, source_data
 from pipeline.data.original_rows import OriginalRow
-from pipeline.data.readers_parquet import ROW_SCHEMAS
 from pipeline.data.reading import Reading
 from pipeline.data.records import Record
+from pipeline.data.row_schemas import ROW_SCHEMAS
 from pipeline.data.version_files import ErrorWriter, RowWriter, storable
 from pipeline.durable import partial_path, publish
 from pipeline.errors import DataError, StoppedAtCheckpoint
@@ -63,7 +63,8 @@ def run(spec: ImportDatasetSpec, context: RunContext) -> RecipeResult:
         source = _read(spec, path, sha256, copied)
         copied.finish()
 
-    is_committed = rows.num_rows > 0 and (errors.num_rows == 0 or spec.policy == "valid_rows")
+    is_allowed = errors.num_rows == 0 or spec.policy == "valid_rows"
+    is_committed = rows.num_rows > 0 and is_allowed and not copied.tally.forbids_version
     manifest = None
     outputs: dict[str, Path] = {}
     if is_committed:

@@ -22,7 +22,7 @@ from pipeline.contracts.decoding_results import SpeculativeDecodeResults
 from pipeline.contracts.decoding_spec import AUTOREGRESSIVE, SpeculativeDecodeSpec
 from pipeline.contracts.references import Reference
 from pipeline.data.datasets import dataset_digest, read_rows
-from pipeline.data.records import DomainItem, Message
+from pipeline.data.records import DomainItem
 from pipeline.data.tokenize import ChatFormat, stop_token_ids
 from pipeline.decoding.autoregressive import AutoregressiveEngine
 from pipeline.decoding.base import SamplingParams
@@ -288,10 +288,7 @@ def _prompts(
     rest = sorted(set(range(len(items))) - set(timed_places))
     chat = ChatFormat(tokenizer)
     timed, apart = (
-        [
-            tuple(chat.prompt((Message(role="user", content=items[index].prompt),)))
-            for index in chosen
-        ]
+        [tuple(chat.prompt(items[index].prompt_messages())) for index in chosen]
         for chosen in (
             timed_places,
             _spread(rest, min(spec.num_probe_prompts, len(rest))),

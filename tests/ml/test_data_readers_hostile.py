@@ -15,7 +15,7 @@ import pytest
 from pipeline.contracts.references import DatasetRef
 from pipeline.contracts.row_error_phrases import ROW_ERROR_PHRASES, UNSAFE_ENTITIES
 from pipeline.contracts.row_errors import ROW_ERROR_TEXTS, RowError, excerpt
-from pipeline.data import readers_csv, readers_json, readers_xlsx
+from pipeline.data import json_values, json_window, readers_csv, readers_json, readers_xlsx
 from pipeline.data.datasets import read_rows
 from pipeline.data.readers import scan_rows
 from pipeline.data.reading import Reading
@@ -62,9 +62,6 @@ BAD_LINES = {
     "row.lone_surrogate": row(output="a\ud800b"),
     "row.mojibake": row(output="a\ufffdb"),
     "row.encoding": b'{"id": "a", "output": "\xff\xfe"}',
-    "row.not_single_turn": json.dumps(
-        {"messages": [{"role": r, "content": "x"} for r in ("user", "assistant") * 2]}
-    ).encode(),
 }
 
 
@@ -133,9 +130,9 @@ def test_depth_limit_is_exact_and_brackets_in_text_do_not_count(tmp_path: Path) 
         return b'{"text": "' + b"[" * 99 + b'", "x": ' + value.encode() + b"}"
 
     path = tmp_path / "a.jsonl"
-    path.write_bytes(nested(readers_json.MAX_DEPTH - 1))
+    path.write_bytes(nested(json_values.MAX_DEPTH - 1))
     assert errors_of(path, "corpus") == []
-    path.write_bytes(nested(readers_json.MAX_DEPTH))
+    path.write_bytes(nested(json_values.MAX_DEPTH))
     assert only_error(path, "corpus").code == "json.too_deep"
 
 
@@ -179,7 +176,7 @@ def test_broken_array_says_where(
 def test_place_in_an_array_survives_the_moving_window(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(readers_json, "_READ_CHARS", 7)
+    monkeypatch.setattr(json_window, "_READ_CHARS", 7)
     path = tmp_path / "a.json"
     path.write_bytes(b"[\n" + b",\n".join(GOOD % i for i in range(20)) + b',\n {"id" 1}]')
     error = errors_of(path)[-1]
@@ -276,7 +273,7 @@ def conversation(*roles: str) -> bytes:
         (conversation("user", "assistant", "user"), "row.last_turn", None),
         (conversation("user", "user", "assistant"), "row.turn_order", None),
         (conversation("assistant"), "row.turn_order", None),
-        (conversation("user", "tool"), "row.enum", "messages.1.role"),
+        (conversation("user", "critic"), "row.enum", "messages.1.role"),
         (conversation("system"), "row.last_turn", None),
         (b'{"messages": []}', "row.required_empty", "messages"),
         (b'{"messages": "x"}', "row.type", "messages"),

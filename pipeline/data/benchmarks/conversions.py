@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.contracts.references import DatasetKind
 from pipeline.contracts.row_error_phrases import LABEL_TYPE, VALUE_TYPE_NAMES
-from pipeline.data.layouts import LETTERS
+from pipeline.data.choices import LETTERS
 from pipeline.data.row_fields import InvalidRowError, text_field, wrong_type
 
 Row = Mapping[str, Any]

@@ -18,8 +18,9 @@ from pipeline.data.benchmarks.layouts import Layout, TableLayout, object_layout,
 from pipeline.data.benchmarks.subjects import LAWBENCH
 from pipeline.data.encodings import Encoding
 from pipeline.data.formats import FileFormat
+from pipeline.data.json_streams import read_json_array
 from pipeline.data.readers_csv import table_records
-from pipeline.data.readers_json import read_json_array, read_json_lines
+from pipeline.data.readers_json import read_json_lines
 from pipeline.data.readers_parquet import first_foreign_rows
 from pipeline.data.reading import Reading
 from pipeline.data.records import Record

@@ -13,6 +13,7 @@ from pipeline.data.documents.plain import markdown_document, plain_document
 from pipeline.data.documents.refusals import DocumentRefusedError
 from pipeline.data.encodings import UTF8_BOM, Encoding
 from pipeline.data.layouts import build_record
+from pipeline.data.mojibake import ACCEPTABLE, check_undamaged
 from pipeline.data.readers_json import MAX_ROW_BYTES
 from pipeline.data.reading import Reading
 from pipeline.data.records import Record
@@ -52,6 +53,8 @@ def document_records(
         return
     for number, row in enumerate(_rows(document, name, reading.max_document_chars), start=1):
         try:
+            if ACCEPTABLE not in reading.accept:
+                check_undamaged(row)
             yield number, build_record(row, kind="corpus", line=number)
         except InvalidRowError as exc:
             yield exc.at_line(number)

@@ -52,8 +52,10 @@ def rejects_csv(
 def rows_jsonl(path: Path) -> Iterator[str]:
     """A version's rows as JSON Lines that can be uploaded again."""
     for row in iter_rows(path):
-        present = {name: value for name, value in row.items() if value is not None}
+        present = _present(row)
         present["meta"] = json.loads(row["meta"])
+        if "messages" in present:
+            present["messages"] = [_present(turn) for turn in row["messages"]]
         yield json.dumps(present, ensure_ascii=False) + "\n"
 
 
@@ -76,6 +78,10 @@ def example_file(kind: DatasetKind, file_format: str, *, lang: str) -> bytes:
     content = io.BytesIO()
     book.save(content)
     return content.getvalue()
+
+
+def _present(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _flat(row: Mapping[str, Any]) -> dict[str, str]:

@@ -26,6 +26,8 @@ SHOWN_COLUMNS = {
     "domain_test": ("instruction", "input", "output"),
     "multiple_choice": ("question", "choices", "answer"),
 }
+CONTEXT_COLUMNS = ("system", "history")
+"""Of a question that has any, shown with the row in full."""
 
 
 @require_safe
@@ -76,8 +78,8 @@ def row(request: ProjectRequest, version_id: int, index: int) -> HttpResponse:
             "row": content,
             "texts": [
                 (name, content[name])
-                for name in SHOWN_COLUMNS[found.dataset.kind]
-                if content[name] is not None
+                for name in (*CONTEXT_COLUMNS, *SHOWN_COLUMNS[found.dataset.kind])
+                if content.get(name) is not None
             ],
             "meta": json.loads(content["meta"]).items(),
             "next_index": page.next_start,
