@@ -14,6 +14,7 @@ from pipeline.contracts.evaluation_results import EvaluateResults
 from pipeline.contracts.evaluation_spec import EvaluateSpec
 from pipeline.contracts.import_results import ImportCheckpointResults, ImportDatasetResults
 from pipeline.contracts.import_specs import ImportCheckpointSpec, ImportDatasetSpec
+from pipeline.contracts.preview_dataset import PreviewDatasetResults, PreviewDatasetSpec
 from pipeline.contracts.training_results import (
     ContinualPretrainResults,
     CurriculumSftResults,
@@ -27,6 +28,7 @@ RunSpec = (
     | LogitDistillSpec
     | SpeculativeDecodeSpec
     | EvaluateSpec
+    | PreviewDatasetSpec
     | ImportDatasetSpec
     | ImportCheckpointSpec
 )
@@ -36,6 +38,7 @@ RunResults = (
     | LogitDistillResults
     | SpeculativeDecodeResults
     | EvaluateResults
+    | PreviewDatasetResults
     | ImportDatasetResults
     | ImportCheckpointResults
 )

@@ -45,13 +45,7 @@ class SourceData:
         Args:
             taken: ids that other files of the set have; those of this one are added.
         """
-        originals = OriginalRows(
-            self.path,
-            file_format=self.file_format,
-            encoding=self.encoding or "utf-8",
-            reading=self.reading,
-            table=self._table,
-        )
+        originals = self.originals()
         numbered = numbered_rows(
             self.path,
             replace(self.reading, encoding=self.encoding or self.reading.encoding),
@@ -74,6 +68,16 @@ class SourceData:
                 original = originals.at(found.line)
             yield self._of_member(found, original)
 
+    def originals(self) -> OriginalRows:
+        """The rows as written, from the first on."""
+        return OriginalRows(
+            self.path,
+            file_format=self.file_format,
+            encoding=self.encoding or "utf-8",
+            reading=self.reading,
+            table=self.table,
+        )
+
     def _taken_id(self, line: int, record: Record, taken: set[str]) -> RowError | None:
         """The error of an id that another file has; within a file the reader has seen to it."""
         if record.id in taken:
@@ -90,7 +94,8 @@ class SourceData:
         return replace(error, file=self.member.name), OriginalRow(text=text)
 
     @property
-    def _table(self) -> TableLayout | None:
+    def table(self) -> TableLayout | None:
+        """What the columns are where the file is known to be a benchmark's."""
         return None if self.recognised is None else self.recognised.table
 
     def columns(self) -> list[tuple[str, str]]:
@@ -100,7 +105,7 @@ class SourceData:
             file_format=self.file_format,
             encoding=self.encoding or "utf-8",
             reading=self.reading,
-            table=self._table,
+            table=self.table,
         )
 
     def num_lines(self) -> int:

@@ -73,6 +73,12 @@ class OriginalRows:
                 break
         return OriginalRow()
 
+    def rest(self) -> Iterator[OriginalRow]:
+        """The rows that nobody asked for yet, in the file's order."""
+        _ = self.columns  # the header is not one of the rows
+        for _number, row in self._rows:
+            yield row
+
     def _fitted(self, row: OriginalRow) -> OriginalRow:
         if row.cells is None:
             return row

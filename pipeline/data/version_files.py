@@ -91,6 +91,17 @@ class _GroupedWriter:
         self._writer.write_table(pa.table(columns, schema=self._schema))
 
 
+def stored_row(record: Record, kind: DatasetKind) -> dict[str, Any]:
+    """The record as a row of `rows.parquet`."""
+    cells, _lengths = _OWN_CELLS[kind](record)
+    return dict(zip(ROW_SCHEMAS[kind].names, _row(record, cells), strict=True))
+
+
+def _row(record: Record, cells: tuple[Any, ...]) -> tuple[Any, ...]:
+    meta = _META_ENCODER.encode(record.meta) if record.meta else "{}"
+    return (record.id, record.lang, *cells, record.source, record.license, meta)
+
+
 class RowWriter(_GroupedWriter):
     """`rows.parquet` of a version, with the figures of its manifest."""
 
@@ -102,10 +113,9 @@ class RowWriter(_GroupedWriter):
     def append(self, record: Record) -> None:
         """The record will be the file's next row."""
         cells, lengths = self._cells(record)
-        meta = _META_ENCODER.encode(record.meta) if record.meta else "{}"
         self._figures.add_row(lengths, record.meta)
-        row = (record.id, record.lang, *cells, record.source, record.license, meta)
-        self._append(row, sum(lengths) + len(meta))
+        row = _row(record, cells)
+        self._append(row, sum(lengths) + len(row[-1]))
 
     def _write(self, columns: dict[str, tuple[Any, ...]]) -> None:
         self._figures.add_columns(columns)

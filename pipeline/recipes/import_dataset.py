@@ -6,7 +6,6 @@ Outputs: `dataset` (dataset/rows.parquet, beside it manifest.json) of a committe
 """
 
 import contextlib
-import hashlib
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -31,9 +30,10 @@ from pipeline.data.original_rows import OriginalRow
 from pipeline.data.reading import Reading
 from pipeline.data.records import Record
 from pipeline.data.row_schemas import ROW_SCHEMAS
+from pipeline.data.upload_files import check_upload
 from pipeline.data.version_files import ErrorWriter, RowWriter, storable
 from pipeline.durable import partial_path, publish
-from pipeline.errors import DataError, StoppedAtCheckpoint
+from pipeline.errors import StoppedAtCheckpoint
 from pipeline.execution import RecipeResult, RunContext
 
 PROGRESS_ROWS = 5_000
@@ -48,7 +48,7 @@ def run(spec: ImportDatasetSpec, context: RunContext) -> RecipeResult:
         StoppedAtCheckpoint: on request; nothing is kept.
     """
     path = Path(spec.source.resolved_path)
-    sha256 = _check_upload(spec, path)
+    sha256 = check_upload(spec.source, spec.file_name)
     directory = context.run_dir / "dataset"
     partial = partial_path(directory)
     errors_path = context.run_dir / "errors.parquet"
@@ -63,8 +63,10 @@ def run(spec: ImportDatasetSpec, context: RunContext) -> RecipeResult:
         source = _read(spec, path, sha256, copied)
         copied.finish()
 
+    # Of a file that was given up nobody knows what the rows after that place would have been.
+    is_whole = not copied.was_given_up and not copied.tally.forbids_version
     is_allowed = errors.num_rows == 0 or spec.policy == "valid_rows"
-    is_committed = rows.num_rows > 0 and is_allowed and not copied.tally.forbids_version
+    is_committed = rows.num_rows > 0 and is_whole and is_allowed
     manifest = None
     outputs: dict[str, Path] = {}
     if is_committed:
@@ -157,34 +159,6 @@ def _benchmark_of(data: SourceData | RowError) -> str:
     return data.recognised.benchmark
 
 
-def _check_upload(spec: ImportDatasetSpec, path: Path) -> str:
-    """SHA-256 of the upload, which is the file that was described."""
-    if path.is_dir():
-        return _folder_digest(path)
-    if not path.is_file():
-        raise DataError(
-            "data.not_found", f"the uploaded file {spec.file_name!r} is gone; upload it again"
-        )
-    sha256 = dataset_digest(path)
-    if spec.source.digest not in (None, sha256):
-        raise DataError(
-            "data.digest_mismatch",
-            f"the uploaded file {spec.file_name!r} has SHA-256 {sha256}, expected "
-            f"{spec.source.digest}: it changed after the upload; upload it again",
-        )
-    return sha256
-
-
-def _folder_digest(path: Path) -> str:
-    """SHA-256 over name and SHA-256 of each file of a folder, in the order of the names."""
-    digest = hashlib.sha256()
-    for file in sorted(path.rglob("*")):
-        if file.is_file() and not file.is_symlink():
-            line = f"{dataset_digest(file)}  {file.relative_to(path).as_posix()}\n"
-            digest.update(line.encode("utf-8", "surrogateescape"))
-    return digest.hexdigest()
-
-
 def _num_bytes(path: Path) -> int:
     files = path.rglob("*") if path.is_dir() else [path]
     return sum(file.lstat().st_size for file in files if file.is_file())
@@ -196,6 +170,8 @@ class _Copy:
     def __init__(self, context: RunContext, rows: RowWriter, errors: ErrorWriter) -> None:
         self.context = context
         self.tally = ErrorTally()
+        self.was_given_up = False
+        """The file, or the whole archive, was not read to its end; a member costs itself only."""
         self._rows = rows
         self._errors = errors
         self._taken: set[str] = set()
@@ -232,6 +208,7 @@ class _Copy:
         """One row, or what is wrong with a row or a file."""
         if isinstance(item, RowError):
             self.tally.add(item)
+            self.was_given_up |= item.is_about_file and item.file is None
             self._errors.append(item, original)
             if self.num_rejected == 1:  # nobody should wait to know that something is wrong
                 self._tell_numbers()

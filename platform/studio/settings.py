@@ -57,6 +57,7 @@ STUDIO_IMPORT_DIRS = list(_environment.import_dirs)
 STUDIO_RUN_PUBLISHERS = [
     "studio.runs.inputs.refuse_linked_outputs",
     "studio.datasets.publishers.publish_version",
+    "studio.datasets.mappings.remember_mapping",
     "studio.registry.publishers.publish_checkpoint",
     "studio.registry.certificates.publish_certificates",
 ]

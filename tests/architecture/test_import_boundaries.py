@@ -46,7 +46,8 @@ def loaded_modules(statement: str) -> set[str]:
             {"torch", "transformers", "django", "celery", "redis"},
         ),
         (
-            "import pipeline.recipes.import_dataset, pipeline.recipes.import_checkpoint",
+            "import pipeline.recipes.import_dataset, pipeline.recipes.preview_dataset, "
+            "pipeline.recipes.import_checkpoint",
             {"torch", "transformers", "tokenizers", "django", "celery", "redis"},
         ),
         ("import pipeline.__main__", {"torch", "transformers", "django", "celery", "redis"}),

@@ -6,7 +6,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from studio.accounts.models import Role
-from studio.datasets.models import Import
+from studio.datasets.models import Import, Preview
+from studio.datasets.previews import check_start
 
 pytestmark = pytest.mark.browser
 
@@ -21,7 +22,7 @@ def expert(project, factories):
     return factories.make_user("lina", project=project, role=Role.EXPERT)
 
 
-def test_the_report_of_an_upload_appears_by_itself(
+def test_preview_and_report_of_an_upload_appear_by_themselves(
     page: Page, expert, factories, sign_in, tmp_path
 ) -> None:
     path = tmp_path / "基金问答.csv"
@@ -31,13 +32,19 @@ def test_the_report_of_an_upload_appears_by_itself(
     page.get_by_role("link", name="上传文件").click()
     page.get_by_label("文件", exact=True).set_input_files(path)
     page.get_by_label("问答", exact=True).check()
-    page.get_by_label("保留正确的行", exact=True).check()
-    page.get_by_role("button", name="上传并检查").click()
+    page.get_by_role("button", name="上传并预览").click()
+    expect(page.get_by_text("正在等待空闲的工作进程")).to_be_visible()
+    factories.execute(Preview.objects.get().run)
+    expect(page.get_by_role("cell", name="Q3", exact=True)).to_be_visible()
+    page.get_by_role("button", name="检查全部行").click()
     expect(page.get_by_text("正在等待空闲的工作进程")).to_be_visible()
     factories.execute(Import.objects.get().run)
-    expect(page.get_by_role("heading", name="2 行已成为 基金问答 的第 1 版")).to_be_visible()
     expect(page.get_by_role("row", name=re.compile("3 答案 答案 为空"))).to_be_visible()
-    page.get_by_role("link", name="打开该版本").click()
+    page.get_by_role("button", name=re.compile("第 1 版")).click()
+    expect(page.get_by_text("请先确认不保留错误行")).to_be_visible()
+    page.get_by_label(re.compile("1 行未保留")).check()
+    page.get_by_role("button", name=re.compile("第 1 版")).click()
+    expect(page.get_by_text("已保存 2 行，作为“基金问答”第 1 版")).to_be_visible()
     page.get_by_role("link", name="line-2").click()
     expect(page.get_by_text("Q1")).to_be_visible()
 
@@ -57,15 +64,21 @@ def test_pages_are_accessible_and_never_scroll_sideways(
     waiting = factories.start_import(project, expert, "问题\nQ\n", dataset_name="Waiting")
     refused = factories.start_import(project, expert, "问题,备注\nQ,A\n", dataset_name="Refused")
     factories.execute(refused.run)
+    looked_at = factories.make_preview(project, expert)
+    waiting_preview = factories.start_preview(project, expert, "问题,答案\nQ,A\n")
+    awaited = check_start(preview=looked_at, actor=expert)
+    factories.execute(awaited.run)
     version = started.run.dataset_version
     for path in (
         "",
         "upload/",
         f"{started.dataset_id}/",
         f"imports/{started.pk}/",
-        f"imports/{waiting.pk}/",
+        f"imports/{waiting.pk}/checking/",
         f"imports/{refused.pk}/",
-        f"imports/{refused.pk}/again/",
+        f"imports/{awaited.pk}/",
+        f"previews/{looked_at.pk}/",
+        f"previews/{waiting_preview.pk}/",
         f"versions/{version.pk}/",
         f"versions/{version.pk}/rows/0/",
     ):

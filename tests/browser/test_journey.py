@@ -111,10 +111,16 @@ def _upload(page: Page, corpus: Path) -> None:
     page.get_by_role("link", name="Upload a file").first.click()
     page.get_by_label("File", exact=True).set_input_files(corpus)
     page.get_by_label("Documents", exact=True).check()
-    page.get_by_label("Keep the rows that are right", exact=True).check()
-    page.get_by_role("button", name="Upload and check").click()
-    expect(page.get_by_role("heading", name=re.compile("60 rows"))).to_be_visible()
+    page.get_by_role("button", name="Upload and look at it").click()
+    expect(
+        page.get_by_role("heading", name="The first rows, as they will be stored")
+    ).to_be_visible()
+    expect(page.get_by_text("Group 19 reports revenue").first).to_be_visible()
+    page.get_by_role("button", name="Check all rows").click()
+    expect(page.get_by_text("1 row is wrong, 60 are right")).to_be_visible()
     expect(page.get_by_role("row", name=re.compile("^3 .*text"))).to_be_visible()
+    page.get_by_role("button", name=re.compile("Make version 1 of reports")).click()
+    expect(page.get_by_text("60 rows were kept as version 1 of reports")).to_be_visible()
 
 
 def _launch_after_an_error(page: Page) -> None:

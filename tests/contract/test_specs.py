@@ -16,6 +16,7 @@ KINDS = (
     "logit_distill",
     "speculative_decode",
     "evaluate",
+    "preview_dataset",
     "import_dataset",
     "import_checkpoint",
     "plan",

@@ -204,6 +204,17 @@ def test_a_file_that_cannot_be_read_is_a_report_not_a_crash(
     assert not result.results.is_committed
 
 
+def test_rows_of_a_file_that_was_given_up_are_not_kept(tmp_path: Path, context: RunContext) -> None:
+    """What was read before the place is a part of the file that nobody chose."""
+    path = tmp_path / "a.json"
+    path.write_text('[{"instruction": "Q", "output": "A"}, {"instruction": "Q", "out')
+    result = import_dataset.run(spec_for(path, policy="valid_rows"), context)
+    assert result.results.num_rows == 1
+    assert result.results.has_file_error
+    assert not result.results.is_committed
+    assert "dataset" not in result.outputs
+
+
 def test_a_missing_column_can_be_mapped(tmp_path: Path, context: RunContext) -> None:
     path = write_csv(tmp_path / "a.csv", [["问题", "备注"], ["Q", "A"]], encoding="gb18030")
     result = import_dataset.run(spec_for(path, columns={"备注": "output"}), context)

@@ -164,7 +164,6 @@ def install(follower: Follower, inspector: Inspector, site: Site) -> None:
     site.sign_in("wangmin")
     site.post("/projects/new/", name="Annual reports", slug="reports")
     corpus = write_corpus(PLACE / "corpus.jsonl")
-    site.post("/p/reports/datasets/upload/", file=f"@{corpus}", kind="corpus", name="first")
     model = PLACE / "srv/models/tiny"
     command(
         sys.executable, "-c", "import sys; from pathlib import Path; from pipeline.modeling.tiny "
@@ -173,6 +172,7 @@ def install(follower: Follower, inspector: Inspector, site: Site) -> None:
     )  # fmt: skip
     (model / "model.safetensors").chmod(0o644)
     follower.run(f"manage shell -c '{IMPORT_MODEL}'")
+    site.upload(corpus, kind="corpus", name="first")
     inspector.wait("SELECT 1 FROM datasets_datasetversion", "the upload is a version")
     inspector.wait(
         "SELECT 1 FROM registry_checkpoint WHERE kind = 'imported'", "the model is there"

@@ -5,6 +5,7 @@ import re
 import subprocess
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 ADDRESS = "https://studio.example.org"
@@ -30,6 +31,33 @@ class Site:
             RuntimeError: the site answered with an error.
         """
         page = self._curl(path)
+        return self._send(path, page, fields)
+
+    def upload(self, file: Path, *, kind: str, name: str) -> None:
+        """The file is a version of the data set: sent, looked at, checked and kept.
+
+        Raises:
+            RuntimeError: the site answered with an error, or was not done in a minute.
+        """
+        page = self.post("/p/reports/datasets/upload/", file=f"@{file}", kind=kind, name=name)
+        preview = self._follow(page, r"/p/reports/datasets/previews/\d+/", 'id="reading"')
+        page = self.post(preview, kind=kind, dataset_name=name, action="check")
+        report = self._follow(page, r"/p/reports/datasets/imports/\d+/", "/commit/")
+        self._send(f"{report}commit/", self.get(report), {})
+
+    def _follow(self, page: str, address: str, sign: str) -> str:
+        """The address, which `page` names, once the page there shows `sign`."""
+        found = re.search(address, page)
+        if found is None:
+            raise RuntimeError(f"no {address} on:\n{page}")
+        for _second in range(60):
+            if sign in self.get(found[0]):
+                return found[0]
+            time.sleep(1)
+        raise RuntimeError(f"{found[0]} does not show {sign}")
+
+    def _send(self, path: str, page: str, fields: Mapping[str, str]) -> str:
+        """The page that `path` leads to when the form of `page` is sent there."""
         found = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page)
         if found is None:
             raise RuntimeError(f"{path} has no form:\n{page}")
@@ -97,9 +125,7 @@ class Load:
                 number += 1
                 name = f"load-{number}"
                 path = write_corpus(self._directory / f"{name}.jsonl", first=number * 1000)
-                self._site.post(
-                    "/p/reports/datasets/upload/", file=f"@{path}", kind="corpus", name=name
-                )
+                self._site.upload(path, kind="corpus", name=name)
                 self.acknowledged.append((time.monotonic(), name))
         except RuntimeError as exc:
             self.error = exc

@@ -25,6 +25,7 @@ from pipeline.contracts.reports import Environment, Output, Report, parse_report
 from pipeline.contracts.training_results import ContinualPretrainResults, CurriculumSftResults
 from studio.accounts.links import link_create
 from studio.accounts.models import Membership, OneTimeLink, Project, Role, User
+from studio.datasets import previews
 from studio.datasets import services as dataset_services
 from studio.registry.models import Certificate
 from studio.runs import lifecycle
@@ -66,6 +67,13 @@ def start_import(project, user, content=TABLE, name="table.csv", **settings):
     settings = {"kind": "domain_test", "policy": "valid_rows", "dataset_name": "Table", **settings}
     upload = make_upload(project, user, content, name)
     return dataset_services.import_start(upload=upload, actor=user, **settings)
+
+
+def start_preview(project, user, content=TABLE, name="table.csv", **settings):
+    """A preview whose run is queued."""
+    settings = {"kind": "domain_test", "dataset_name": "Table", **settings}
+    upload = make_upload(project, user, content, name)
+    return previews.preview_start(upload=upload, actor=user, **settings)
 
 
 def execute(run):
@@ -111,20 +119,34 @@ def make_import(project, user):
     return started
 
 
-@functools.cache
+def make_preview(project, user):
+    """A finished preview of `TABLE`, copied as by `make_import`."""
+    preview = start_preview(project, user)
+    claim = lifecycle.claim(preview.run.pk, slot=f"test/{uuid.uuid4()}", queue="interactive")
+    report = parse_report((_read_table("preview_dataset") / "report.json").read_bytes())
+    assert lifecycle.finish_succeeded(preview.run.pk, claim.attempt, report)
+    preview.run.refresh_from_db()
+    return preview
+
+
 def _imported_table():
+    return _read_table("import_dataset", policy="valid_rows")
+
+
+@functools.cache
+def _read_table(kind, **settings):
     # In the folder that goes away with the session.
     directory = Path(tempfile.mkdtemp(prefix="table-", dir=os.environ["STUDIO_DATA_DIR"]))
     path = directory / "table.csv"
     path.write_text(TABLE)
     spec = {
-        "kind": "import_dataset",
+        "kind": kind,
         "source": {"path": str(path)},
         "file_name": "table.csv",
         "dataset_kind": "domain_test",
-        "policy": "valid_rows",
+        **settings,
     }
-    assert run_program(spec, directory, "imported-table") == 0
+    assert run_program(spec, directory, f"{kind}-table") == 0
     return directory
 
 
@@ -247,6 +269,7 @@ def samples(project):
         "certificate_id": certificate.pk,
         "dataset_id": started.dataset_id,
         "import_id": started.pk,
+        "preview_id": make_preview(project, admin).pk,
         "version_id": started.run.dataset_version.pk,
         "index": 0,
         "checkpoint_id": checkpoint.pk,

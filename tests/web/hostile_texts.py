@@ -224,12 +224,18 @@ def _data(project: Project, user: User, texts: Texts) -> list[str]:
         project, user, texts.everything(), name="x.csv", dataset_name=texts.line(110) + " 3"
     )
     factories.execute(broken.run)
+    looked_at = [
+        factories.start_preview(project, user, content, name=name, dataset_name=texts.line(110))
+        for content, name in ((lines, "rows.jsonl"), (table, "table.csv"))
+    ]
+    for one in looked_at:
+        factories.execute(one.run)
     for one in (started, other, broken):
         one.upload.file_name = texts.line(255)
         one.upload.save()
     base = "/p/alpha/datasets"
     found = [f"{base}/imports/{one.pk}/" for one in (started, other, broken)]
-    found += [f"{base}/imports/{one.pk}/again/" for one in (started, other)]
+    found += [f"{base}/previews/{one.pk}/" for one in looked_at]
     for one in (started, other):
         version = getattr(one.run, "dataset_version", None)
         if version is not None:

@@ -283,7 +283,7 @@ FILE_NAMES = (
 def test_no_file_name_is_an_error_of_ours(client, admin, name) -> None:
     file = SimpleUploadedFile("x.csv", f"问题,答案\nQ,A{FILE_NAMES.index(name)}\n".encode())
     file._name = name
-    fields = {"kind": "domain_test", "policy": "valid_rows", "name": "", "encoding": "auto"}
+    fields = {"kind": "domain_test", "name": ""}
     response = client.post("/p/sampled/datasets/upload/", {"file": file, **fields})
     assert response.status_code < 500
     for stored in Upload.objects.filter(project__slug="sampled"):

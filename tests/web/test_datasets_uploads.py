@@ -1,4 +1,4 @@
-"""From a file in a form to a version, and everything that can be wrong with the file."""
+"""From a file in a form to a version, step by step, and everything that can be wrong with it."""
 
 import csv
 import io
@@ -11,11 +11,21 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
+from pipeline.contracts.import_specs import ReadingOptions
 from studio.accounts.models import AuditEvent, Role
 from studio.datasets import services
-from studio.datasets.models import Dataset, DatasetVersion, Import, Upload, uploads_dir
+from studio.datasets.models import (
+    Dataset,
+    DatasetVersion,
+    Import,
+    Preview,
+    SavedMapping,
+    Upload,
+    uploads_dir,
+)
 from studio.datasets.unfinished import arriving_prefix
 from studio.runs.models import Run
+from studio.runs.services import run_clone
 
 pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
 HOSTILE = "<script>alert(1)</script>"
@@ -39,6 +49,46 @@ def send(client, content, name="table.csv", language="en", **fields):
     client.cookies["django_language"] = language
     form = {"kind": "domain_test", "file": SimpleUploadedFile(name, data), **fields}
     return client.post(reverse("datasets:upload", args=["alpha"]), form)
+
+
+def look(client, factories, preview, language="en"):
+    """The page of a preview whose run is executed first."""
+    factories.execute(preview.run)
+    return preview_page(client, preview, language)
+
+
+def preview_page(client, preview, language="en"):
+    client.cookies["django_language"] = language
+    response = client.get(preview_url(preview))
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+def preview_url(preview):
+    return reverse("datasets:preview", args=["alpha", preview.pk])
+
+
+def go_on(client, preview, action="check", **fields):
+    """The form beside the rows is sent with `fields` changed."""
+    form = client.get(preview_url(preview)).context["form"]
+    values = {name: form.initial.get(name, field.initial) for name, field in form.fields.items()}
+    given = {name: value for name, value in values.items() if value not in (None, False)}
+    return client.post(preview_url(preview), {**given, "action": action, **fields})
+
+
+def bring_in(client, factories, content, name="table.csv", **fields):
+    """A file on the way of a person, up to its report."""
+    assert send(client, content, name=name, **fields).status_code == 302
+    preview = Preview.objects.latest("pk")
+    factories.execute(preview.run)
+    assert go_on(client, preview).status_code == 302
+    started = Import.objects.latest("pk")
+    factories.execute(started.run)
+    return started
+
+
+def keep(client, started, **fields):
+    return client.post(reverse("datasets:commit", args=["alpha", started.pk]), fields)
 
 
 def report_page(client, started, language="en", **query):
@@ -65,56 +115,148 @@ def archive(files):
     return content.getvalue()
 
 
-def test_an_upload_becomes_a_version(client, factories, project, expert) -> None:
-    response = send(client, factories.TABLE, policy="valid_rows", name="Funds", note="first")
-    started = Import.objects.get()
-    assert response["Location"] == reverse("datasets:report", args=["alpha", started.pk])
-    assert started.run.queue == "interactive"
-    assert "Waiting for a free worker" in report_page(client, started)
+def test_an_upload_becomes_a_version_step_by_step(client, factories, project, expert) -> None:
+    response = send(client, factories.TABLE, name="Funds", note="first")
+    preview = Preview.objects.get()
+    assert response["Location"] == preview_url(preview)
+    assert preview.run.queue == "interactive"
+    assert "Waiting for a free worker" in preview_page(client, preview)
+    page = look(client, factories, preview)
+    assert "The first rows, as they will be stored" in page
+    assert "Q3" in page
+    assert not Import.objects.exists()
 
+    response = go_on(client, preview, dataset_name="Funds", kind="domain_test")
+    started = Import.objects.get()
+    checking = reverse("datasets:checking", args=["alpha", started.pk])
+    report = reverse("datasets:report", args=["alpha", started.pk])
+    assert response["Location"] == checking
+    assert "Waiting for a free worker" in client.get(checking).content.decode()
+    assert client.get(report)["Location"] == checking
     factories.execute(started.run)
-    version = DatasetVersion.objects.get()
-    assert (str(version), version.num_rows, version.num_rejected) == ("Funds v1", 2, 1)
-    assert version.rows_path.is_file()
-    assert version.note == "first"
+    assert client.get(checking)["Location"] == report
+    assert not DatasetVersion.objects.exists()
     page = report_page(client, started)
-    assert "2 rows are Funds version 1" in page
+    assert "Nothing has become a version yet" in page
     assert "答案 is empty" in page
     assert "fill it in, or remove the row" in page
-    page = report_page(client, started, "zh-hans")
-    assert "答案 为空" in page
-    actions = ["dataset.upload", "run.create", "dataset.import", "dataset.publish"]
+    assert "答案 为空" in report_page(client, started, "zh-hans")
+
+    client.cookies["django_language"] = "en"
+    refused = keep(client, started)
+    assert refused.status_code == 400
+    assert "Say first that the wrong rows are left out" in refused.content.decode()
+    assert not DatasetVersion.objects.exists()
+    kept = keep(client, started, accepts_rejected="on")
+    version = DatasetVersion.objects.get()
+    assert kept["Location"] == reverse("datasets:version", args=["alpha", version.pk])
+    assert (str(version), version.num_rows, version.num_rejected) == ("Funds v1", 2, 1)
+    assert version.rows_path.is_file()
+    assert (version.note, version.created_by) == ("first", expert)
+    assert "2 rows are Funds version 1" in report_page(client, started)
+    actions = [
+        "dataset.upload", "run.create", "dataset.preview", "run.create", "dataset.import",
+        "dataset.publish",
+    ]  # fmt: skip
     assert list(AuditEvent.objects.order_by("pk").values_list("action", flat=True)) == actions
 
 
 def test_a_second_upload_is_the_next_version(client, factories, project, expert) -> None:
     for number in (1, 2):
-        send(client, f"问题,答案\nQ{number},A\n", name="Funds")
-        factories.execute(Import.objects.latest("pk").run)
+        keep(client, bring_in(client, factories, f"问题,答案\nQ{number},A\n", "Funds.csv"))
     versions = DatasetVersion.objects.order_by("number")
     assert [str(version) for version in versions] == ["Funds v1", "Funds v2"]
     assert Dataset.objects.count() == 1
 
 
+def test_asking_twice_is_asking_once(client, factories, project, expert) -> None:
+    """Two clicks, or two tabs with the same choices, meet in one run and one version."""
+    for _click in range(2):
+        send(client, factories.TABLE)
+    preview = Preview.objects.get()
+    factories.execute(preview.run)
+    locations = {go_on(client, preview)["Location"] for _click in range(2)}
+    started = Import.objects.get()
+    assert locations == {reverse("datasets:checking", args=["alpha", started.pk])}
+    factories.execute(started.run)
+    pages = {keep(client, started, accepts_rejected="on")["Location"] for _click in range(2)}
+    assert pages == {reverse("datasets:version", args=["alpha", DatasetVersion.objects.get().pk])}
+    assert Run.objects.count() == 2
+    # What failed is tried again.
+    Run.objects.filter(pk=preview.run_id).update(state="failed")
+    assert go_on(client, preview, action="show")["Location"] != preview_url(preview)
+
+
+def test_other_choices_are_another_preview_and_the_way_back_keeps_them(
+    client, factories, project, expert
+) -> None:
+    send(client, "标题\n问题,备注\nQ,A\n")
+    first = Preview.objects.get()
+    look(client, factories, first)
+    response = go_on(client, first, "show", header_row="2", note="later", remembers="on")
+    second = Preview.objects.latest("pk")
+    assert response["Location"] == preview_url(second)
+    assert second.run.spec["header_row"] == 2
+    assert (second.note, second.remembers) == ("later", True)
+    page = look(client, factories, second)
+    assert 'value="2"' in page
+    response = go_on(client, second, "show", column_1="output")
+    third = Preview.objects.latest("pk")
+    assert third.run.spec["columns_at"] == {"2": "output"}
+    assert "A</td>" in look(client, factories, third)
+    assert go_on(client, third).status_code == 302
+    started = Import.objects.get()
+    assert (started.run.spec["header_row"], started.run.spec["columns_at"]) == (2, {"2": "output"})
+    factories.execute(started.run)
+    assert preview_url(third) in report_page(client, started)
+    assert 'value="2"' in preview_page(client, first) or first.run.spec["header_row"] is None
+    # Every choice of the last preview is in its form, so that going on from there changes nothing.
+    assert go_on(client, third)["Location"].endswith(f"/{started.pk}/checking/")
+
+
+def test_a_mapping_is_remembered_for_the_next_file_and_forgotten_on_request(
+    client, factories, project, expert
+) -> None:
+    send(client, "问题,备注\nQ,A\n")
+    first = Preview.objects.get()
+    look(client, factories, first)
+    go_on(client, first, column_1="output", remembers="on")
+    factories.execute(Preview.objects.latest("pk").run)
+    factories.execute(Import.objects.get().run)
+    saved = SavedMapping.objects.get()
+    assert (saved.columns_at, saved.kind) == ({"2": "output"}, "domain_test")
+
+    send(client, "问题,备注\nQ2,A2\n", "next.csv")
+    following = Preview.objects.latest("pk")
+    page = look(client, factories, following)
+    assert "A file with the same columns was read like this by lina" in page
+    assert "A2" in page
+    assert go_on(client, following).status_code == 302
+    assert Import.objects.latest("pk").run.spec["columns_at"] == {"2": "output"}
+
+    client.post(reverse("datasets:forget", args=["alpha", following.pk]))
+    assert not SavedMapping.objects.exists()
+    assert "No column for output" in look(client, factories, Preview.objects.latest("pk"))
+
+
 def test_the_same_file_is_recognised(client, factories, project, expert) -> None:
     good = "问题,答案\nQ,A\n"
-    send(client, good, name="Funds")
-    factories.execute(Import.objects.get().run)
-    response = send(client, good, name="Other name")
+    keep(client, bring_in(client, factories, good, name="Funds.csv"))
+    response = send(client, good, name="Other name.csv")
     version = DatasetVersion.objects.get()
     assert response["Location"] == reverse("datasets:version", args=["alpha", version.pk])
     page = client.get(response["Location"]).content.decode()
     assert "This exact file is Funds v1 already, uploaded by lina" in page
-    assert (Upload.objects.count(), Run.objects.count()) == (1, 1)
+    assert (Upload.objects.count(), Preview.objects.count()) == (1, 1)
     # As another kind it is another data set, but the file is stored once.
-    send(client, good, kind="conversations", name="Talks")
-    assert (Upload.objects.count(), Run.objects.count()) == (1, 2)
+    send(client, good, kind="conversations", name="Talks.csv")
+    assert (Upload.objects.count(), Preview.objects.count()) == (1, 2)
 
 
 @pytest.mark.parametrize(
     ("name", "content", "english", "chinese"),
     [
-        ("a.pdf", b"%PDF-1.7 x", "The content is a PDF document", "内容是PDF 文档"),
+        ("a.pdf", b"%PDF-1.7 x", "which is read as one document", "PDF 文档"),
         ("a.jsonl", b" \n\n", "The file holds no rows", "文件中没有数据行"),
         ("a.csv", "问题,备注\nQ,A\n", "No column for output", "缺少 output 列"),
         ("a.jsonl", b'{"instruction": "Q",}\n', "a key in double quotes", "缺少双引号括起的键"),
@@ -138,10 +280,15 @@ def test_what_is_wrong_is_said_in_both_languages(
     client, factories, project, expert, name, content, english, chinese
 ) -> None:
     assert send(client, content, name=name).status_code == 302
+    preview = Preview.objects.get()
+    assert english in look(client, factories, preview)
+    assert chinese in preview_page(client, preview, "zh-hans")
+    assert go_on(client, preview).status_code == 302
     started = Import.objects.get()
     assert factories.execute(started.run).state == "succeeded"
     assert english in report_page(client, started)
     assert chinese in report_page(client, started, "zh-hans")
+    assert keep(client, started, accepts_rejected="on").status_code == 400
     assert not DatasetVersion.objects.exists()
 
 
@@ -154,10 +301,8 @@ def test_an_archive_of_a_benchmark_becomes_a_version(client, factories, project,
             f"{HOSTILE}.md": "x",
         }
     )
-    send(client, content, name="ceval-exam.zip", kind="multiple_choice")
-    started = Import.objects.get()
+    started = bring_in(client, factories, content, name="ceval-exam.zip", kind="multiple_choice")
     assert started.upload.path.suffix == ".zip"
-    factories.execute(started.run)
     page = report_page(client, started)
     assert "Recognised as C-Eval" in page
     assert "test/law_test.csv:2" in page
@@ -172,8 +317,7 @@ def test_an_archive_of_a_benchmark_becomes_a_version(client, factories, project,
     assert (row["__file"], row["__line"]) == ("test/law_test.csv", "2")
     assert row["__row"] == f"0,{HOSTILE},甲,乙,丙,丁"
 
-    client.post(reverse("datasets:commit", args=["alpha", started.pk]))
-    factories.execute(Import.objects.latest("pk").run)
+    keep(client, started, accepts_rejected="on")
     version = DatasetVersion.objects.get()
     assert (version.num_rows, version.num_rejected) == (2, 1)
     page = client.get(reverse("datasets:version", args=["alpha", version.pk])).content.decode()
@@ -219,77 +363,99 @@ def test_no_file_and_no_kind_are_named(client, project, expert) -> None:
     assert "2 things to correct" in page
 
 
-def test_the_name_of_the_file_is_only_shown(client, project, expert) -> None:
+def test_the_name_of_the_file_is_only_shown(client, factories, project, expert) -> None:
     send(client, "问题,答案\nQ,A\n", name=f"{HOSTILE}\n\u202e../../etc/x.CSV")
     upload = Upload.objects.get()
     assert upload.path == uploads_dir() / f"{upload.pk}.csv"
     assert upload.path.is_file()
     assert "\n" not in upload.file_name
-    page = report_page(client, Import.objects.get())
-    assert HOSTILE not in page
+    assert HOSTILE not in look(client, factories, Preview.objects.get())
 
 
 def test_a_data_set_keeps_its_kind(client, factories, project, expert) -> None:
-    send(client, factories.TABLE, name="Funds")
-    response = send(client, "text\nhello\n", name="Funds", kind="corpus")
+    bring_in(client, factories, factories.TABLE, name="Funds.csv")
+    response = send(client, "text\nhello\n", name="Funds.csv", kind="corpus")
+    assert response.status_code == 400
+    assert "holds Questions and answers" in response.content.decode()
+    send(client, "text\nhello\n", name="Texts.csv", kind="corpus")
+    preview = Preview.objects.latest("pk")
+    factories.execute(preview.run)
+    response = go_on(client, preview, dataset_name="Funds")
     assert response.status_code == 400
     assert "holds Questions and answers" in response.content.decode()
 
 
-def test_a_test_set_is_kept_whole_or_not_at_all(client, factories, project, expert) -> None:
-    """The default for tests; the right rows can still be kept, by asking for it."""
-    send(client, factories.TABLE)
-    started = Import.objects.get()
-    assert factories.execute(started.run).spec["policy"] == "all_or_nothing"
+def test_an_import_that_no_person_started_waits_for_nobody(factories, project, expert) -> None:
+    """The demonstration's, and those of scripts: the policy says what becomes of wrong rows."""
+    started = factories.start_import(project, expert, policy="all_or_nothing")
+    factories.execute(started.run)
     assert not DatasetVersion.objects.exists()
-    assert "1 row is wrong, 2 are right" in report_page(client, started)
-
-    response = client.post(reverse("datasets:commit", args=["alpha", started.pk]))
-    again = Import.objects.latest("pk")
-    assert response["Location"] == reverse("datasets:report", args=["alpha", again.pk])
-    factories.execute(again.run)
+    factories.execute(factories.start_import(project, expert).run)
     assert DatasetVersion.objects.get().num_rejected == 1
 
 
-def test_a_column_is_given_its_meaning(client, factories, project, expert) -> None:
-    started = factories.start_import(project, expert, "问题,备注,x\nQ,A,1\n")
+def test_an_import_of_before_is_looked_at_and_kept_by_the_same_steps(
+    client, factories, project, expert
+) -> None:
+    started = factories.start_import(project, expert, policy="all_or_nothing")
     factories.execute(started.run)
-    url = reverse("datasets:again", args=["alpha", started.pk])
-    client.cookies["django_language"] = "en"
-    page = client.get(url).content.decode()
-    assert "备注" in page
-    settings = {"encoding": "auto", "sheet": "", "policy": "all_or_nothing"}
-    columns = {"column_0": "instruction", "column_1": "output", "column_2": "ignore"}
-    assert client.post(url, settings | columns).status_code == 302
-    again = Import.objects.latest("pk")
-    assert again.run.spec["columns"] == {"备注": "output", "x": "ignore"}
-    factories.execute(again.run)
-    assert DatasetVersion.objects.get().num_rows == 1
+    again = reverse("datasets:again", args=["alpha", started.pk])
+    assert again in report_page(client, started)
+    response = client.post(again)
+    preview = Preview.objects.get()
+    assert response["Location"] == preview_url(preview)
+    look(client, factories, preview)
+    go_on(client, preview)
+    following = Import.objects.latest("pk")
+    factories.execute(following.run)
+    assert not DatasetVersion.objects.exists()
+    keep(client, following, accepts_rejected="on")
+    assert DatasetVersion.objects.get().num_rejected == 1
+
+
+def test_training_data_needs_no_tick(client, factories, project, expert) -> None:
+    lines = '{"text": "one"}\n{"text": ""}\n'
+    started = bring_in(client, factories, lines, "a.jsonl", kind="corpus")
+    assert "accepts_rejected" not in report_page(client, started)
+    keep(client, started)
+    assert DatasetVersion.objects.get().num_rejected == 1
+
+
+def test_a_run_that_was_repeated_waits_as_the_first_did(client, factories, project, expert) -> None:
+    """Its rows are kept from a report of its own."""
+    started = bring_in(client, factories, factories.TABLE)
+    factories.execute(run_clone(run=started.run, actor=expert))
+    assert not DatasetVersion.objects.exists()
+    repeated = Import.objects.latest("pk")
+    assert (repeated.needs_commit, repeated.preview) == (True, started.preview)
+    keep(client, repeated, accepts_rejected="on")
+    assert DatasetVersion.objects.get().run == repeated.run
 
 
 def test_two_columns_cannot_mean_the_same(client, factories, project, expert) -> None:
-    started = factories.start_import(project, expert, "问题,备注\nQ,A\n")
-    factories.execute(started.run)
-    client.cookies["django_language"] = "en"
-    response = client.post(
-        reverse("datasets:again", args=["alpha", started.pk]),
-        {"policy": "valid_rows", "column_0": "instruction", "column_1": "instruction"},
-    )
+    preview = factories.start_preview(project, expert, "问题,备注\nQ,A\n")
+    look(client, factories, preview)
+    response = go_on(client, preview, column_0="instruction", column_1="instruction")
     assert response.status_code == 400
-    assert "问题 means the same already" in response.content.decode()
+    page = response.content.decode()
+    assert "问题 means the same already" in page
+    # What was chosen stays chosen.
+    assert page.count('<option value="instruction" selected>') == 2
 
 
 def test_an_encoding_is_chosen(client, factories, project, expert) -> None:
-    started = factories.start_import(
-        project, expert, "问题,答案\n甲,乙\n".encode("gb18030"), encoding="utf-8"
+    content = "问题,答案\n甲,乙\n".encode("gb18030")
+    preview = factories.start_preview(
+        project, expert, content, options=ReadingOptions(encoding="utf-8")
     )
+    assert "按 GB18030 编码读取" in look(client, factories, preview, "zh-hans")
+    go_on(client, preview, "show", encoding="gb18030")
+    chosen = Preview.objects.latest("pk")
+    assert "甲" in look(client, factories, chosen)
+    go_on(client, chosen)
+    started = Import.objects.get()
     factories.execute(started.run)
-    assert "按 GB18030 编码读取" in report_page(client, started, "zh-hans")
-    client.post(
-        reverse("datasets:again", args=["alpha", started.pk]),
-        {"policy": "valid_rows", "encoding": "gb18030"},
-    )
-    factories.execute(Import.objects.latest("pk").run)
+    keep(client, started)
     assert DatasetVersion.objects.get().manifest["source"]["encoding"] == "gb18030"
 
 
@@ -326,6 +492,8 @@ def test_errors_are_paged_and_filtered(client, factories, project, expert) -> No
 
 def test_row_content_is_text_everywhere(client, factories, project, expert) -> None:
     content = f"问题,答案,{HOSTILE}\n{HOSTILE},,x\n{HOSTILE},{HOSTILE},x\n"
+    preview = factories.start_preview(project, expert, content)
+    assert HOSTILE not in look(client, factories, preview)
     started = factories.start_import(project, expert, content)
     factories.execute(started.run)
     assert HOSTILE not in report_page(client, started)
@@ -333,7 +501,7 @@ def test_row_content_is_text_everywhere(client, factories, project, expert) -> N
     for page in (
         reverse("datasets:version", args=["alpha", version.pk]),
         reverse("datasets:row", args=["alpha", version.pk, 0]),
-        reverse("datasets:again", args=["alpha", started.pk]),
+        preview_url(preview),
     ):
         html = client.get(page).content.decode()
         assert HOSTILE not in html
@@ -365,7 +533,21 @@ def test_an_upload_is_discarded_when_nobody_reads_it(client, factories, project,
     # The version was made of it and stays.
     assert DatasetVersion.objects.get().rows_path.is_file()
     assert "was discarded" in report_page(client, started)
-    response = client.post(reverse("datasets:commit", args=["alpha", started.pk]), follow=True)
+    response = client.post(reverse("datasets:again", args=["alpha", started.pk]), follow=True)
+    assert "not there any more" in response.content.decode()
+
+
+def test_what_was_discarded_becomes_no_version(client, factories, project, expert) -> None:
+    started = bring_in(client, factories, factories.TABLE)
+    preview = started.preview
+    assert client.post(reverse("datasets:preview_discard", args=["alpha", preview.pk])).url
+    client.cookies["django_language"] = "en"
+    response = keep(client, started, accepts_rejected="on")
+    assert response.status_code == 400
+    assert not DatasetVersion.objects.exists()
+    assert "The uploaded file was discarded" in preview_page(client, preview)
+    response = go_on(client, preview, "show", note="changed")
+    assert response.status_code == 400
     assert "not there any more" in response.content.decode()
 
 
@@ -380,12 +562,18 @@ def test_the_discarded_file_leaves_the_disk(
 
 def test_others_cannot_act_on_an_upload(client, factories, project, expert) -> None:
     started = factories.make_import(project, expert)
+    preview = factories.make_preview(project, expert)
     for role in (Role.EXPERT, Role.ENGINEER, Role.REVIEWER):
         client.force_login(factories.make_user(f"other-{role}", project=project, role=role))
         for page in ("commit", "discard"):
             url = reverse(f"datasets:{page}", args=["alpha", started.pk])
             assert client.post(url).status_code == 403
         assert "Discard" not in report_page(client, started)
+        assert client.post(preview_url(preview), {"action": "check"}).status_code == 403
+        assert (
+            client.post(reverse("datasets:forget", args=["alpha", preview.pk])).status_code == 403
+        )
+        assert "Discard" not in preview_page(client, preview)
 
 
 def test_progress_is_shown_until_the_run_ends(client, factories, project, expert) -> None:
@@ -440,7 +628,7 @@ def test_a_report_that_cannot_be_read_is_said_to_be_absent(
     Run.objects.filter(pk=started.run_id).update(report={"v": 9})
     assert "The report of this import cannot be read" in report_page(client, started)
     assert client.get(reverse("datasets:rejects", args=["alpha", started.pk])).status_code == 404
-    assert client.get(reverse("datasets:again", args=["alpha", started.pk])).status_code == 200
+    assert client.post(reverse("datasets:again", args=["alpha", started.pk])).status_code == 302
 
 
 @pytest.mark.parametrize("whose", ["USER", "PROJECT"])

@@ -16,7 +16,7 @@ from django.utils import translation
 from django.utils.functional import SimpleLazyObject
 
 from studio.accounts.models import Role
-from studio.datasets.models import Import, Upload
+from studio.datasets.models import Preview, Upload
 from studio.pages.errors import insufficient_storage, is_storage_full
 from tests.small_disk import SmallDisk, small_disk
 
@@ -47,7 +47,7 @@ def test_an_upload_is_stored_whole_or_not_at_all(disk: SmallDisk, factories, set
 
     def upload():
         file = SimpleUploadedFile("table.csv", content)
-        return client.post(url, {"file": file, "kind": "domain_test", "name": "T", "policy": ""})
+        return client.post(url, {"file": file, "kind": "domain_test", "name": "T"})
 
     num_failed = 0
     for num_blocks in range(disk.num_free):
@@ -69,7 +69,7 @@ def test_an_upload_is_stored_whole_or_not_at_all(disk: SmallDisk, factories, set
     assert upload().status_code == 302
     stored = Upload.objects.get()
     assert stored.path.read_bytes() == content
-    assert Import.objects.filter(upload=stored).exists()
+    assert Preview.objects.filter(upload=stored).exists()
 
 
 def test_an_administrator_frees_space_on_the_page_that_says_so(
@@ -91,7 +91,7 @@ def test_an_administrator_frees_space_on_the_page_that_says_so(
     token = _csrf_token(client.get(url).content)
     disk.leave(0)
     file = SimpleUploadedFile("table.csv", os.urandom(50_000))
-    fields = {"file": file, "kind": "domain_test", "name": "T", "policy": ""}
+    fields = {"file": file, "kind": "domain_test", "name": "T"}
     response = client.post(url, fields | {"csrfmiddlewaretoken": token})
     assert response.status_code == 507
     form = response.content.decode().partition(f'action="{reverse("storage:site_free")}"')[2]

@@ -74,10 +74,12 @@ def test_the_first_button_is_the_roles_own(client, factories, project, role, exp
     assert f'<a class="btn btn-primary" href="{expected}"' in main
 
 
-def test_a_refused_upload_waits_for_the_expert_until_it_is_kept(client, factories, project) -> None:
+def test_an_upload_that_became_no_version_waits_for_the_expert_until_it_is_kept(
+    client, factories, project
+) -> None:
     expert = factories.make_user("lina", project=project, role=Role.EXPERT)
     client.force_login(expert)
-    words = "个上传含错误行"
+    words = "个上传已检查"
     assert words not in client.get("/p/alpha/").content.decode()
     started = factories.start_import(project, expert, "问题,备注\nQ,A\n", dataset_name="Refused")
     factories.execute(started.run)

@@ -378,7 +378,11 @@ def start(project, user, document):
 
 
 def launch(client, kind, document):
-    page = kind if kind not in ("import_dataset", "import_checkpoint") else "evaluate"
+    page = (
+        kind
+        if kind not in ("preview_dataset", "import_dataset", "import_checkpoint")
+        else "evaluate"
+    )
     address = reverse("launch:run", args=["alpha"], query={"kind": page})
     sent = {"document": json.dumps(document), "document_key": str(uuid.uuid4())}
     return client.post(address, sent)

@@ -428,7 +428,11 @@ def test_every_kind_that_expert_or_engineer_may_start_is_one_that_a_page_lets_th
     """The kinds' own word is what the worker asks; the pages' roles are in test_pages.PAGES."""
     from tests.web.test_pages import PAGES
 
-    pages = {"import_dataset": "datasets:upload", "import_checkpoint": "registry:import"}
+    pages = {
+        "preview_dataset": "datasets:upload",
+        "import_dataset": "datasets:upload",
+        "import_checkpoint": "registry:import",
+    }
     for kind in KINDS.values():
         allowed = set(PAGES[pages.get(kind.name, "launch:run")].allowed)
         assert {*kind.starters, "admin", "superuser"} == allowed

@@ -34,8 +34,8 @@ pytestmark = pytest.mark.postgres
 
 GOLDEN = Path(__file__).resolve().parents[1] / "contract" / "golden"
 TRAINING = ("continual_pretrain", "curriculum_sft")
-KINDS = (*TRAINING, "logit_distill", "evaluate", "speculative_decode", "import_dataset",
-         "import_checkpoint")  # fmt: skip
+KINDS = (*TRAINING, "logit_distill", "evaluate", "speculative_decode", "preview_dataset",
+         "import_dataset", "import_checkpoint")  # fmt: skip
 TERABYTES = 10**15
 
 
@@ -168,7 +168,7 @@ def test_an_upload_that_does_not_fit_is_not_written(client, factories, settings)
     settings.STUDIO_DISK_RESERVE_BYTES = TERABYTES
     url = reverse("datasets:upload", args=[project.slug])
     file = SimpleUploadedFile("table.csv", b"question,answer\nQ,A\n")
-    page = client.post(url, {"file": file, "kind": "domain_test", "name": "T", "policy": ""})
+    page = client.post(url, {"file": file, "kind": "domain_test", "name": "T"})
     assert page.status_code == 400
     assert "There is no room on the disk" in page.content.decode()
     assert not Upload.objects.exists()

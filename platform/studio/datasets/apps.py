@@ -14,6 +14,9 @@ class DatasetsConfig(AppConfig):
     label = "datasets"
     audit_actions: ClassVar[dict[str, Promise]] = {
         "dataset.upload": _("uploaded a file"),
+        "dataset.preview": _("looked at an uploaded file"),
+        "dataset.save_mapping": _("saved what columns mean"),
+        "dataset.forget_mapping": _("removed what columns were said to mean"),
         "dataset.import": _("started reading an uploaded file"),
         "dataset.discard": _("discarded an uploaded file"),
         "dataset.publish": _("published a data set version"),

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from django.utils.functional import Promise
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from studio.datasets.models import DatasetKind
@@ -29,8 +30,20 @@ _COMMON_FIELDS = {
     "license": _("licence"),
 }
 
+_STORED_FIELDS = {"messages": _("turns"), "choices": _("choices")}
+"""Made of several columns."""
+
 
 def field_choices(kind: str) -> list[tuple[str, str]]:
     """(field, words) a column of this kind of data can be mapped to."""
     fields = {**_OWN_FIELDS[kind], **_COMMON_FIELDS}
     return [(name, str(label) % {"letter": name}) for name, label in fields.items()]
+
+
+def field_label(field: str, kind: str) -> str:
+    """A field in the reader's words: those of `field_choices`, or the name of additional
+    information as its author wrote it."""
+    if field.startswith("meta."):
+        return gettext("additional information: %(name)s") % {"name": field.removeprefix("meta.")}
+    known = {**_OWN_FIELDS[kind], **_COMMON_FIELDS, **_STORED_FIELDS}.get(field, field)
+    return str(known) % {"letter": field}

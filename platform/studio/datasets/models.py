@@ -1,7 +1,8 @@
 """Data sets and their immutable versions, and the uploads and runs the versions come from.
 
-A file is uploaded once (`Upload`) and read by a run (`Import`), perhaps several times with other
-settings; a run whose policy allows it publishes a `DatasetVersion`.
+A file is uploaded once (`Upload`), looked at (`Preview`) and read by a run (`Import`), perhaps
+several times with other settings. What a person started becomes a `DatasetVersion` when a person
+says so; what a program started does at once, if its policy allows it.
 """
 
 import uuid
@@ -18,9 +19,11 @@ from studio.datasets.querysets import (
     DatasetQuerySet,
     DatasetVersionQuerySet,
     ImportQuerySet,
+    PreviewQuerySet,
     UploadQuerySet,
 )
 from studio.runs.models import Run
+from studio.runs.states import RunState
 
 
 class DatasetKind(models.TextChoices):
@@ -92,12 +95,72 @@ class Upload(models.Model):
         return uploads_dir() / f"{self.id}{self.suffix}"
 
 
+class Preview(models.Model):
+    """A run that shows how an upload would be read; its spec has the choices made so far."""
+
+    upload = models.ForeignKey(Upload, on_delete=models.PROTECT, related_name="previews")
+    run = models.OneToOneField(Run, on_delete=models.PROTECT, related_name="dataset_preview")
+    kind = models.CharField(max_length=20, choices=DatasetKind.choices)
+    dataset_name = models.CharField(max_length=120)
+    """Of the data set that the file is to become a version of."""
+    note = models.CharField(max_length=200, blank=True)
+    remembers = models.BooleanField(default=False, db_default=False)
+    """The next file with columns of these names is to be read in the same way."""
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
+    )
+    created_at = models.DateTimeField(db_default=Now())
+
+    objects = PreviewQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return f"{self.upload} -> {self.dataset_name}"
+
+    @property
+    def project(self) -> Project:
+        """For the audit log."""
+        return self.upload.project
+
+
+class SavedMapping(models.Model):
+    """What the columns of a file meant, for the next file with columns of the same names."""
+
+    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="+")
+    kind = models.CharField(max_length=20, choices=DatasetKind.choices)
+    shape = models.CharField(max_length=64)
+    """Digest of the names (`pipeline.contracts.preview_dataset`)."""
+    columns = models.JSONField()
+    """Name -> meaning, of keys."""
+    columns_at = models.JSONField()
+    """Position from 1, as text -> meaning."""
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
+    )
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                fields=("project", "kind", "shape"), name="saved_mapping_unique"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.shape[:10]}"
+
+
 class Import(models.Model):
     """A run that reads an upload into a data set."""
 
     upload = models.ForeignKey(Upload, on_delete=models.PROTECT, related_name="imports")
     dataset = models.ForeignKey(Dataset, on_delete=models.PROTECT, related_name="imports")
     run = models.OneToOneField(Run, on_delete=models.PROTECT, related_name="dataset_import")
+    preview = models.ForeignKey(
+        Preview, null=True, on_delete=models.PROTECT, related_name="imports"
+    )
+    """The one whose choices it follows."""
+    needs_commit = models.BooleanField(default=False, db_default=False)
+    """Its rows become a version only when a person has seen the report and says so."""
     note = models.CharField(max_length=200, blank=True)
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
@@ -108,6 +171,13 @@ class Import(models.Model):
 
     def __str__(self) -> str:
         return f"{self.upload} -> {self.dataset}"
+
+    @property
+    def waits(self) -> bool:
+        """A person has to look at its report and decide."""
+        is_open = self.needs_commit and self.upload.discarded_at is None
+        has_ended_well = self.run.state == RunState.SUCCEEDED
+        return is_open and has_ended_well and not hasattr(self.run, "dataset_version")
 
     @property
     def project(self) -> Project:

@@ -1,33 +1,56 @@
-"""A finished import becomes a version, in the transaction in which its run succeeds."""
+"""A finished import becomes a version: at once, or when a person has seen what it found."""
 
 from django.conf import settings
 from django.db.models import Max
 from django.urls import reverse
 
+from pipeline.contracts.dataset_manifest import DatasetManifest
 from pipeline.contracts.import_results import ImportDatasetResults
-from pipeline.contracts.reports import Report
+from pipeline.contracts.reports import Output, Report
 from studio.accounts.audit import audit_record
+from studio.accounts.models import User
 from studio.datasets.models import Dataset, DatasetVersion, Import
 from studio.runs.models import Run
 from studio.runs.paths import attempt_dir
 
 
 def publish_version(run: Run, report: Report) -> None:
-    """The data set has one more version, if `run` is an import that committed its rows."""
-    if not isinstance(report.results, ImportDatasetResults) or report.results.manifest is None:
+    """The data set has one more version, if `run` is an import that waits for nobody.
+
+    In the transaction in which the run succeeds.
+    """
+    manifest = manifest_of(report)
+    if manifest is None:
         return  # another kind of run, or no row was committed
     started_as = _import_of(run)
     if started_as is None:
         return  # started from the API, not by an upload
+    if not started_as.needs_commit:
+        output = report.outputs["dataset"]
+        make_version(run, manifest, output, started_as=started_as, author=run.created_by)
+    elif started_as.run_id != run.pk:
+        # A person resumed or repeated the run: its report waits for them as the first one's did.
+        Import.objects.create(
+            upload=started_as.upload,
+            dataset=started_as.dataset,
+            run=run,
+            preview=started_as.preview,
+            needs_commit=True,
+            note=started_as.note,
+            created_by=run.created_by,
+        )
+
+
+def make_version(
+    run: Run, manifest: DatasetManifest, output: Output, *, started_as: Import, author: User
+) -> DatasetVersion:
+    """The next version of the data set, of the rows that `run` wrote; inside a transaction."""
     # Two imports into one data set may end at once: the second waits for its number.
     dataset = Dataset.objects.select_for_update().get(pk=started_as.dataset_id)
-    newest = dataset.versions.aggregate(number=Max("number"))["number"]
-    manifest = report.results.manifest
-    output = report.outputs["dataset"]
     path = attempt_dir(run.pk, run.attempt) / output.path
     version = DatasetVersion.objects.create(
         dataset=dataset,
-        number=(newest or 0) + 1,
+        number=next_number(dataset),
         path=path.relative_to(settings.STUDIO_DATA_DIR).as_posix(),
         digest=manifest.rows_sha256,
         num_rows=manifest.num_rows,
@@ -36,24 +59,40 @@ def publish_version(run: Run, report: Report) -> None:
         note=started_as.note,
         run=run,
         upload=started_as.upload,
-        created_by=run.created_by,
+        created_by=author,
     )
     audit_record(
-        actor=run.created_by,
+        actor=author,
         action="dataset.publish",
         target=version,
         details={"num_rows": version.num_rows, "digest": version.digest},
     )
+    return version
+
+
+def next_number(dataset: Dataset) -> int:
+    """Of the version that would be made now."""
+    newest = dataset.versions.aggregate(number=Max("number"))["number"]
+    return (newest or 0) + 1
+
+
+def manifest_of(report: Report) -> DatasetManifest | None:
+    """Of the rows that an import wrote and that may be kept; None where there are none."""
+    results = report.results
+    return results.manifest if isinstance(results, ImportDatasetResults) else None
 
 
 def version_page(run: Run, report: Report) -> dict[str, str]:
-    """The page of the version that was made of the run's rows."""
+    """The page of the version that was made of the run's rows, or of the report that waits."""
     if "dataset" not in report.outputs:
         return {}
     version = DatasetVersion.objects.filter(run=run).select_related("dataset__project").first()
-    if version is None:
+    if version is not None:
+        return {"dataset": reverse("datasets:version", args=[version.project.slug, version.pk])}
+    waiting = Import.objects.filter(run=run).select_related("dataset__project").first()
+    if waiting is None:
         return {}
-    return {"dataset": reverse("datasets:version", args=[version.project.slug, version.pk])}
+    return {"dataset": reverse("datasets:report", args=[waiting.project.slug, waiting.pk])}
 
 
 def _import_of(run: Run) -> Import | None:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:  # models.py imports this module
         Dataset,
         DatasetVersion,
         Import,
+        Preview,
         Upload,
     )
 
@@ -45,3 +46,9 @@ class ImportQuerySet(models.QuerySet["Import"]):
     def for_user(self, user: User) -> "ImportQuerySet":
         """Imports of the projects the user is a member of."""
         return self.filter(dataset__project__in=Project.objects.for_user(user))
+
+
+class PreviewQuerySet(models.QuerySet["Preview"]):
+    def for_user(self, user: User) -> "PreviewQuerySet":
+        """Previews of the projects the user is a member of."""
+        return self.filter(upload__project__in=Project.objects.for_user(user))

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.contracts.dataset_manifest import ColumnMeaning, SourceFile
+from pipeline.contracts.dataset_manifest import SourceFile
 from pipeline.contracts.import_results import ImportDatasetResults, RowErrorGroup
+from pipeline.contracts.reports import Report
 from studio.datasets.models import Import
 from studio.datasets.parquet_pages import read_matching_page, read_page
 from studio.datasets.row_error_texts import ShownError, describe, shown_error
@@ -34,6 +35,10 @@ class ImportReport:
     num_rows: int
     num_rejected: int
     has_file_error: bool
+    can_be_kept: bool
+    """Rows were written that may become a version."""
+    rows_path: Path | None
+    """Of these rows, unless they are not there any more."""
     source: SourceFile
     groups: tuple[ErrorGroup, ...]
     errors_path: Path | None
@@ -44,6 +49,11 @@ class ImportReport:
     """The file's own name of each field."""
     previous_start: int | None
     next_start: int | None
+
+    @property
+    def num_read(self) -> int:
+        """Rows of the file that are not blank; a file that was refused has none."""
+        return 0 if self.is_only_about_file else self.num_rows + self.num_rejected
 
     @property
     def is_only_about_file(self) -> bool:
@@ -64,14 +74,6 @@ class ImportReport:
         return tuple(dict.fromkeys(name for name in names if name))
 
 
-def read_columns(started: Import) -> tuple[ColumnMeaning, ...]:
-    """The columns of the file as the import read them; none when it did not get that far."""
-    report = run_report(started.run)
-    if report is None or not isinstance(report.results, ImportDatasetResults):
-        return ()
-    return report.results.source.columns
-
-
 def read_report(started: Import, *, code: str = "", start: int = 0) -> ImportReport | None:
     """What the import found, with the errors from index `start` on; None without a report."""
     report = run_report(started.run)
@@ -80,11 +82,11 @@ def read_report(started: Import, *, code: str = "", start: int = 0) -> ImportRep
     results = report.results
     headers = {column.field: column.name for column in results.source.columns}
     groups = tuple(_group(group, headers) for group in results.errors_by_code)
+    directory = attempt_dir(started.run_id, started.run.attempt)
     path = None
     errors: tuple[ShownError, ...] = ()
     previous_start = next_start = None
     if "errors" in report.outputs:
-        directory = attempt_dir(started.run_id, started.run.attempt)
         path = directory / report.outputs["errors"].path
         if code in {group.code for group in groups}:
             page = read_matching_page(path, column="code", value=code, start=start, size=PAGE_SIZE)
@@ -97,6 +99,8 @@ def read_report(started: Import, *, code: str = "", start: int = 0) -> ImportRep
         num_rows=results.num_rows,
         num_rejected=results.num_rejected,
         has_file_error=results.has_file_error,
+        can_be_kept=results.manifest is not None,
+        rows_path=_rows_path(report, directory),
         source=results.source,
         groups=groups,
         errors_path=path,
@@ -106,6 +110,13 @@ def read_report(started: Import, *, code: str = "", start: int = 0) -> ImportRep
         previous_start=previous_start,
         next_start=next_start,
     )
+
+
+def _rows_path(report: Report, directory: Path) -> Path | None:
+    if "dataset" not in report.outputs:
+        return None
+    path = directory / report.outputs["dataset"].path
+    return path if path.is_file() else None
 
 
 def _places(group: RowErrorGroup) -> tuple[str, ...]:

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
 from pathlib import PurePath
 
 from django.core.exceptions import ValidationError
@@ -12,11 +11,13 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from pipeline.contracts.documents import read_run_spec
-from pipeline.contracts.upgrades import upgrade_spec
+from pipeline.contracts.documents import SpecDocument, read_run_spec
+from pipeline.contracts.import_specs import ReadingOptions
+from pipeline.contracts.kinds import RunSpec
 from studio.accounts.audit import audit_record
 from studio.accounts.models import Project, User
-from studio.datasets.models import Dataset, DatasetVersion, Import, Upload
+from studio.datasets.models import Dataset, DatasetVersion, Import, Preview, Upload
+from studio.datasets.uncommitted import uncommitted_rows
 from studio.runs.input_lock import lock_inputs
 from studio.runs.inputs import unfinished_runs_reading
 from studio.runs.services import run_create
@@ -100,12 +101,13 @@ def import_start(
     dataset_name: str,
     kind: str,
     policy: str,
-    encoding: str = "auto",
-    sheet: str = "",
-    columns: Mapping[str, str] | None = None,
+    options: ReadingOptions | None = None,
     note: str = "",
 ) -> Import:
     """A run reads the upload into the data set called `dataset_name`, which is made if need be.
+
+    It waits for nobody: its rows become a version when it succeeds, if the policy allows one. What
+    a person uploads goes through `studio.datasets.previews`.
 
     Raises:
         ValidationError: the data set exists and holds rows of another kind.
@@ -113,70 +115,101 @@ def import_start(
     """
     with transaction.atomic():
         lock_inputs(upload.project_id)
-        dataset, _is_new = Dataset.objects.get_or_create(
-            project=upload.project,
-            name=dataset_name,
-            defaults={"kind": kind, "created_by": actor},
+        document = import_document(
+            upload=upload,
+            dataset_name=dataset_name,
+            kind=kind,
+            policy=policy,
+            options=options or ReadingOptions(),
         )
-        if dataset.kind != kind:
-            raise ValidationError(
-                _("The data set %(name)s holds %(kind)s: choose another name.")
-                % {"name": dataset.name, "kind": dataset.get_kind_display()},
-                code="kind_differs",
-            )
-        spec = {
-            "kind": "import_dataset",
-            "name": f"{dataset.name}: {upload.file_name}"[:200],
-            "source": {"path": str(upload.path), "digest": upload.sha256},
-            "file_name": upload.file_name,
-            "dataset_kind": kind,
-            "encoding": encoding,
-            "columns": dict(columns or {}),
-            "sheets": [sheet] if sheet else [],
-            "policy": policy,
-        }
-        run = run_create(project=upload.project, actor=actor, spec=read_run_spec(json.dumps(spec)))
-        started = Import.objects.create(
-            upload=upload, dataset=dataset, run=run, note=note, created_by=actor
-        )
-        audit_record(
+        return import_insert(
+            document=document,
+            upload=upload,
             actor=actor,
-            action="dataset.import",
-            target=started,
-            details={"policy": policy, "kind": kind},
+            dataset_name=dataset_name,
+            kind=kind,
+            note=note,
         )
+
+
+def import_document(
+    *, upload: Upload, dataset_name: str, kind: str, policy: str, options: ReadingOptions
+) -> SpecDocument[RunSpec]:
+    """The spec of a run that reads the upload."""
+    spec = {
+        **options.model_dump(mode="json"),
+        "kind": "import_dataset",
+        "name": f"{dataset_name}: {upload.file_name}"[:200],
+        "source": {"path": str(upload.path), "digest": upload.sha256},
+        "file_name": upload.file_name,
+        "dataset_kind": kind,
+        "policy": policy,
+    }
+    return read_run_spec(json.dumps(spec))
+
+
+def import_insert(
+    *,
+    document: SpecDocument[RunSpec],
+    upload: Upload,
+    actor: User,
+    dataset_name: str,
+    kind: str,
+    note: str,
+    preview: Preview | None = None,
+) -> Import:
+    """A run of `document` is queued, inside a transaction that holds `lock_inputs`.
+
+    What follows a preview waits for a person once it has read the file.
+
+    Raises:
+        ValidationError: the data set exists and holds rows of another kind.
+        SpecError: the upload is not there any more.
+    """
+    refuse_other_kind(upload.project, dataset_name, kind)
+    dataset, _is_new = Dataset.objects.get_or_create(
+        project=upload.project,
+        name=dataset_name,
+        defaults={"kind": kind, "created_by": actor},
+    )
+    run = run_create(project=upload.project, actor=actor, spec=document)
+    started = Import.objects.create(
+        upload=upload,
+        dataset=dataset,
+        run=run,
+        preview=preview,
+        needs_commit=preview is not None,
+        note=note,
+        created_by=actor,
+    )
+    audit_record(
+        actor=actor,
+        action="dataset.import",
+        target=started,
+        details={"kind": kind, "waits": started.needs_commit},
+    )
     return started
 
 
-def import_again(*, earlier: Import, actor: User, **changes: str | Mapping[str, str]) -> Import:
-    """A new run reads the same upload into the same data set with other settings.
+def refuse_other_kind(project: Project, dataset_name: str, kind: str) -> None:
+    """A data set keeps its kind.
 
-    Args:
-        earlier: The import whose settings hold where `changes` has none.
-        actor: Who asked.
-        changes: `policy`, `encoding`, `sheet`, `columns`.
+    Raises:
+        ValidationError: one of this name exists and holds rows of another kind.
     """
-    spec = upgrade_spec(earlier.run.spec)
-    sheets = spec["sheets"]
-    settings: dict[str, object] = {
-        "policy": spec["policy"],
-        "encoding": spec["encoding"],
-        "sheet": sheets[0] if isinstance(sheets, list) and sheets else "",
-        "columns": spec["columns"],
-        **changes,
-    }
-    return import_start(
-        upload=earlier.upload,
-        actor=actor,
-        dataset_name=earlier.dataset.name,
-        kind=earlier.dataset.kind,
-        note=earlier.note,
-        **settings,  # type: ignore[arg-type]  # keys and values are those of import_start
-    )
+    known = Dataset.objects.filter(project=project, name=dataset_name).first()
+    if known is not None and known.kind != kind:
+        raise ValidationError(
+            _("The data set %(name)s holds %(kind)s: choose another name.")
+            % {"name": known.name, "kind": known.get_kind_display()},
+            code="kind_differs",
+        )
 
 
 def upload_discard(*, upload: Upload, actor: User | None) -> None:
-    """The uploaded file is removed; versions made of it stay. Without an actor: by its age.
+    """The uploaded file is removed, with rows of it that nobody kept; versions made of it stay.
+
+    Without an actor: by its age.
 
     Raises:
         ValidationError: a run is still reading it.
@@ -195,7 +228,15 @@ def upload_discard(*, upload: Upload, actor: User | None) -> None:
         upload.discarded_at = timezone.now()
         upload.save(update_fields=["discarded_at"])
         audit_record(actor=actor, action="dataset.discard", target=upload)
-        transaction.on_commit(lambda: upload.path.unlink(missing_ok=True))
+        # Without the file nobody can look at it again, so that they are of no use either.
+        rows = [path for path, _ in uncommitted_rows(Import.objects.filter(upload=upload))]
+
+        def remove() -> None:
+            upload.path.unlink(missing_ok=True)
+            for directory in rows:
+                shutil.rmtree(directory, ignore_errors=True)
+
+        transaction.on_commit(remove)
 
 
 def version_delete(*, version: DatasetVersion, actor: User) -> None:

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from studio.datasets import views, views_versions
+from studio.datasets import views, views_imports, views_previews, views_versions
 
 app_name = "datasets"
 urlpatterns = [
@@ -8,12 +8,21 @@ urlpatterns = [
     path("example/", views.example, name="example"),
     path("upload/", views.upload, name="upload"),
     path("<int:dataset_id>/", views.dataset, name="dataset"),
-    path("imports/<int:import_id>/", views.report, name="report"),
-    path("imports/<int:import_id>/progress/", views.progress, name="progress"),
+    path("previews/<int:preview_id>/", views_previews.preview, name="preview"),
+    path(
+        "previews/<int:preview_id>/progress/",
+        views_previews.preview_progress,
+        name="preview_progress",
+    ),
+    path("previews/<int:preview_id>/forget/", views_previews.forget, name="forget"),
+    path("previews/<int:preview_id>/discard/", views_previews.discard, name="preview_discard"),
+    path("imports/<int:import_id>/checking/", views_imports.checking, name="checking"),
+    path("imports/<int:import_id>/progress/", views_imports.progress, name="progress"),
+    path("imports/<int:import_id>/", views_imports.report, name="report"),
     path("imports/<int:import_id>/rejected.csv", views.rejects, name="rejects"),
-    path("imports/<int:import_id>/again/", views.again, name="again"),
-    path("imports/<int:import_id>/commit/", views.commit, name="commit"),
-    path("imports/<int:import_id>/discard/", views.discard, name="discard"),
+    path("imports/<int:import_id>/again/", views_imports.again, name="again"),
+    path("imports/<int:import_id>/commit/", views_imports.commit, name="commit"),
+    path("imports/<int:import_id>/discard/", views_imports.discard, name="discard"),
     path("versions/<int:version_id>/", views_versions.version, name="version"),
     path("versions/<int:version_id>/rows.jsonl", views_versions.rows, name="rows"),
     path("versions/<int:version_id>/rows/<int:index>/", views_versions.row, name="row"),

@@ -7,22 +7,21 @@ from django.http import Http404, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
-from pipeline.errors import SpecError
-from studio.accounts.access import ProjectRequest, RoleRequiredError, project_required
-from studio.accounts.models import Role
+from studio.accounts.access import ProjectRequest, project_required
 from studio.datasets import services
 from studio.datasets.downloads import EXAMPLE_FORMATS, example_file, rejects_csv
-from studio.datasets.forms import AgainForm, UploadForm
-from studio.datasets.models import Dataset, DatasetKind, DatasetVersion, Import, ImportPolicy
-from studio.datasets.reports import ImportReport, read_columns, read_report
+from studio.datasets.forms import UploadForm
+from studio.datasets.models import Dataset, DatasetKind, DatasetVersion, Import
+from studio.datasets.previews import preview_start
+from studio.datasets.reports import ImportReport, read_report
+from studio.datasets.rights import UPLOADERS, may_upload
 from studio.datasets.upload_handler import exceeded_cap_of
+from studio.datasets.views_imports import find_import
 from studio.pages.pagination import keyset_page
-from studio.runs.kinds import KINDS
 from studio.runs.states import RunState
 
-UPLOADERS = KINDS["import_dataset"].starters
 EXAMPLE_TYPES = {
     "jsonl": "application/jsonl; charset=utf-8",
     "csv": "text/csv; charset=utf-8",
@@ -41,7 +40,7 @@ def index(request: ProjectRequest) -> HttpResponse:
         "datasets/index.html",
         {
             "page": page,
-            "can_upload": _can_upload(request),
+            "can_upload": may_upload(request),
             "kinds": DatasetKind.choices,
             "formats": EXAMPLE_FORMATS,
         },
@@ -65,7 +64,7 @@ def example(request: ProjectRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @project_required(*UPLOADERS)
 def upload(request: ProjectRequest) -> HttpResponse:
-    """A file is stored and a run reads it; a file that is a version already is shown instead."""
+    """A file is stored and a run looks at it; one that is a version already is shown instead."""
     if request.method == "POST":
         announced = request.META.get("CONTENT_LENGTH") or "0"
         form = UploadForm(
@@ -76,17 +75,17 @@ def upload(request: ProjectRequest) -> HttpResponse:
             exceeded_cap=exceeded_cap_of(request),
         )
         if form.is_valid():
-            response = _store_and_import(request, form)
+            response = _store_and_look(request, form)
             if response is not None:
                 return response
     else:
         initial = {name: request.GET.get(name, "") for name in ("name", "kind")}
-        form = UploadForm(project=request.project, initial={"policy": "", **initial})
+        form = UploadForm(project=request.project, initial=initial)
     context = {"form": form, "kinds": DatasetKind.choices, "formats": EXAMPLE_FORMATS}
     return render(request, "datasets/upload.html", context, status=400 if form.errors else 200)
 
 
-def _store_and_import(request: ProjectRequest, form: UploadForm) -> HttpResponse | None:
+def _store_and_look(request: ProjectRequest, form: UploadForm) -> HttpResponse | None:
     """Where to go next; None when the form has errors now."""
     cleaned = form.cleaned_data
     sha256 = services.file_sha256(cleaned["file"])
@@ -106,20 +105,17 @@ def _store_and_import(request: ProjectRequest, form: UploadForm) -> HttpResponse
         project=request.project, actor=request.user, file=cleaned["file"], sha256=sha256
     )
     try:
-        started = services.import_start(
+        preview = preview_start(
             upload=stored,
             actor=request.user,
             dataset_name=cleaned["name"],
             kind=cleaned["kind"],
-            policy=cleaned["policy"],
-            encoding=cleaned["encoding"],
-            sheet=cleaned["sheet"],
             note=cleaned["note"],
         )
     except ValidationError as error:
         form.add_error("name", error)
         return None
-    return redirect("datasets:report", request.project.slug, started.pk)
+    return redirect("datasets:preview", request.project.slug, preview.pk)
 
 
 @require_safe
@@ -139,44 +135,16 @@ def dataset(request: ProjectRequest, dataset_id: int) -> HttpResponse:
             "dataset": found,
             "versions": versions.order_by("-number"),
             "page": page,
-            "can_upload": _can_upload(request),
+            "can_upload": may_upload(request),
         },
     )
 
 
 @require_safe
 @project_required()
-def report(request: ProjectRequest, import_id: int) -> HttpResponse:
-    """How far the reading is, or what was found."""
-    started = _import(request, import_id)
-    context: dict[str, object] = {
-        "started": started,
-        "can_change": _can_change(request, started),
-        "version": DatasetVersion.objects.filter(run=started.run).select_related("dataset").first(),
-    }
-    if started.run.state == RunState.SUCCEEDED:
-        context["report"] = read_report(
-            started, code=request.GET.get("code", ""), start=_start(request)
-        )
-    return render(request, "datasets/report.html", context)
-
-
-@require_safe
-@project_required()
-def progress(request: ProjectRequest, import_id: int) -> HttpResponse:
-    """The part of the report page that changes while the run is working."""
-    started = _import(request, import_id)
-    response = render(request, "datasets/_progress.html", {"started": started})
-    if started.run.is_terminal:
-        response["X-Poll-Reload"] = "1"
-    return response
-
-
-@require_safe
-@project_required()
 def rejects(request: ProjectRequest, import_id: int) -> StreamingHttpResponse:
     """Every rejected row with its own columns, where, why and what to do."""
-    started = _import(request, import_id)
+    started = find_import(request, import_id)
     found = _report(started)
     if found.errors_path is None:
         raise Http404("no row was rejected")
@@ -191,62 +159,6 @@ def rejects(request: ProjectRequest, import_id: int) -> StreamingHttpResponse:
     )
     response["Content-Disposition"] = f'attachment; filename="rejected-{started.pk}.csv"'
     return response
-
-
-@require_http_methods(["GET", "POST"])
-@project_required(*UPLOADERS)
-def again(request: ProjectRequest, import_id: int) -> HttpResponse:
-    """The same upload is read with another encoding, sheet, policy or meaning of its columns."""
-    earlier = _changeable_import(request, import_id)
-    form = AgainForm(request.POST or None, earlier=earlier, columns=read_columns(earlier))
-    if request.method == "POST" and form.is_valid():
-        changes = {name: form.cleaned_data[name] for name in ("policy", "encoding", "sheet")}
-        try:
-            started = services.import_again(
-                earlier=earlier,
-                actor=request.user,
-                columns=form.cleaned_data["columns"],
-                **changes,
-            )
-        except SpecError as error:
-            form.add_error(None, str(error))
-        else:
-            return redirect("datasets:report", request.project.slug, started.pk)
-    return render(
-        request,
-        "datasets/again.html",
-        {"form": form, "earlier": earlier},
-        status=400 if form.errors else 200,
-    )
-
-
-@require_POST
-@project_required(*UPLOADERS)
-def commit(request: ProjectRequest, import_id: int) -> HttpResponse:
-    """The rows that are right become a version, by a run that leaves the others out."""
-    earlier = _changeable_import(request, import_id)
-    try:
-        started = services.import_again(
-            earlier=earlier, actor=request.user, policy=ImportPolicy.VALID_ROWS
-        )
-    except SpecError as error:
-        messages.error(request, str(error))
-        return redirect("datasets:report", request.project.slug, earlier.pk)
-    return redirect("datasets:report", request.project.slug, started.pk)
-
-
-@require_POST
-@project_required(*UPLOADERS)
-def discard(request: ProjectRequest, import_id: int) -> HttpResponse:
-    """The uploaded file is removed."""
-    started = _changeable_import(request, import_id)
-    try:
-        services.upload_discard(upload=started.upload, actor=request.user)
-    except ValidationError as error:
-        messages.error(request, error.messages[0])
-        return redirect("datasets:report", request.project.slug, started.pk)
-    messages.success(request, _("%(file)s was discarded.") % {"file": started.upload.file_name})
-    return redirect("datasets:index", request.project.slug)
 
 
 def _with_newest(datasets: QuerySet[Dataset]) -> QuerySet[Dataset]:
@@ -268,35 +180,12 @@ def _with_newest(datasets: QuerySet[Dataset]) -> QuerySet[Dataset]:
         ),
         Prefetch(
             "imports",
-            imports.select_related("run").defer("run__spec", "run__report"),
+            imports.select_related("upload", "run__dataset_version").defer(
+                "run__spec", "run__report", "run__dataset_version__manifest"
+            ),
             to_attr="newest_import",
         ),
     )
-
-
-def _import(request: ProjectRequest, import_id: int) -> Import:
-    imports = Import.objects.for_user(request.user).select_related(
-        "upload__uploader", "dataset__project", "run", "created_by"
-    )
-    return get_object_or_404(imports, dataset__project=request.project, pk=import_id)
-
-
-def _changeable_import(request: ProjectRequest, import_id: int) -> Import:
-    """The import, if its sender may act on it: it is their own, or they administer the project."""
-    started = _import(request, import_id)
-    if not _can_change(request, started):
-        raise RoleRequiredError((Role.ADMIN,))
-    return started
-
-
-def _can_change(request: ProjectRequest, started: Import) -> bool:
-    return request.role == Role.ADMIN or (
-        _can_upload(request) and started.created_by == request.user
-    )
-
-
-def _can_upload(request: ProjectRequest) -> bool:
-    return request.role in (*UPLOADERS, Role.ADMIN)
 
 
 def _report(started: Import) -> ImportReport:
@@ -304,8 +193,3 @@ def _report(started: Import) -> ImportReport:
     if found is None:
         raise Http404("the import has no report")
     return found
-
-
-def _start(request: ProjectRequest) -> int:
-    value = request.GET.get("start", "")
-    return int(value) if value.isascii() and value.isdigit() and len(value) < 16 else 0

@@ -16,7 +16,7 @@ from studio.datasets import services
 from studio.datasets.downloads import rows_jsonl
 from studio.datasets.models import DatasetVersion
 from studio.datasets.parquet_pages import read_page
-from studio.datasets.views import UPLOADERS
+from studio.datasets.rights import UPLOADERS
 
 PAGE_SIZE = 25
 MAX_CELL_CHARS = 240

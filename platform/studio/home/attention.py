@@ -77,7 +77,7 @@ def _uploads(project: Project, role: Role) -> list[AttentionRow]:
     )
     return [
         AttentionRow(
-            label=_("uploads with wrong rows, not kept yet"),
+            label=_("uploads checked, not kept as a version yet"),
             count=rejected.values("upload").distinct().count(),
             url=reverse("datasets:index", args=[project.slug]),
             tone="attention",

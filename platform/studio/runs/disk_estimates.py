@@ -4,6 +4,7 @@
 |---|---|---|
 | training | the weights in float32 | three checkpoints of weights and two AdamW states |
 | distillation | the draft, the cache of answers | the same, for the draft, and its best so far |
+| look at a data file | records | a member of an archive |
 | import of a data set | four times the file | the same, and a member of an archive |
 | import of a checkpoint | the model | the same |
 | evaluation, benchmark | records | records |
@@ -18,6 +19,7 @@ from pathlib import Path
 from pipeline.contracts.base import SpecBase
 from pipeline.contracts.distillation_spec import LogitDistillSpec
 from pipeline.contracts.import_specs import ImportCheckpointSpec, ImportDatasetSpec
+from pipeline.contracts.preview_dataset import PreviewDatasetSpec
 from pipeline.contracts.references import Reference
 from pipeline.contracts.training_specs import ContinualPretrainSpec, CurriculumSftSpec
 
@@ -61,6 +63,9 @@ def run_writes(spec: SpecBase, model_bytes: ModelBytes) -> Writes:
             draft = _training(min(model_bytes(spec.target), _draft_bytes(spec)), states)
             cache = _cache_bytes(spec)
             return Writes(kept=draft.kept + cache, peak=draft.peak + cache)
+        case PreviewDatasetSpec():
+            member = _member_bytes(Path(spec.source.resolved_path))
+            return Writes(kept=RECORDS_BYTES, peak=RECORDS_BYTES + member)
         case ImportDatasetSpec():
             return _data_set(Path(spec.source.resolved_path))
         case ImportCheckpointSpec():
@@ -69,11 +74,14 @@ def run_writes(spec: SpecBase, model_bytes: ModelBytes) -> Writes:
 
 
 def _data_set(path: Path) -> Writes:
-    num_bytes = tree_bytes(path)
-    kept = DATA_SET_FACTOR * num_bytes + RECORDS_BYTES
+    kept = DATA_SET_FACTOR * tree_bytes(path) + RECORDS_BYTES
+    return Writes(kept=kept, peak=kept + _member_bytes(path))
+
+
+def _member_bytes(path: Path) -> int:
+    """Of the largest member of an archive, unpacked; 0 for other files."""
     is_archive = path.suffix == ".zip"
-    member = min(MAX_MEMBER_BYTES, MAX_MEMBER_RATIO * num_bytes) if is_archive else 0
-    return Writes(kept=kept, peak=kept + member)
+    return min(MAX_MEMBER_BYTES, MAX_MEMBER_RATIO * tree_bytes(path)) if is_archive else 0
 
 
 def plan_writes(steps: Iterable[Writes]) -> Writes:

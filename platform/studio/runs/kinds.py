@@ -99,6 +99,12 @@ KINDS: dict[str, RunKind] = {
             starters=(Role.EXPERT, Role.ENGINEER),
         ),
         RunKind(
+            name="preview_dataset",
+            label=_("Look at an uploaded file"),
+            queue=Queue.INTERACTIVE,
+            starters=(Role.EXPERT, Role.ENGINEER),
+        ),
+        RunKind(
             name="import_checkpoint",
             label=_("Import of a checkpoint"),
             queue=Queue.INTERACTIVE,

@@ -6,11 +6,13 @@ from pathlib import Path
 from uuid import UUID
 
 from django.conf import settings
+from django.db.models import Q
 
 from pipeline.contracts.manifest import MANIFEST_NAME, Manifest
 from pipeline.errors import SpecError
 from studio.accounts.models import Project
-from studio.datasets.models import DatasetVersion, Upload, uploads_dir
+from studio.datasets.models import DatasetVersion, Import, Upload, uploads_dir
+from studio.datasets.uncommitted import uncommitted_rows
 from studio.registry.models import Checkpoint
 from studio.runs.documents import stored_paths
 from studio.runs.models import Run
@@ -112,11 +114,9 @@ def _uploads(project: Project | None) -> Iterator[UploadFile]:
     if project is not None:
         uploads = uploads.filter(project=project)
     used = set(DatasetVersion.objects.live().values_list("upload_id", flat=True))
-    used |= set(
-        Upload.objects.filter(imports__run__in=Run.objects.unfinished()).values_list(
-            "pk", flat=True
-        )
-    )
+    unfinished = Run.objects.unfinished()
+    is_read = Q(imports__run__in=unfinished) | Q(previews__run__in=unfinished)
+    used |= set(Upload.objects.filter(is_read).values_list("pk", flat=True))
     for upload in uploads:
         if upload.path.exists():
             yield UploadFile(
@@ -145,11 +145,14 @@ def _deleted(project: Project | None) -> Iterator[tuple[str, int]]:
     """Files of what a person deleted: the removal was interrupted, or failed."""
     checkpoints = Checkpoint.objects.exclude(deleted_at=None).exclude(run=None)
     versions = DatasetVersion.objects.exclude(deleted_at=None).select_related("dataset")
+    discarded = Import.objects.exclude(upload__discarded_at=None)
     if project is not None:
         checkpoints = checkpoints.filter(project=project)
         versions = versions.filter(dataset__project=project)
+        discarded = discarded.filter(dataset__project=project)
     found = [(one.model_path, one.project_id) for one in checkpoints.only("path", "project")]
     found += [(one.rows_path.parent, one.dataset.project_id) for one in versions.defer("manifest")]
+    found += uncommitted_rows(discarded)
     for path, project_id in found:
         if path.exists() and is_within_data(data_path(path)):
             yield data_path(path), project_id
