@@ -64,7 +64,11 @@ FILE_ERROR_TEXTS: Mapping[str, RowErrorText] = MappingProxyType(
             "the workbook has several sheets with content: {sheets}", "name the sheet to read"
         ),
         "file.sheet_missing": RowErrorText(
-            "the workbook has no visible sheet {sheet}", "its visible sheets are: {sheets}"
+            "the workbook has no sheet {sheet}", "its sheets are: {sheets}"
+        ),
+        "file.sheet_hidden": RowErrorText(
+            "all sheets with content are hidden: {sheets}",
+            "show the sheet in a spreadsheet program, or name it here",
         ),
         "file.too_many_rows": RowErrorText(
             "the sheet has rows beyond {limit}, more than a workbook can hold",
@@ -97,6 +101,10 @@ FILE_ERROR_TEXTS: Mapping[str, RowErrorText] = MappingProxyType(
         "file.pdf_scanned": RowErrorText(
             "{count} of {pages} pages have no text: they are pictures of pages",
             "run text recognition (OCR) over it first, and check what it made",
+        ),
+        "file.too_many_cells": RowErrorText(
+            "the sheet has more than {limit} cells",
+            "save it as CSV UTF-8, or split it into several workbooks",
         ),
         "file.parquet_foreign": RowErrorText(
             "the Parquet file was not written by this platform",

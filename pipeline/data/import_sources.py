@@ -65,7 +65,7 @@ class SourceData:
                 continue
             original = nothing
             if not found.is_about_file and found.line is not None:
-                original = originals.at(found.line)
+                original = originals.at(found.line, found.file or "")
             yield self._of_member(found, original)
 
     def originals(self) -> OriginalRows:

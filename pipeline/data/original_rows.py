@@ -34,6 +34,8 @@ class OriginalRow:
     cells: tuple[str, ...] | None = None
     text: str = ""
     """As it stands in the file; empty for a workbook."""
+    sheet: str = ""
+    """Of a workbook of which several are read."""
 
 
 class OriginalRows:
@@ -62,10 +64,12 @@ class OriginalRows:
         _, header = next(self._rows, (0, OriginalRow()))
         return tuple(name.strip() for name in header.cells or ())
 
-    def at(self, line: int) -> OriginalRow:
+    def at(self, line: int, sheet: str = "") -> OriginalRow:
         """The row that begins on `line`; an empty one where the file cannot be split that far."""
         _ = self.columns  # the header is not one of the rows
         for number, row in self._rows:
+            if row.sheet != sheet:
+                continue
             if number == line:
                 return self._fitted(row)
             if number > line:
@@ -132,8 +136,7 @@ def _rows(
                 else:
                     yield line, OriginalRow(cells=tuple(cells), text=text)
         case "xlsx":
-            for number, cells in iter_sheet_rows(path, reading.sheets):
-                yield number, OriginalRow(cells=tuple(cells))
+            yield from _sheet_rows(path, reading)
         case "json_lines":
             for number, content in iter_lines(path, encoding):
                 if not isinstance(content, RowError):
@@ -145,3 +148,17 @@ def _rows(
                     yield number, OriginalRow(text=json.dumps(row, ensure_ascii=False))
         case _:
             return
+
+
+def _sheet_rows(path: Path, reading: Reading) -> Iterator[tuple[int, OriginalRow]]:
+    """Rows of a sheet with another header than the first one do not fit its columns: text."""
+    first_names: list[str] | None = None
+    fits = True
+    for row in iter_sheet_rows(path, reading):
+        if row.is_header:
+            first_names = first_names or row.cells
+            fits = row.cells == first_names
+        if fits:
+            yield row.number, OriginalRow(cells=tuple(row.cells), sheet=row.sheet)
+        else:
+            yield row.number, OriginalRow(text="\t".join(row.cells), sheet=row.sheet)

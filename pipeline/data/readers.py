@@ -5,6 +5,7 @@ a file whole or raises. Formats are told apart by content, never by file name al
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,7 @@ def numbered_rows(
         known=known,
         is_version=file_format == "parquet" and holds_version(path),
     )
+    of_sheets = file_format == "xlsx" and len(reading.sheets) > 1
     is_empty = True
     for item in _raw_rows(path, reading, file_format, chosen, known):
         is_empty = False
@@ -91,7 +93,7 @@ def numbered_rows(
         line, row = item
         found = builder.build(line, row)
         if isinstance(found, RowError):
-            yield found
+            yield replace(found, file=row["meta"]["sheet"]) if of_sheets else found
         else:
             for record in found:
                 yield line, record

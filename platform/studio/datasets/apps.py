@@ -7,6 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 from pipeline.contracts.row_error_phrases import ROW_ERROR_PHRASES
 from pipeline.contracts.row_errors import ROW_ERROR_TEXTS
+from pipeline.contracts.workbook_notes import WORKBOOK_NOTE_TEXTS
 
 
 class DatasetsConfig(AppConfig):
@@ -24,7 +25,8 @@ class DatasetsConfig(AppConfig):
     }
 
     def catalog_messages(self) -> Iterable[str]:
-        """The words of row errors, which stand in the pipeline and are translated here."""
+        """The words of row errors and notes; they stand in the pipeline and are translated here."""
         for text in ROW_ERROR_TEXTS.values():
             yield from text
         yield from ROW_ERROR_PHRASES
+        yield from WORKBOOK_NOTE_TEXTS.values()

@@ -1,0 +1,1 @@
+"""XLSX workbooks as rows of the texts that a person saw, read as a stream."""

@@ -1,0 +1,124 @@
+"""The texts of a workbook that its cells name by number."""
+
+import re
+import tempfile
+import zipfile
+from array import array
+from collections.abc import Iterator, Mapping
+from typing import IO
+
+from pipeline.data.workbooks.parts import DamagedPartError, elements, fed, new_parser
+
+MAX_STRINGS = 5_000_000
+MAX_STRING_CHARS = 16 << 20
+MEMORY_BYTES = 64 << 20
+"""Texts beyond this stand in a temporary file, so that memory does not grow with them."""
+_BYTES_A_STRING = 80
+_BYTES_A_CHARACTER = 2
+_ELEMENTS = elements("si", "t", "rPh")
+_ESCAPE = re.compile(r"_x([0-9A-Fa-f]{4})_")
+
+
+def unescaped(text: str) -> str:
+    """Characters that XML cannot hold stand as `_x000D_`; the underscore itself as `_x005F_`."""
+    if "_x" not in text:
+        return text
+    found = _ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)
+    # Two escaped halves are one character; half of one stays and is an error of its row.
+    return found.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
+
+
+class SharedStrings:
+    """Texts by number: the first ones in memory, the others in a file without a name."""
+
+    def __init__(self) -> None:
+        self._texts: list[str] = []
+        self._free = MEMORY_BYTES
+        self._file: IO[bytes] | None = None
+        self._ends = array("Q", [0])
+
+    def append(self, text: str) -> None:
+        cost = _BYTES_A_STRING + _BYTES_A_CHARACTER * len(text)
+        if self._file is None and cost <= self._free:
+            self._free -= cost
+            self._texts.append(text)
+            return
+        if self._file is None:
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the workbook
+        content = text.encode("utf-8", "surrogatepass")
+        self._file.write(content)
+        self._ends.append(self._ends[-1] + len(content))
+
+    def __len__(self) -> int:
+        return len(self._texts) + len(self._ends) - 1
+
+    def __getitem__(self, number: int) -> str:
+        """The text.
+
+        Raises:
+            DamagedPartError: there is none of this number.
+        """
+        if 0 <= number < len(self._texts):
+            return self._texts[number]
+        index = number - len(self._texts)
+        if self._file is None or not 0 <= index < len(self._ends) - 1:
+            raise DamagedPartError
+        self._file.seek(self._ends[index])
+        content = self._file.read(self._ends[index + 1] - self._ends[index])
+        return content.decode("utf-8", "surrogatepass")
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+
+def read_shared_strings(archive: zipfile.ZipFile, name: str | None) -> SharedStrings:
+    """The texts of the part; none where the workbook has no such part.
+
+    Runs of rich text are one text; readings for pronunciation are not part of it.
+
+    Raises:
+        DamagedPartError, UnsafePartError: see `parts.fed`; or more than 5,000,000 texts.
+    """
+    strings = SharedStrings()
+    if name is not None:
+        with archive.open(name) as file:
+            for text in _texts(file):
+                strings.append(text)
+                if len(strings) > MAX_STRINGS:
+                    raise DamagedPartError
+    return strings
+
+
+def _texts(file: IO[bytes]) -> Iterator[str]:
+    parser = new_parser()
+    pieces: list[str] = []
+    found: list[str] = []
+    is_reading = False
+
+    def start(name: str, _attributes: Mapping[str, str]) -> None:
+        nonlocal is_reading
+        element = _ELEMENTS.get(name)
+        if element == "t" and not is_reading:
+            parser.CharacterDataHandler = pieces.append
+        elif element == "rPh":
+            is_reading = True
+
+    def end(name: str) -> None:
+        nonlocal is_reading
+        element = _ELEMENTS.get(name)
+        if element == "t":
+            parser.CharacterDataHandler = None
+        elif element == "si":
+            found.append(unescaped("".join(pieces)))
+            pieces.clear()
+        elif element == "rPh":
+            is_reading = False
+
+    parser.StartElementHandler = start
+    parser.EndElementHandler = end
+    for _ in fed(file, parser):
+        yield from found
+        found.clear()
+        if sum(map(len, pieces)) > MAX_STRING_CHARS:
+            raise DamagedPartError
