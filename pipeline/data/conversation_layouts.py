@@ -13,18 +13,18 @@ from pipeline.data.records import Conversation, DomainItem, Message
 from pipeline.data.row_fields import InvalidRowError, common_fields, text_field, wrong_type
 from pipeline.data.turns import Turn, read_turns, turn_meta
 
-_MESSAGES_FIELDS = frozenset({"messages"})
-_SHAREGPT_FIELDS = frozenset({"conversations", "system"})
 _ALPACA_FIELDS = frozenset({"instruction", "input", "output", "system", "history"})
 
 
 def conversation_record(row: Mapping[str, Any], line: int) -> Conversation:
-    if "messages" in row:
-        own_fields = _MESSAGES_FIELDS
-        turns = read_turns(row["messages"], "messages")
-    elif "conversations" in row:
-        own_fields = _SHAREGPT_FIELDS
-        turns = _system_turn(row) + read_turns(row["conversations"], "conversations")
+    if "messages" in row or "conversations" in row:
+        name = "messages" if "messages" in row else "conversations"
+        own_fields = frozenset({name})
+        turns = read_turns(row[name], name)
+        # A second system turn has no place; the field then stays in `meta`.
+        if turns[0].message.role != "system" and "system" in row:
+            own_fields = frozenset({name, "system"})
+            turns = _system_turn(row) + turns
     elif "instruction" in row and "output" in row:
         own_fields = _ALPACA_FIELDS
         turns = _alpaca_turns(row)

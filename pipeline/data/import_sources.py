@@ -20,6 +20,7 @@ from pipeline.data.readers import (
 )
 from pipeline.data.reading import Reading
 from pipeline.data.records import Record
+from pipeline.data.seen_ids import SeenIds
 
 _CHUNK_BYTES = 1 << 20
 
@@ -39,7 +40,7 @@ class SourceData:
     recognised: Recognised | None
     member: Member | None = None
 
-    def items(self, taken: set[str]) -> Iterator[tuple[Record | RowError, OriginalRow]]:
+    def items(self, taken: SeenIds) -> Iterator[tuple[Record | RowError, OriginalRow]]:
         """Each row as a record or as the reason why it is none, then with the row as written.
 
         Args:
@@ -78,13 +79,12 @@ class SourceData:
             table=self.table,
         )
 
-    def _taken_id(self, line: int, record: Record, taken: set[str]) -> RowError | None:
+    def _taken_id(self, line: int, record: Record, taken: SeenIds) -> RowError | None:
         """The error of an id that another file has; within a file the reader has seen to it."""
-        if record.id in taken:
-            params = {"id": record.id[:80]}
-            return RowError(code="row.id_in_two_files", line=line, column="id", params=params)
-        taken.add(record.id)
-        return None
+        if taken.first_line(record.id, line) is None:
+            return None
+        params = {"id": record.id[:80]}
+        return RowError(code="row.id_in_two_files", line=line, column="id", params=params)
 
     def _of_member(self, error: RowError, original: OriginalRow) -> tuple[RowError, OriginalRow]:
         if self.member is None:

@@ -167,6 +167,8 @@ def _is_last(window: JsonWindow, found: _Decoded) -> bool:
     while not window.text[window.position + length :].strip():
         if window.is_complete:
             return True
+        if len(window.text) > 2 * MAX_DECIDED_CHARS:
+            return False  # white space without end must not be held
         window.grow()
     return False
 

@@ -18,11 +18,14 @@ def check_undamaged(row: Mapping[str, Any]) -> None:
         InvalidRowError: `row.mojibake`, at the first that holds such a sign.
     """
     for name, value in row.items():
-        _check(value, name)
+        if not isinstance(value, str) or not value.isascii():
+            _check(value, name)
 
 
 def _check(value: object, column: str) -> None:
     if isinstance(value, str):
+        if value.isascii():
+            return
         for sign in _SIGNS:
             if sign in value:
                 raise InvalidRowError(ACCEPTABLE, column, value=value, found=sign)

@@ -6,6 +6,7 @@ from pipeline.contracts.row_errors import RowError
 from pipeline.contracts.stored_rows import row_texts
 from pipeline.data.import_sources import SourceData
 from pipeline.data.records import Record
+from pipeline.data.seen_ids import SeenIds
 from pipeline.data.version_files import storable, storable_params, stored_row
 
 MAX_ITEMS = 1_000
@@ -47,7 +48,7 @@ class Sample:
             or self._num_chars >= MAX_CHARS
         )
 
-    def take(self, data: SourceData, taken: set[str]) -> None:
+    def take(self, data: SourceData, taken: SeenIds) -> None:
         """The first rows of one more file; `taken` as for `SourceData.items`."""
         for item, _original in data.items(taken):
             self.add(item)

@@ -34,6 +34,7 @@ _TOOL_ROLES = frozenset(
 _TOOL_PARTS = re.compile(r"tool|function")
 _MEDIA_PARTS = re.compile(r"image|audio|video|file")
 _MEDIA_FIELDS = ("images", "image", "videos", "video", "audios", "audio")
+_MARKS = frozenset({"label", "kto_tag", "tools", "functions", *_MEDIA_FIELDS})
 _MEDIA_MARKS = ("<image>", "<video>", "<audio>")
 
 
@@ -86,29 +87,44 @@ class UntrainedRows:
 
 def untrained_layout(row: Mapping[str, Any]) -> UntrainedLayout | None:
     """Which of these layouts a row of conversations or questions has; None for any other."""
-    if _compares(frozenset(row)) or _is_labelled(row):
+    names = tuple(row)
+    if _compares(names):
         return "preference"
     output = row.get("output")
     if isinstance(output, list) and len(output) > 1 and all(isinstance(t, str) for t in output):
         return "preference"
+    found = _layout_of_fields(row) if _has_marks(names) else None
+    if found is not None:
+        return found
+    turns = row.get("messages") or row.get("conversations")
+    if not isinstance(turns, list):
+        return None
+    return next(filter(None, map(_layout_of_turn, turns)), None)
+
+
+def _layout_of_fields(row: Mapping[str, Any]) -> UntrainedLayout | None:
+    if _is_labelled(row):
+        return "preference"
     if _are_tools(row.get("tools")) or _are_tools(row.get("functions")):
         return "tools"
-    turns = row.get("messages") or row.get("conversations")
-    found: UntrainedLayout | None = None
-    if isinstance(turns, list):
-        found = next(filter(None, map(_layout_of_turn, turns)), None)
-    if found is None and any(row.get(name) for name in _MEDIA_FIELDS):
-        is_shown = any(isinstance(row.get(name), list) and row[name] for name in _MEDIA_FIELDS)
-        if is_shown or any(mark in str(row) for mark in _MEDIA_MARKS):
-            return "media"
-    return found
+    media = [row[name] for name in _MEDIA_FIELDS if row.get(name)]
+    is_shown = any(isinstance(value, list) for value in media)
+    if is_shown or (media and any(mark in str(row) for mark in _MEDIA_MARKS)):
+        return "media"
+    return None
 
 
 @lru_cache(maxsize=256)
-def _compares(names: frozenset[str]) -> bool:
+def _has_marks(names: tuple[str, ...]) -> bool:
+    """A field has a name that such layouts give theirs."""
+    return not _MARKS.isdisjoint(names)
+
+
+@lru_cache(maxsize=256)
+def _compares(names: tuple[str, ...]) -> bool:
     """The fields hold a better and a worse answer."""
     worse = {name for name in names if _WORSE.search(name)}
-    better = {name for name in names - worse if _BETTER.search(name)}
+    better = {name for name in names if name not in worse and _BETTER.search(name)}
     lower = {name.casefold() for name in names}
     return bool(worse and better) or any(pair <= lower for pair in _COMPARED)
 

@@ -14,6 +14,7 @@ from pipeline.distillation.cache import TeacherAnswer
 from pipeline.distillation.divergences import DIVERGENCES, Divergence, forward_kl
 from pipeline.distillation.losses import linear_distillation
 from pipeline.distillation.output_layer import OutputLayer
+from pipeline.errors import DataError
 from pipeline.training.losses import final_hidden_states, linear_cross_entropy
 from pipeline.training.phases import LossFunction
 
@@ -124,5 +125,11 @@ def _gold_row(
     (row,) = tokenize_conversations([record], tokenizer)
     labels = row.labels.copy()
     labels[:num_prompt_tokens] = IGNORED_LABEL
+    if (labels == IGNORED_LABEL).all():
+        raise DataError(
+            "data.mask_empty",
+            f"the last answer of row {record.id!r} has weight 0, so the control on the data's own "
+            "answers has nothing to train on; leave the row out of the prompts",
+        )
     end = spec.batch.max_seq_length
     return TokenizedRow(id=row.id, input_ids=row.input_ids[:end], labels=labels[:end])

@@ -30,6 +30,7 @@ from pipeline.data.original_rows import OriginalRow
 from pipeline.data.reading import Reading
 from pipeline.data.records import Record
 from pipeline.data.row_schemas import ROW_SCHEMAS
+from pipeline.data.seen_ids import SeenIds
 from pipeline.data.upload_files import check_upload
 from pipeline.data.version_files import ErrorWriter, RowWriter, storable
 from pipeline.durable import partial_path, publish
@@ -174,7 +175,7 @@ class _Copy:
         """The file, or the whole archive, was not read to its end; a member costs itself only."""
         self._rows = rows
         self._errors = errors
-        self._taken: set[str] = set()
+        self._taken = SeenIds()
         """Ids of earlier files, where there are several."""
 
     @property

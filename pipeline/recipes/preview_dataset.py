@@ -20,6 +20,7 @@ from pipeline.data.import_sources import SourceData, member_data, source_data
 from pipeline.data.preview_columns import previewed_columns
 from pipeline.data.preview_rows import Sample, previewed_error
 from pipeline.data.reading import Reading
+from pipeline.data.seen_ids import SeenIds
 from pipeline.data.upload_files import check_upload
 from pipeline.data.version_files import storable
 from pipeline.execution import RecipeResult, RunContext
@@ -57,7 +58,7 @@ def _look(spec: PreviewDatasetSpec, path: Path, scratch: Path) -> PreviewDataset
         data = source_data(path, name=spec.file_name, reading=reading)
         columns = previewed_columns(data)
     sample = Sample(spec.dataset_kind, spec.num_rows)
-    sample.take(data, set())
+    sample.take(data, SeenIds())
     return PreviewDatasetResults(
         format=data.file_format or "",
         benchmark=_benchmark_of(data),
@@ -80,7 +81,7 @@ def _look_at_set(
     if isinstance(file_set, RowError):
         return found.model_copy(update={"errors": (previewed_error(file_set),)})
     sample = Sample(spec.dataset_kind, spec.num_rows)
-    taken: set[str] = set()
+    taken = SeenIds()
     with tempfile.TemporaryDirectory(dir=scratch) as directory:
         for _member, data in member_data(file_set, Path(directory), reading):
             if isinstance(data, RowError):

@@ -16,6 +16,7 @@ from pipeline.data.records import Conversation, DomainItem, Message
 from pipeline.data.tokenize import IGNORED_LABEL, ChatFormat, tokenize_conversations
 from pipeline.data.version_files import RowWriter
 from pipeline.errors import DataError
+from pipeline.evaluation import reference_likelihood
 from pipeline.modeling.tiny import tiny_tokenizer
 
 TURNS = [
@@ -122,6 +123,20 @@ def test_parts_of_plain_text_are_one_text_and_others_are_refused(tmp_path: Path)
     assert (error.code, error.column) == ("row.content_part", "messages.1.content.2")
 
 
+def test_a_system_field_is_the_first_turn_unless_there_is_one(tmp_path: Path) -> None:
+    turns = [{"role": "user", "content": "Q"}, {"role": "assistant", "content": "A"}]
+    first = {"role": "system", "content": "own"}
+    plain, own = read(
+        tmp_path,
+        "conversations",
+        {"messages": turns, "system": "S"},
+        {"messages": [first, *turns], "system": "S"},
+    )
+    assert [turn.content for turn in plain.messages] == ["S", "Q", "A"]
+    assert [turn.content for turn in own.messages] == ["own", "Q", "A"]
+    assert (plain.meta, own.meta) == ({}, {"system": "S"})
+
+
 CONTEXT = {"system": "S", "history": [["Q1", "A1"]]}
 
 
@@ -160,6 +175,8 @@ def test_a_question_is_asked_with_its_context(tmp_path: Path, row: dict, tokeniz
     prompt = ChatFormat(tokenizer).prompt(item.prompt_messages())
     assert tokens.input_ids.tolist()[: len(prompt)] == prompt
     assert set(tokens.labels.tolist()[: len(prompt)]) == {IGNORED_LABEL}
+    [scored] = reference_likelihood._sequences(tokenizer, [item], 1_000)
+    assert scored.prompt == prompt
     path = stored(tmp_path, "domain_test", item)
     assert read_rows(DatasetRef(path=str(path), kind="domain_test"), DomainItem) == [item]
 
