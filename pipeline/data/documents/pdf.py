@@ -67,7 +67,9 @@ def pdf_document(path: Path) -> ParsedDocument:
     try:
         with _watched() as losses, pypdf.apply_configuration(**_LIMITS), path.open("rb") as file:
             return _read(pypdf.PdfReader(file, strict=False), losses)
-    except LimitReachedError:
+    except LimitReachedError as exc:
+        if str(exc).startswith("Recovery"):  # of a damaged stream, which is not wanted
+            raise refused("file.document_damaged", DOCUMENT_DAMAGED) from None
         raise refused("file.document_unsafe", DOCUMENT_TOO_LARGE) from None
     except RecursionError:
         raise refused("file.document_damaged", DOCUMENT_DAMAGED) from None
