@@ -106,12 +106,16 @@ FILE_ERROR_TEXTS: Mapping[str, RowErrorText] = MappingProxyType(
             "the sheet has more than {limit} cells",
             "save it as CSV UTF-8, or split it into several workbooks",
         ),
-        "file.parquet_foreign": RowErrorText(
-            "the Parquet file was not written by this platform",
-            "export it as JSON Lines or CSV, and upload that",
+        "file.parquet_column": RowErrorText(
+            "the column {column} of the Parquet file holds {type}, which is no text or number",
+            "map the column to `ignore`, or export the file as JSON Lines",
+        ),
+        "file.parquet_unsafe": RowErrorText(
+            "the Parquet file was refused before it was unpacked: {reason}",
+            "write it again in smaller row groups, or export it as JSON Lines",
         ),
         "file.parquet_damaged": RowErrorText(
-            "the Parquet file is damaged", "download the version again, and compare its SHA-256"
+            "the Parquet file is damaged", "download it again, and compare its SHA-256"
         ),
         "file.encoding_utf16": RowErrorText(
             "the file is UTF-16", "save it as UTF-8 (in Excel: CSV UTF-8)"

