@@ -11,7 +11,9 @@ from pipeline.contracts.row_error_text import RowErrorText
 FILE_ERROR_TEXTS: Mapping[str, RowErrorText] = MappingProxyType(
     {
         "file.empty": RowErrorText(
-            "the file holds no rows", "check that the export finished; the file has {bytes} bytes"
+            "the file holds no rows",
+            "check that the export finished: there is no row but, at most, one that names columns; "
+            "the file has {bytes} bytes",
         ),
         "file.type": RowErrorText(
             "the content is {detected}, which cannot be read as rows",
@@ -118,7 +120,16 @@ FILE_ERROR_TEXTS: Mapping[str, RowErrorText] = MappingProxyType(
             "the Parquet file is damaged", "download it again, and compare its SHA-256"
         ),
         "file.encoding_utf16": RowErrorText(
-            "the file is UTF-16", "save it as UTF-8 (in Excel: CSV UTF-8)"
+            "the file is UTF-16",
+            "choose UTF-16 as its encoding, or save it as UTF-8 (in Excel: CSV UTF-8)",
+        ),
+        "file.encoding_probably": RowErrorText(
+            "the text is probably {encoding}, so nothing was read",
+            "choose that encoding if its preview is right, or save the file as UTF-8",
+        ),
+        "file.encoding_unknown": RowErrorText(
+            "the encoding of the text cannot be told, so nothing was read",
+            "choose the encoding whose preview is right, or save the file as UTF-8",
         ),
         "file.array_syntax": RowErrorText(
             "the JSON array is broken at column {char}: {reason}; the rest was not read",
@@ -177,6 +188,10 @@ FILE_ERROR_TEXTS: Mapping[str, RowErrorText] = MappingProxyType(
         "header.unknown_mapping": RowErrorText(
             "the mapping names a column {header} that the file does not have",
             "the columns are: {headers}",
+        ),
+        "header.unreadable": RowErrorText(
+            "the row that should name the columns cannot be read, so none below it was",
+            "repair that row, or say which row names the columns",
         ),
         "header.row_missing": RowErrorText(
             "the file has no row {row} that could name the columns",

@@ -34,6 +34,10 @@ ROW_ERROR_TEXTS: Mapping[str, RowErrorText] = MappingProxyType(
             "byte {byte} of the line is not valid UTF-8; the whole file decodes as GB18030",
             "read it with `encoding: gb18030` (usual for CSV files saved by Excel)",
         ),
+        "row.encoding_mixed": RowErrorText(
+            "the line is UTF-8 in a file that is read as GB18030",
+            "the file mixes encodings; export it again as UTF-8",
+        ),
         "row.mojibake": RowErrorText(
             "the text contains {found}, left by a wrong conversion before this file was written",
             "export the text again from where it is still right, it cannot be recovered from here; "
@@ -73,6 +77,10 @@ ROW_ERROR_TEXTS: Mapping[str, RowErrorText] = MappingProxyType(
             "the row has {found} columns, the header {expected}",
             "a field that contains the delimiter or a line break must stand in double quotes",
         ),
+        "csv.header_again": RowErrorText(
+            "the row repeats the names of the columns",
+            "remove it; files that were put together have one for each file",
+        ),
         "csv.quote": RowErrorText(
             "a double quote is not closed or stands inside a field ({lines} lines were taken as "
             "one row)",
@@ -87,7 +95,8 @@ ROW_ERROR_TEXTS: Mapping[str, RowErrorText] = MappingProxyType(
         ),
         # Fields.
         "row.field_missing": RowErrorText(
-            "the required field {field} is missing", "add it; see the format of this kind of data"
+            "the required field {field} is missing",
+            "add it, or say which column or key means it; see the format of this kind of data",
         ),
         "row.required_empty": RowErrorText("{field} is empty", "fill it in, or remove the row"),
         "row.type": RowErrorText(

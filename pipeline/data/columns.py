@@ -1,96 +1,19 @@
 """Which column of a table is which field: exact names, the aliases people use, or a mapping."""
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 from pipeline.contracts.references import DatasetKind
 from pipeline.contracts.returned_tables import REPORT_COLUMNS
 from pipeline.contracts.row_errors import RowError
+from pipeline.data.column_aliases import ALIASES, PAIRED_ALIASES
+from pipeline.data.column_names import compared_name, shown_name
 from pipeline.data.reading import Reading
 
 IGNORE = "ignore"
 MAX_COLUMNS = 500
-
-_COMMON_ALIASES = {
-    "id": "id",
-    "\u7f16\u53f7": "id",
-    "\u5e8f\u53f7": "id",
-    "lang": "lang",
-    "language": "lang",
-    "\u8bed\u8a00": "lang",
-    "source": "source",
-    "\u6765\u6e90": "source",
-    "license": "license",
-    "licence": "license",
-    "\u8bb8\u53ef": "license",
-    "\u8bb8\u53ef\u8bc1": "license",
-}
-_EXCHANGE_ALIASES = {
-    "instruction": "instruction",
-    "question": "instruction",
-    "prompt": "instruction",
-    "query": "instruction",
-    "\u95ee\u9898": "instruction",
-    "\u63d0\u95ee": "instruction",
-    "\u6307\u4ee4": "instruction",
-    "\u9898\u76ee": "instruction",
-    "input": "input",
-    "context": "input",
-    "\u8f93\u5165": "input",
-    "\u6750\u6599": "input",
-    "output": "output",
-    "answer": "output",
-    "response": "output",
-    "reference": "output",
-    "\u7b54\u6848": "output",
-    "\u56de\u7b54": "output",
-    "\u53c2\u8003\u7b54\u6848": "output",
-    "\u8f93\u51fa": "output",
-    "system": "system",
-    "\u7cfb\u7edf\u63d0\u793a": "system",
-}
-_CHOICE_ALIASES = {
-    "question": "question",
-    "\u95ee\u9898": "question",
-    "\u9898\u76ee": "question",
-    "\u9898\u5e72": "question",
-    "answer": "answer",
-    "\u7b54\u6848": "answer",
-    "\u6b63\u786e\u7b54\u6848": "answer",
-    **{
-        alias: letter
-        for letter in "ABCDEFGH"
-        for alias in (
-            letter.lower(),
-            f"option_{letter.lower()}",
-            f"choice_{letter.lower()}",
-            f"\u9009\u9879{letter.lower()}",
-        )
-    },
-}
-ALIASES: Mapping[DatasetKind, Mapping[str, str]] = MappingProxyType(
-    {
-        "corpus": {
-            **_COMMON_ALIASES,
-            "text": "text",
-            "content": "text",
-            "\u6b63\u6587": "text",
-            "\u5185\u5bb9": "text",
-            "\u6587\u672c": "text",
-            "title": "title",
-            "\u6807\u9898": "title",
-        },
-        "conversations": {**_COMMON_ALIASES, **_EXCHANGE_ALIASES},
-        "domain_test": {
-            name: field
-            for name, field in {**_COMMON_ALIASES, **_EXCHANGE_ALIASES}.items()
-            if field != "system"
-        },
-        "multiple_choice": {**_COMMON_ALIASES, **_CHOICE_ALIASES},
-    }
-)
-"""Lower-case header -> field. Headers found here are mapped without being asked."""
 
 REQUIRED_COLUMNS: Mapping[DatasetKind, tuple[str, ...]] = MappingProxyType(
     {
@@ -112,10 +35,11 @@ def resolve_columns(
 
     if len(headers) > MAX_COLUMNS:
         return refused("header.too_many", count=len(headers), limit=MAX_COLUMNS)
-    names = [header.strip() for header in headers]
+    names = [shown_name(header) for header in headers]
     listed = ", ".join(name for name in names if name)[:400]
+    compared = {compared_name(name) for name in names}
     for header in reading.columns:
-        if header not in names:
+        if header not in names and compared_name(header) not in compared:
             return refused("header.unknown_mapping", header=header, headers=listed)
     for position in reading.columns_at:
         if position > len(names):
@@ -137,23 +61,55 @@ def column_fields(names: Sequence[str], reading: Reading) -> list[str]:
     """What each column means, whether or not the columns suffice.
 
     What a person says of a column goes before the aliases, of its position before its name.
-    Columns that mean no field become `meta.<header>`; columns without a header and without meaning
-    are ignored when they are empty, so trailing delimiters do no harm.
+    Columns that mean no field become `meta.<header>`, those without a header `meta.column_<n>`;
+    of several such columns of one name the second becomes `meta.<header>_2`.
+    An alias of a field that a person has given to another column means no field.
     """
-    aliases = ALIASES[reading.kind]
+    aliases = aliases_among(names, reading.kind)
+    said = [_said_of(position, name, reading) for position, name in enumerate(names, start=1)]
     fields = []
-    for position, name in enumerate(names, start=1):
-        if position in reading.columns_at:
-            fields.append(reading.columns_at[position])
-        elif name in reading.columns:
-            fields.append(reading.columns[name])
-        elif name.lower() in aliases:
-            fields.append(aliases[name.lower()])
-        elif name and name not in REPORT_COLUMNS:
-            fields.append(name if name.startswith("meta.") else f"meta.{name}")
-        else:
+    for position, (name, explicit) in enumerate(zip(names, said, strict=True), start=1):
+        alias = aliases.get(compared_name(name))
+        if explicit is not None:
+            fields.append(explicit)
+        elif alias is not None and alias not in said:
+            fields.append(alias)
+        elif name in REPORT_COLUMNS:
             fields.append(IGNORE)
+        else:
+            name = name or f"column_{position}"
+            fields.append(_unused(name if name.startswith("meta.") else f"meta.{name}", fields))
     return fields
+
+
+def _unused(field: str, fields: Sequence[str]) -> str:
+    """A name in `meta` of its own for each of several columns of one name."""
+    numbered = (f"{field}_{number}" for number in itertools.count(2))
+    return next(name for name in itertools.chain([field], numbered) if name not in fields)
+
+
+def aliases_among(names: Iterable[str], kind: DatasetKind) -> Mapping[str, str]:
+    """Compared name -> field, as far as it holds in a table or object with these names."""
+    aliases = ALIASES[kind]
+    if kind in {"conversations", "domain_test"}:
+        compared = {compared_name(name) for name in names}
+        if compared >= PAIRED_ALIASES.keys():
+            return {**aliases, **PAIRED_ALIASES}
+    return aliases
+
+
+def _said_of(position: int, name: str, reading: Reading) -> str | None:
+    if position in reading.columns_at:
+        return reading.columns_at[position]
+    if not reading.columns or not name:
+        return None
+    if name in reading.columns:
+        return reading.columns[name]
+    compared = compared_name(name)
+    for header, target in reading.columns.items():
+        if compared_name(header) == compared:
+            return target
+    return None
 
 
 def row_from_cells(fields: Sequence[str], cells: Sequence[str]) -> dict[str, Any]:

@@ -113,7 +113,7 @@ def _raise_errors(path: Path, errors: Sequence[RowError], *, num_valid: int) -> 
     place = f"{path}" if first.line is None else f"{path}:{first.line}"
     if first.code == "file.empty":
         raise DataError("data.empty", f"{path}: {first.message}; {first.hint}")
-    if first.code in {"row.encoding", "row.encoding_gb18030", "file.encoding_utf16"}:
+    if first.code.startswith(("row.encoding", "file.encoding")):
         raise DataError("data.encoding", _encoding_message(path, first))
     if first.is_about_file and not first.code.startswith(("header.", "file.array")):
         raise DataError("data.format_unsupported", f"{path}: {first.message}; {first.hint}")
@@ -137,7 +137,7 @@ def _raise_errors(path: Path, errors: Sequence[RowError], *, num_valid: int) -> 
 
 
 def _encoding_message(path: Path, error: RowError) -> str:
-    if error.code == "file.encoding_utf16":
+    if "byte" not in error.params:
         return f"{path}: {error.message}; {error.hint}"
     with path.open("rb") as file:
         line_start = sum(len(next(file)) for _ in range((error.line or 1) - 1))

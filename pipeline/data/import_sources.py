@@ -7,13 +7,12 @@ from pathlib import Path
 from pipeline.contracts.row_errors import RowError, excerpt
 from pipeline.data.benchmarks.layouts import TableLayout
 from pipeline.data.benchmarks.recognition import Recognised
-from pipeline.data.encodings import Encoding
+from pipeline.data.encodings import Encoding, FoundEncoding, find_encoding
 from pipeline.data.file_sets import FileSet, Member
 from pipeline.data.formats import TEXT_FORMATS
 from pipeline.data.original_rows import OriginalRow, OriginalRows, source_columns
 from pipeline.data.readers import (
     FileFormat,
-    detect_encoding,
     detect_format,
     numbered_rows,
     recognise,
@@ -21,6 +20,8 @@ from pipeline.data.readers import (
 from pipeline.data.reading import Reading
 from pipeline.data.records import Record
 from pipeline.data.seen_ids import SeenIds
+from pipeline.data.table_forms import TableForm, find_table_form
+from pipeline.data.text_lines import ends_lines_with_cr
 
 _CHUNK_BYTES = 1 << 20
 
@@ -33,12 +34,20 @@ class SourceData:
     name: str
     """What a person calls it."""
     reading: Reading
+    """With the delimiter and the header row that were found."""
     file_format: FileFormat | None
     """None for a file that cannot be read; its one item says why."""
-    encoding: Encoding | None
+    found_encoding: FoundEncoding | None
     """None for formats that have an encoding of their own."""
+    table_form: TableForm | None
+    """Of a CSV file."""
     recognised: Recognised | None
     member: Member | None = None
+
+    @property
+    def encoding(self) -> Encoding | None:
+        """What the text is read as; None for other formats, and for text that is not read."""
+        return None if self.found_encoding is None else self.found_encoding.encoding
 
     def items(self, taken: SeenIds) -> Iterator[tuple[Record | RowError, OriginalRow]]:
         """Each row as a record or as the reason why it is none, then with the row as written.
@@ -112,10 +121,11 @@ class SourceData:
         """Upper bound of rows, for progress; 0 where it is not known beforehand."""
         if self.file_format not in {"json_lines", "csv"}:
             return 0
+        end = b"\r" if ends_lines_with_cr(self.path) else b"\n"
         num_lines = 1
         with self.path.open("rb") as file:
             while chunk := file.read(_CHUNK_BYTES):
-                num_lines += chunk.count(b"\n")
+                num_lines += chunk.count(end)
         return num_lines
 
 
@@ -125,11 +135,16 @@ def source_data(
     """The data file at `path`, which a person calls `name`."""
     detected = detect_format(path, reading)
     file_format = None if isinstance(detected, RowError) else detected
-    encoding: Encoding | None = None
+    found: FoundEncoding | None = None
     if file_format in TEXT_FORMATS:
-        encoding = detect_encoding(path) if reading.encoding == "auto" else reading.encoding
+        found = find_encoding(path, reading.encoding)
+    encoding = None if found is None else found.encoding
+    form: TableForm | None = None
+    if file_format == "csv" and encoding is not None:
+        form = find_table_form(path, encoding, reading)
+        reading = replace(reading, delimiter=form.delimiter, header_row=form.header_row)
     recognised = None
-    if file_format is not None:
+    if file_format is not None and (found is None or encoding is not None):
         recognised = recognise(
             path,
             name=name,
@@ -143,7 +158,8 @@ def source_data(
         name=name,
         reading=reading,
         file_format=file_format,
-        encoding=encoding,
+        found_encoding=found,
+        table_form=form,
         recognised=recognised,
         member=member,
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pipeline.contracts.row_errors import RowError
-from pipeline.data.columns import ALIASES
+from pipeline.data.column_aliases import ALIASES
 from pipeline.data.json_values import LENIENT, RawRow
 from pipeline.data.turns import is_turn
 

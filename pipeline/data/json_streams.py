@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline.contracts.row_errors import RowError
-from pipeline.data.encodings import Encoding, decodes_as
+from pipeline.data.encodings import Encoding
 from pipeline.data.json_shapes import (
     MAX_KEYS_NAMED,
     WRAPPER_NAMES,
@@ -35,8 +35,8 @@ from pipeline.data.json_values import (
     without_long_integers,
 )
 from pipeline.data.json_window import JsonWindow
-from pipeline.data.readers_json import MAX_ROW_BYTES
 from pipeline.data.row_fields import InvalidRowError
+from pipeline.data.text_lines import MAX_ROW_BYTES, is_gb18030_instead
 from pipeline.data.turns import is_turn
 
 MAX_DECIDED_CHARS = 1 << 20
@@ -81,8 +81,7 @@ def _rows(path: Path, encoding: Encoding) -> Iterator[RawRow | RowError]:
         yield exc.at_line(line)
         yield RowError(code="file.array_rest_unread", line=line)
     except UnicodeDecodeError as exc:
-        is_gb18030 = encoding == "utf-8" and decodes_as(path, "gb18030")
-        code = "row.encoding_gb18030" if is_gb18030 else "row.encoding"
+        code = "row.encoding_gb18030" if is_gb18030_instead(path, encoding) else "row.encoding"
         line = window.place(len(window.text))[0]
         yield InvalidRowError(code, byte=exc.start + 1, encoding=encoding.upper()).at_line(line)
         yield RowError(code="file.array_rest_unread", line=line)

@@ -9,7 +9,7 @@ import math
 from typing import Any, NoReturn
 
 from pipeline.contracts.row_error_phrases import JSON_SYNTAX_REASONS
-from pipeline.data.columns import ALIASES
+from pipeline.data.column_aliases import ALIASES
 from pipeline.data.row_fields import InvalidRowError, type_name
 from pipeline.data.turns import is_turn
 

@@ -4,7 +4,7 @@ import codecs
 import re
 from pathlib import Path
 
-from pipeline.data.encodings import Encoding
+from pipeline.data.encodings import Encoding, text_codec
 
 _READ_CHARS = 1 << 16
 _WHITESPACE = re.compile(r"[ \t\n\r]*")
@@ -15,7 +15,7 @@ class JsonWindow:
 
     def __init__(self, path: Path, encoding: Encoding) -> None:
         self._file = path.open("rb")
-        self._decoder = codecs.getincrementaldecoder(encoding)("strict")
+        self._decoder = codecs.getincrementaldecoder(text_codec(path, encoding))("strict")
         self.text = ""
         self.position = 0
         self.is_complete = False

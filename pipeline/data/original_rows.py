@@ -13,15 +13,19 @@ from pathlib import Path
 
 from pipeline.contracts.row_errors import RowError
 from pipeline.data.benchmarks.layouts import TableLayout
-from pipeline.data.columns import ALIASES, IGNORE, column_fields
+from pipeline.data.column_aliases import ALIASES
+from pipeline.data.column_names import shown_name
+from pipeline.data.columns import IGNORE, column_fields
 from pipeline.data.encodings import Encoding
+from pipeline.data.field_names import named_fields
 from pipeline.data.formats import FileFormat
 from pipeline.data.json_streams import read_json_array
 from pipeline.data.readers_csv import table_records
-from pipeline.data.readers_json import iter_lines, read_json_lines
+from pipeline.data.readers_json import read_json_lines
 from pipeline.data.readers_xlsx import iter_sheet_rows
 from pipeline.data.reading import Reading
 from pipeline.data.row_schemas import ROW_SCHEMAS
+from pipeline.data.text_lines import iter_lines
 
 NUM_ROWS_FOR_KEYS = 100
 _LAYOUT_KEYS = {"messages", "conversations", "history", *"ABCDEFGH"}
@@ -62,7 +66,7 @@ class OriginalRows:
         if self._bare is not None:
             return self._bare.fields
         _, header = next(self._rows, (0, OriginalRow()))
-        return tuple(name.strip() for name in header.cells or ())
+        return tuple(shown_name(name) for name in header.cells or ())
 
     def at(self, line: int, sheet: str = "") -> OriginalRow:
         """The row that begins on `line`; an empty one where the file cannot be split that far."""
@@ -121,7 +125,13 @@ def source_columns(
             keys.update(dict.fromkeys(item[1]))
     kind = reading.kind
     known = {*ROW_SCHEMAS[kind].names, *ALIASES[kind].values(), *_LAYOUT_KEYS}
-    return [(key, reading.columns.get(key, key if key in known else f"meta.{key}")) for key in keys]
+    said = [reading.columns.get(key, key) for key in keys]
+    other_names = named_fields(said, kind)
+    fields = [other_names.get(field, field) for field in said]
+    return [
+        (key, field if field in known or field != key else f"meta.{key}")
+        for key, field in zip(keys, fields, strict=True)
+    ]
 
 
 def _rows(

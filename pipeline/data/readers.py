@@ -13,7 +13,8 @@ from pipeline.contracts.row_errors import RowError
 from pipeline.data.benchmarks.recognition import Recognised, recognise
 from pipeline.data.columns import IGNORE
 from pipeline.data.documents.reading import DOCUMENT_NAMES, document_records
-from pipeline.data.encodings import Encoding, decodes_as, detect_encoding
+from pipeline.data.encodings import Encoding, find_encoding
+from pipeline.data.field_names import named_fields
 from pipeline.data.formats import TEXT_FORMATS, FileFormat, detect_format
 from pipeline.data.json_streams import read_json_array
 from pipeline.data.json_values import RawRow
@@ -24,6 +25,10 @@ from pipeline.data.readers_xlsx import read_xlsx
 from pipeline.data.reading import Reading
 from pipeline.data.record_builder import RecordBuilder
 from pipeline.data.records import Record
+from pipeline.data.table_forms import settled_reading
+
+_MAX_KEY_SETS = 1000
+"""Of rows with different keys, whose names are worked out once."""
 
 
 def scan_rows(path: Path, reading: Reading) -> Iterator[Record | RowError]:
@@ -63,10 +68,16 @@ def numbered_rows(
         return
     chosen: Encoding = "utf-8"
     if file_format in TEXT_FORMATS:
-        chosen = detect_encoding(path) if reading.encoding == "auto" else reading.encoding
+        detected = find_encoding(path, reading.encoding)
+        if detected.encoding is None:
+            yield detected.refusal
+            return
+        chosen = detected.encoding
     if file_format in DOCUMENT_NAMES:
         yield from document_records(path, file_format, chosen, reading, name=name or path.name)
         return
+    if file_format == "csv":
+        reading = settled_reading(path, chosen, reading)
     known = recognised or recognise(
         path, name=path.name, file_format=file_format, encoding=chosen, reading=reading
     )
@@ -113,27 +124,37 @@ def _raw_rows(
         case "xlsx":
             return read_xlsx(path, reading)
         case "parquet":
-            return _renamed(read_parquet(path, reading.columns), reading.columns)
+            return _named(read_parquet(path, reading.columns), reading, known)
         case "json_array":
-            return _renamed(read_json_array(path, encoding), reading.columns)
+            return _named(read_json_array(path, encoding), reading, known)
         case "json_lines":
-            return _renamed(read_json_lines(path, encoding), reading.columns)
+            return _named(read_json_lines(path, encoding), reading, known)
         case _:
             return read_csv(path, encoding, reading, table=known.table)
 
 
-def _renamed(
-    items: Iterator[RawRow | RowError], mapping: Mapping[str, str]
+def _named(
+    items: Iterator[RawRow | RowError], reading: Reading, known: Recognised
 ) -> Iterator[RawRow | RowError]:
-    if not mapping:
-        yield from items
-        return
+    """Rows with the fields' own names. Rows of a benchmark have the names of its layout."""
+    names_by_keys: dict[tuple[str, ...], Mapping[str, str]] = {}
     for item in items:
         if isinstance(item, RowError):
             yield item
-        else:
-            line, row = item
-            yield line, _rename_fields(row, mapping)
+            continue
+        line, row = item
+        if reading.columns:
+            row = _rename_fields(row, reading.columns)
+        if known.layout is None:
+            keys = tuple(row)
+            names = names_by_keys.get(keys)
+            if names is None:
+                names = named_fields(keys, reading.kind)
+                if len(names_by_keys) < _MAX_KEY_SETS:
+                    names_by_keys[keys] = names
+            if names:
+                row = {names.get(key, key): value for key, value in row.items()}
+        yield line, row
 
 
 def _rename_fields(row: dict[str, Any], mapping: Mapping[str, str]) -> dict[str, Any]:
@@ -154,8 +175,6 @@ def _rename_fields(row: dict[str, Any], mapping: Mapping[str, str]) -> dict[str,
 __all__ = [
     "FileFormat",
     "Recognised",
-    "decodes_as",
-    "detect_encoding",
     "detect_format",
     "numbered_rows",
     "recognise",

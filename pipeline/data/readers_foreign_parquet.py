@@ -19,8 +19,8 @@ from pipeline.contracts.row_errors import RowError
 from pipeline.data.columns import IGNORE, MAX_COLUMNS
 from pipeline.data.json_values import RawRow, parse_object
 from pipeline.data.parquet_pages import page_sizes
-from pipeline.data.readers_json import MAX_ROW_BYTES, too_long
 from pipeline.data.row_fields import InvalidRowError
+from pipeline.data.text_lines import MAX_ROW_BYTES, too_long
 
 MAX_PAGE_BYTES = 64 << 20
 MAX_PAGE_VALUES = 4_000_000

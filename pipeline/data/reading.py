@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
-from pipeline.contracts.import_specs import DelimiterChoice, EncodingChoice, ReadingOptions
+from pipeline.contracts.import_specs import EncodingChoice, ReadingOptions
 from pipeline.contracts.references import DatasetKind
 
 
@@ -14,7 +14,7 @@ class Reading:
 
     kind: DatasetKind
     encoding: EncodingChoice = "auto"
-    delimiter: DelimiterChoice = "auto"
+    delimiter: str = "auto"
     sheets: tuple[str, ...] = ()
     header_row: int | None = None
     columns: Mapping[str, str] = field(default_factory=dict)

@@ -47,7 +47,7 @@ def test_rows_above_the_chosen_header_are_titles(tmp_path: Path) -> None:
     [
         ({"header_row": 9}, "header.row_missing"),
         ({"columns_at": {3: "source"}}, "header.unknown_position"),
-        ({"columns_at": {1: "output"}}, "header.duplicate"),
+        ({"columns_at": {1: "output"}}, "header.missing"),
     ],
 )
 def test_what_a_person_said_wrong_is_told(tmp_path: Path, options, code: str) -> None:

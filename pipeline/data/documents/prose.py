@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 from pipeline.data.columns import IGNORE, REQUIRED_COLUMNS, column_fields
-from pipeline.data.readers_csv import DELIMITERS
 from pipeline.data.reading import Reading
+from pipeline.data.table_forms import DELIMITERS
 
 TEXT_SUFFIXES = frozenset({".txt", ".text"})
 MARKDOWN_SUFFIXES = frozenset({".md", ".markdown"})

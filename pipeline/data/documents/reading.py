@@ -11,13 +11,13 @@ from pipeline.data.documents.parsed import ParsedDocument
 from pipeline.data.documents.pieces import PIECE_KEY, PIECES_KEY, readable_pieces
 from pipeline.data.documents.plain import markdown_document, plain_document
 from pipeline.data.documents.refusals import DocumentRefusedError
-from pipeline.data.encodings import UTF8_BOM, Encoding
+from pipeline.data.encodings import Encoding, text_codec, without_mark
 from pipeline.data.layouts import build_record
 from pipeline.data.mojibake import ACCEPTABLE, check_undamaged
-from pipeline.data.readers_json import MAX_ROW_BYTES
 from pipeline.data.reading import Reading
 from pipeline.data.records import Record
 from pipeline.data.row_fields import InvalidRowError
+from pipeline.data.text_lines import MAX_ROW_BYTES
 
 DOCUMENT_NAMES: dict[str, str] = {
     "text": "plain text",
@@ -98,9 +98,9 @@ def parsed_document(path: Path, file_format: str, encoding: Encoding) -> ParsedD
 def _decoded(path: Path, encoding: Encoding) -> str | RowError:
     if path.stat().st_size > MAX_ROW_BYTES:
         return RowError(code="row.too_long", line=1, params={"limit_mib": MAX_ROW_BYTES >> 20})
-    content = path.read_bytes().removeprefix(UTF8_BOM)
+    content = without_mark(path.read_bytes())
     try:
-        return content.decode(encoding)
+        return content.decode(text_codec(path, encoding))
     except UnicodeDecodeError as exc:
         seen = content[max(0, exc.start - 20) : exc.start + 20]
         start = content.rfind(b"\n", 0, exc.start) + 1
