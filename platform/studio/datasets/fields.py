@@ -30,7 +30,12 @@ _COMMON_FIELDS = {
     "license": _("licence"),
 }
 
-_STORED_FIELDS = {"messages": _("turns"), "choices": _("choices")}
+_STORED_FIELDS = {
+    "messages": _("turns"),
+    "system": _("system prompt"),
+    "choices": _("choices"),
+    "history": _("earlier questions and answers"),
+}
 """Made of several columns."""
 
 

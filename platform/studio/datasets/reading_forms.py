@@ -32,8 +32,17 @@ DELIMITERS = (
     ("\t", gettext_lazy("tab")),
     ("|", gettext_lazy("bar |")),
 )
+ANSWERS_FROM = (
+    ("", gettext_lazy("Detect")),
+    (0, gettext_lazy("0 is the first choice")),
+    (1, gettext_lazy("1 is the first choice")),
+)
+MOJIBAKE = "row.mojibake"
 TEXT_FORMATS = frozenset({"csv", "json_lines", "json_array", "text", "markdown", "zip", ""})
 """Formats whose bytes are of some encoding; "" where the content could not be told."""
+_TAKEN_AS_THEY_ARE = (
+    "encoding", "delimiter", "header_row", "max_document_chars", "answers_from"
+)  # fmt: skip
 TABLE_FORMATS = frozenset({"csv", "xlsx"})
 
 
@@ -73,6 +82,21 @@ class ReadingForm(CheckedTextMixin, forms.Form):
         max_value=10_000_000,
         help_text=gettext_lazy("Longer ones are cut at ends of paragraphs. Empty: none is cut."),
     )
+    answers_from = forms.TypedChoiceField(
+        label=gettext_lazy("Answers that are numbers"),
+        choices=ANSWERS_FROM,
+        required=False,
+        coerce=int,
+        empty_value=None,
+    )
+    accepts_mojibake = forms.BooleanField(
+        label=gettext_lazy("Keep rows with garbled characters, as they are"),
+        required=False,
+        help_text=gettext_lazy(
+            "For texts that are about them. Other rows that hold them were damaged before they came "
+            "here."
+        ),
+    )
     remembers = forms.BooleanField(
         label=gettext_lazy("Read the next file with these columns in the same way"),
         required=False,
@@ -90,6 +114,7 @@ class ReadingForm(CheckedTextMixin, forms.Form):
         kwargs["initial"] = {
             **{name: getattr(options, name) for name in ReadingOptions.model_fields},
             "sheets": [sheet.name for sheet in results.sheets if sheet.is_read] if results else [],
+            "accepts_mojibake": MOJIBAKE in options.accept,
             "kind": preview.kind,
             "dataset_name": preview.dataset_name,
             "note": preview.note,
@@ -115,6 +140,7 @@ class ReadingForm(CheckedTextMixin, forms.Form):
             "sheets": results is not None and sum(s.is_visible for s in results.sheets) > 1,
             "header_row": found in TABLE_FORMATS,
             "max_document_chars": kind == DatasetKind.CORPUS,
+            "answers_from": kind == DatasetKind.MULTIPLE_CHOICE,
             "remembers": results is not None and bool(results.columns),
         }
         return [name for name, asked in is_asked.items() if not asked]
@@ -143,9 +169,10 @@ class ReadingForm(CheckedTextMixin, forms.Form):
         cleaned = super().clean() or self.cleaned_data
         changes: dict[str, object] = {
             name: cleaned[name]
-            for name in ("encoding", "delimiter", "header_row", "max_document_chars")
+            for name in _TAKEN_AS_THEY_ARE
             if name in self.fields and name in cleaned
         }
+        changes["accept"] = (MOJIBAKE,) if cleaned.get("accepts_mojibake") else ()
         if "sheets" in self.fields and set(cleaned.get("sheets", ())) != set(
             self.initial["sheets"]
         ):
