@@ -5,22 +5,18 @@ without one is an error of its row. Numbers and dates are stored as their format
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline.contracts.row_error_phrases import UNSAFE_ENTITIES
 from pipeline.contracts.row_errors import RowError
 from pipeline.data.readers_json import RawRow
 from pipeline.data.reading import Reading
-from pipeline.data.workbooks.archive import damaged_workbook, inspect_archive, unsafe_workbook
 from pipeline.data.workbooks.book import Workbook
 from pipeline.data.workbooks.choice import chosen_sheets, unread_sheets
 from pipeline.data.workbooks.contents import Sheet
 from pipeline.data.workbooks.notes import SheetNote, SheetNotes
-from pipeline.data.workbooks.parts import DAMAGE, UnsafePartError
-from pipeline.data.workbooks.sheet_rows import SheetLimitError
+from pipeline.data.workbooks.opening import WorkbookRefusedError, opened_workbook
 from pipeline.data.workbooks.tables import dense_cells, open_table, read_table
 
 
@@ -48,7 +44,7 @@ def read_xlsx(
         notes: gets what a person should know of the sheets, once their rows have been read.
     """
     try:
-        with _opened(path) as book:
+        with opened_workbook(path) as book:
             sheets = chosen_sheets(book, reading.sheets, path.stat().st_size)
             if isinstance(sheets, RowError):
                 yield sheets
@@ -58,7 +54,7 @@ def read_xlsx(
                 yield from _read_sheet(book, sheet, reading, of_several, notes)
             if notes is not None:
                 notes.extend(unread_sheets(book, sheets))
-    except _RefusedError as exc:
+    except WorkbookRefusedError as exc:
         yield exc.error
 
 
@@ -69,7 +65,7 @@ def iter_sheet_rows(path: Path, reading: Reading) -> Iterator[WrittenRow]:
     For showing rows that `read_xlsx` rejected; it ends where that ends with an error of the file.
     """
     try:
-        with _opened(path) as book:
+        with opened_workbook(path) as book:
             sheets = chosen_sheets(book, reading.sheets, path.stat().st_size)
             if isinstance(sheets, RowError):
                 return
@@ -82,7 +78,7 @@ def iter_sheet_rows(path: Path, reading: Reading) -> Iterator[WrittenRow]:
                 yield WrittenRow(of_several, table.header.number, list(table.names), True)
                 for row in table.rows:
                     yield WrittenRow(of_several, row.number, dense_cells(row), False)
-    except _RefusedError:
+    except WorkbookRefusedError:
         return
 
 
@@ -104,28 +100,3 @@ def _read_sheet(
             yield number, row
     if found is not None:
         found.extend(notes)
-
-
-class _RefusedError(Exception):
-    """The file cannot be read, or not on."""
-
-    def __init__(self, error: RowError) -> None:
-        super().__init__(error.code)
-        self.error = error
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Workbook]:
-    refusal = inspect_archive(path)
-    if refusal is not None:
-        raise _RefusedError(refusal)
-    try:
-        with Workbook(path) as book:
-            yield book
-    except UnsafePartError:
-        raise _RefusedError(unsafe_workbook(UNSAFE_ENTITIES)) from None
-    except SheetLimitError as exc:
-        params = {"limit": exc.limit}
-        raise _RefusedError(RowError(code=exc.code, params=params)) from None
-    except DAMAGE:
-        raise _RefusedError(damaged_workbook()) from None

@@ -18,6 +18,7 @@ from pipeline.data.file_sets import open_file_set
 from pipeline.data.formats import detect_format
 from pipeline.data.import_sources import SourceData, member_data, source_data
 from pipeline.data.preview_columns import previewed_columns
+from pipeline.data.preview_reasons import found_out
 from pipeline.data.preview_rows import Sample, previewed_error
 from pipeline.data.reading import Reading
 from pipeline.data.seen_ids import SeenIds
@@ -60,9 +61,9 @@ def _look(spec: PreviewDatasetSpec, path: Path, scratch: Path) -> PreviewDataset
     sample = Sample(spec.dataset_kind, spec.num_rows)
     sample.take(data, SeenIds())
     return PreviewDatasetResults(
+        **found_out(data),
         format=data.file_format or "",
         benchmark=_benchmark_of(data),
-        encoding=data.encoding or "",
         columns=columns,
         columns_at=dict(reading.columns_at),
         columns_named=dict(reading.columns),

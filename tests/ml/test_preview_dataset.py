@@ -157,6 +157,34 @@ def test_what_is_wrong_with_a_file_is_a_result(tmp_path, context, kind) -> None:
     assert found.errors[0].is_about_file
 
 
+def test_a_workbook_shows_its_sheets_and_what_changes_in_its_cells(tmp_path, context) -> None:
+    book = openpyxl.Workbook()
+    sheet = book.active
+    sheet.title = "\u95ee\u7b54"
+    for row in (["2024 \u5e74\u95ee\u7b54"], ["\u95ee\u9898", "\u7b54\u6848"], ["Q", 0.125]):
+        sheet.append(row)
+    sheet["B3"].number_format = "0.0%"
+    book.create_sheet("more").append(["x"])
+    hidden = book.create_sheet("hidden")
+    hidden.append(["x"])
+    hidden.sheet_state = "hidden"
+    path = tmp_path / "a.xlsx"
+    book.save(path)
+    asked = preview(path, context)
+    assert [(s.name, s.is_visible, s.is_read) for s in asked.sheets] == [
+        ("\u95ee\u7b54", True, False), ("more", True, False), ("hidden", False, False),
+    ]  # fmt: skip
+    assert asked.reasons["sheets"].code == "sheets.ask"
+    assert [error.code for error in asked.errors] == ["file.sheet_choice"]
+    found = preview(path, context, sheets=["\u95ee\u7b54"])
+    assert shown(found)[0]["output"] == "12.5%"
+    assert (found.header_row, found.reasons["header_row"].code) == (2, "header_row.found")
+    assert [note.code for note in found.notes] == [
+        "workbook.hidden_sheets", "workbook.other_sheets", "sheet.rows_above", "sheet.as_shown",
+    ]  # fmt: skip
+    assert [s.name for s in found.sheets if s.is_read] == ["\u95ee\u7b54"]
+
+
 def test_the_report_stays_small_whatever_the_rows_hold(tmp_path, context) -> None:
     wide = {f"key{number}": "长" * 5000 for number in range(300)}
     rows = [{"instruction": "Q" * 200_000, "output": "A", **wide} for _ in range(30)]

@@ -93,8 +93,8 @@ class ReadingForm(CheckedTextMixin, forms.Form):
         label=gettext_lazy("Keep rows with garbled characters, as they are"),
         required=False,
         help_text=gettext_lazy(
-            "For texts that are about them. Other rows that hold them were damaged before they came "
-            "here."
+            "For texts that are about them. Other rows that hold them were damaged before they "
+            "came here."
         ),
     )
     remembers = forms.BooleanField(
@@ -128,7 +128,10 @@ class ReadingForm(CheckedTextMixin, forms.Form):
         if results and "sheets" in self.fields:
             field = self.fields["sheets"]
             assert isinstance(field, forms.MultipleChoiceField)  # noqa: S101 (declared above)
-            field.choices = [(s.name, s.name) for s in results.sheets if s.is_visible]
+            field.choices = [
+                (s.name, s.name if s.is_visible else _("%(sheet)s (hidden)") % {"sheet": s.name})
+                for s in results.sheets
+            ]
         self._add_columns(preview.kind)
 
     @staticmethod
@@ -137,7 +140,7 @@ class ReadingForm(CheckedTextMixin, forms.Form):
         is_asked = {
             "encoding": found in TEXT_FORMATS,
             "delimiter": found == "csv",
-            "sheets": results is not None and sum(s.is_visible for s in results.sheets) > 1,
+            "sheets": results is not None and len(results.sheets) > 1,
             "header_row": found in TABLE_FORMATS,
             "max_document_chars": kind == DatasetKind.CORPUS,
             "answers_from": kind == DatasetKind.MULTIPLE_CHOICE,

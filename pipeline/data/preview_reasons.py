@@ -1,0 +1,44 @@
+"""How a file would be read, and why so, in the form of a preview's results."""
+
+from typing import Any
+
+from pipeline.contracts.preview_dataset import Finding, PreviewedSheet
+from pipeline.data.import_sources import SourceData
+from pipeline.data.version_files import storable
+from pipeline.data.workbooks.outline import workbook_outline
+
+
+def found_out(data: SourceData) -> dict[str, Any]:
+    """Fields of `PreviewDatasetResults` that say how the file is read."""
+    if data.file_format == "xlsx":
+        return _of_workbook(data)
+    return {"encoding": data.encoding or ""}
+
+
+def _of_workbook(data: SourceData) -> dict[str, Any]:
+    outline = workbook_outline(data.path, data.reading)
+    reasons = {}
+    if outline.sheets:
+        code = "only_one" if outline.read else "ask"
+        reasons["sheets"] = Finding(code=f"sheets.{'chosen' if data.reading.sheets else code}")
+    if outline.header_row is not None:
+        code = "found" if data.reading.header_row is None else "chosen"
+        reasons["header_row"] = Finding(code=f"header_row.{code}")
+    return {
+        "sheets": tuple(
+            PreviewedSheet(
+                name=storable(sheet.name),
+                is_visible=sheet.is_visible,
+                is_read=sheet in outline.read,
+            )
+            for sheet in outline.sheets
+        ),
+        "header_row": outline.header_row,
+        "reasons": reasons,
+        "notes": tuple(_finding(note.code, note.params) for note in outline.notes),
+    }
+
+
+def _finding(code: str, params: dict[str, str | int]) -> Finding:
+    texts = {name: storable(v) if isinstance(v, str) else v for name, v in params.items()}
+    return Finding(code=code, params=texts)
