@@ -253,6 +253,8 @@ def test_any_table_of_texts_comes_back_unchanged(
         (sheet(HEADER).replace('r="C1"', 'r="SG1"'), "header.too_many"),
         (f'<x a="{"y" * (5 << 20)}"/>' + sheet(HEADER), "file.xlsx_damaged"),
         ('<c r="A1"><v>1</v></c>', "file.xlsx_damaged"),
+        ("<q>" * 100 + "</q>" * 100, "file.xlsx_damaged"),
+        ("".join(f"<q{number}/>" for number in range(25_000)), "file.xlsx_damaged"),
     ],
 )
 def test_sheets_that_no_program_writes_are_refused(tmp_path: Path, content: str, code: str) -> None:

@@ -10,11 +10,11 @@ from pipeline.data.workbooks.parts import (
     RELATIONSHIP_NAMESPACES,
     DamagedPartError,
     elements,
-    new_parser,
-    read_whole,
+    read_elements,
 )
 
 MAX_SHEETS = 1_000
+MAX_RELATIONSHIPS = 10_000
 WORKBOOK_PART = "xl/workbook.xml"
 _RELATIONSHIPS_PART = "xl/_rels/workbook.xml.rels"
 _ELEMENTS = elements("workbookPr", "sheet")
@@ -74,10 +74,8 @@ def read_contents(archive: zipfile.ZipFile) -> Contents:
                 is_visible = attributes.get("state", "visible") == "visible"
                 sheets.append(Sheet(attributes.get("name", ""), is_visible, found.part))
 
-    parser = new_parser()
-    parser.StartElementHandler = start
     with archive.open(WORKBOOK_PART) as file:
-        read_whole(file, parser)
+        read_elements(file, start)
     parts = {found.kind: found.part for found in relationships.values()}
     names = frozenset(archive.namelist())
     if any(sheet.part not in names for sheet in sheets):
@@ -100,10 +98,10 @@ def _relationships(archive: zipfile.ZipFile) -> Mapping[str, _Relationship]:
             # Relative to the folder of the workbook part, or from the root.
             target = posixpath.normpath(posixpath.join("/xl", attributes.get("Target", "")))
             found[attributes.get("Id", "")] = _Relationship(kind, target.lstrip("/"))
+            if len(found) > MAX_RELATIONSHIPS:
+                raise DamagedPartError
 
     if _RELATIONSHIPS_PART in archive.namelist():
-        parser = new_parser()
-        parser.StartElementHandler = start
         with archive.open(_RELATIONSHIPS_PART) as file:
-            read_whole(file, parser)
+            read_elements(file, start)
     return found

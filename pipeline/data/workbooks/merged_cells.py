@@ -5,7 +5,7 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from typing import IO, NamedTuple
 
-from pipeline.data.workbooks.parts import DamagedPartError, elements, new_parser, read_whole
+from pipeline.data.workbooks.parts import DamagedPartError, elements, read_elements
 
 MAX_MERGED = 200_000
 _ELEMENTS = elements("mergeCell")
@@ -46,10 +46,8 @@ def read_merged_rows(archive: zipfile.ZipFile, part: str) -> list[MergedRows]:
             if len(found) > MAX_MERGED:
                 raise DamagedPartError
 
-    parser = new_parser()
-    parser.StartElementHandler = start
     with archive.open(part) as file:
-        read_whole(file, parser)
+        read_elements(file, start)
     return sorted(found)
 
 

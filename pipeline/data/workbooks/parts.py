@@ -1,14 +1,19 @@
 """The XML parts of a workbook: read as a stream, without entities, no piece held for long."""
 
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import IO
 from xml.parsers import expat
 from zipfile import BadZipFile
 
+StartHandler = Callable[[str, Mapping[str, str]], None]
+EndHandler = Callable[[str], None]
 _CHUNK_BYTES = 1 << 16
 MAX_TAG_BYTES = 4 << 20
 """A tag, comment or attribute that is longer would be held in memory whole."""
+MAX_DEPTH = 64
+MAX_NAMES = 20_000
+"""Of elements and attributes; the parser keeps each it has met."""
 _NAMESPACES = (
     "http://schemas.openxmlformats.org/spreadsheetml/2006/main",
     "http://purl.oclc.org/ooxml/spreadsheetml/main",
@@ -53,14 +58,16 @@ def fed(file: IO[bytes], parser: expat.XMLParserType) -> Iterator[None]:
 
     Raises:
         UnsafePartError: it declares a document type.
-        DamagedPartError: it is not well-formed, or one of its tags is too long.
+        DamagedPartError: it is not well-formed, one of its tags is too long, or it has too many
+            names of elements.
     """
     num_bytes = 0
     try:
         while chunk := file.read(_CHUNK_BYTES):
             num_bytes += len(chunk)
             parser.Parse(chunk, False)
-            if num_bytes - parser.CurrentByteIndex > MAX_TAG_BYTES:
+            is_held = num_bytes - parser.CurrentByteIndex > MAX_TAG_BYTES
+            if is_held or len(parser.intern) > MAX_NAMES:
                 raise DamagedPartError
             yield
         parser.Parse(b"", True)
@@ -69,8 +76,30 @@ def fed(file: IO[bytes], parser: expat.XMLParserType) -> Iterator[None]:
     yield
 
 
-def read_whole(file: IO[bytes], parser: expat.XMLParserType) -> None:
-    """The whole file given to the parser; see `fed`."""
+def read_elements(file: IO[bytes], start: StartHandler, end: EndHandler | None = None) -> None:
+    """The whole file read, `start` called for each element with its attributes, `end` at its end.
+
+    Raises:
+        UnsafePartError, DamagedPartError: see `fed`; or elements are nested deeper than 64 levels.
+    """
+    depth = 0
+
+    def started(name: str, attributes: Mapping[str, str]) -> None:
+        nonlocal depth
+        depth += 1
+        if depth > MAX_DEPTH:
+            raise DamagedPartError
+        start(name, attributes)
+
+    def ended(name: str) -> None:
+        nonlocal depth
+        depth -= 1
+        if end is not None:
+            end(name)
+
+    parser = new_parser()
+    parser.StartElementHandler = started
+    parser.EndElementHandler = ended
     for _ in fed(file, parser):
         pass
 
@@ -86,14 +115,12 @@ def check_prolog(file: IO[bytes]) -> None:
         UnsafePartError: there is one.
         DamagedPartError: there is no root element.
     """
-    parser = new_parser()
 
     def stop(_name: str, _attributes: Mapping[str, str]) -> None:
         raise _RootFoundError
 
-    parser.StartElementHandler = stop
     try:
-        read_whole(file, parser)
+        read_elements(file, stop)
     except _RootFoundError:
         return
     raise DamagedPartError

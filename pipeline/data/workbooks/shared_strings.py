@@ -7,9 +7,15 @@ from array import array
 from collections.abc import Iterator, Mapping
 from typing import IO
 
-from pipeline.data.workbooks.parts import DamagedPartError, elements, fed, new_parser
+from pipeline.data.workbooks.parts import (
+    MAX_DEPTH,
+    DamagedPartError,
+    elements,
+    fed,
+    new_parser,
+)
 
-MAX_STRINGS = 5_000_000
+MAX_STRINGS = 3_000_000
 MAX_STRING_CHARS = 16 << 20
 MEMORY_BYTES = 64 << 20
 """Texts beyond this stand in a temporary file, so that memory does not grow with them."""
@@ -78,7 +84,7 @@ def read_shared_strings(archive: zipfile.ZipFile, name: str | None) -> SharedStr
     Runs of rich text are one text; readings for pronunciation are not part of it.
 
     Raises:
-        DamagedPartError, UnsafePartError: see `parts.fed`; or more than 5,000,000 texts.
+        DamagedPartError, UnsafePartError: see `parts.fed`; or more than 3,000,000 texts.
     """
     strings = SharedStrings()
     if name is not None:
@@ -95,9 +101,13 @@ def _texts(file: IO[bytes]) -> Iterator[str]:
     pieces: list[str] = []
     found: list[str] = []
     is_reading = False
+    depth = 0
 
     def start(name: str, _attributes: Mapping[str, str]) -> None:
-        nonlocal is_reading
+        nonlocal is_reading, depth
+        depth += 1
+        if depth > MAX_DEPTH:
+            raise DamagedPartError
         element = _ELEMENTS.get(name)
         if element == "t" and not is_reading:
             parser.CharacterDataHandler = pieces.append
@@ -105,7 +115,8 @@ def _texts(file: IO[bytes]) -> Iterator[str]:
             is_reading = True
 
     def end(name: str) -> None:
-        nonlocal is_reading
+        nonlocal is_reading, depth
+        depth -= 1
         element = _ELEMENTS.get(name)
         if element == "t":
             parser.CharacterDataHandler = None

@@ -7,10 +7,16 @@ from typing import IO
 from pipeline.data.workbooks.cell_values import CellValues
 from pipeline.data.workbooks.merged_cells import MergedFill, column_index
 from pipeline.data.workbooks.notes import SheetNotes
-from pipeline.data.workbooks.parts import DamagedPartError, elements, fed, new_parser
+from pipeline.data.workbooks.parts import (
+    MAX_DEPTH,
+    DamagedPartError,
+    elements,
+    fed,
+    new_parser,
+)
 
 MAX_SHEET_ROWS = 1_048_576
-MAX_CELLS = 5_000_000
+MAX_CELLS = 3_000_000
 MAX_COLUMNS = 16_384
 MAX_ROW_CHARS = 16 << 20
 _ELEMENTS = elements("row", "c", "v", "f", "t", "rPh", "col")
@@ -54,7 +60,7 @@ def read_rows(
 
     Raises:
         DamagedPartError, UnsafePartError: see `parts.fed`; or cells are out of order.
-        SheetLimitError: rows beyond 1,048,576, or more than 5,000,000 cells.
+        SheetLimitError: rows beyond 1,048,576, or more than 3,000,000 cells.
     """
     handler = _SheetHandler(values, merged, notes)
     for _ in fed(file, handler.parser):
@@ -81,6 +87,7 @@ class _SheetHandler:
         self._row: SheetRow | None = None
         self._row_digits = ""
         self._number = 0
+        self._depth = 0
         self._column = -1
         self._num_cells = 0
         self._num_columns_said = 0
@@ -99,6 +106,9 @@ class _SheetHandler:
                 self._num_chars = MAX_ROW_CHARS
 
     def _start(self, name: str, attributes: Mapping[str, str]) -> None:
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise DamagedPartError
         if self.limit is not None:
             return
         element = _ELEMENTS.get(name)
@@ -122,6 +132,7 @@ class _SheetHandler:
             self._hide_columns(attributes)
 
     def _end(self, name: str) -> None:
+        self._depth -= 1
         if self.limit is not None:
             return
         element = _ELEMENTS.get(name)
@@ -168,8 +179,8 @@ class _SheetHandler:
         reference = attributes.get("r")
         column = self._column + 1
         if reference is not None:
-            letters = reference.rstrip("0123456789")
-            if reference[len(letters) :] != self._row_digits:
+            letters = reference[: -len(self._row_digits)]
+            if not reference.endswith(self._row_digits):
                 raise DamagedPartError
             found = self._columns.get(letters)
             if found is None:

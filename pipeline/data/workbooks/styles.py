@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from pipeline.data.number_formats.builtin import BUILTIN_FORMATS
 from pipeline.data.number_formats.display import NumberFormat, UnsupportedFormatError
-from pipeline.data.workbooks.parts import DamagedPartError, elements, new_parser, read_whole
+from pipeline.data.workbooks.parts import DamagedPartError, elements, read_elements
 
 MAX_STYLES = 65_536
 MAX_CODE_CHARS = 1_000
@@ -60,7 +60,6 @@ def _code(identifier: str, codes: Mapping[str, str]) -> str | None:
 def _collect(
     archive: zipfile.ZipFile, name: str, codes: dict[str, str], identifiers: list[str]
 ) -> None:
-    parser = new_parser()
     is_cell_formats = False
 
     def start(element_name: str, attributes: Mapping[str, str]) -> None:
@@ -68,6 +67,8 @@ def _collect(
         element = _ELEMENTS.get(element_name)
         if element == "numFmt":
             codes[attributes.get("numFmtId", "")] = attributes.get("formatCode", "")
+            if len(codes) > MAX_STYLES:
+                raise DamagedPartError
         elif element == "cellXfs":
             is_cell_formats = True
         elif element == "xf" and is_cell_formats:
@@ -80,7 +81,5 @@ def _collect(
         if _ELEMENTS.get(element_name) == "cellXfs":
             is_cell_formats = False
 
-    parser.StartElementHandler = start
-    parser.EndElementHandler = end
     with archive.open(name) as file:
-        read_whole(file, parser)
+        read_elements(file, start, end)
