@@ -161,6 +161,17 @@ def test_titles_are_skipped_and_the_header_can_be_named(tmp_path: Path) -> None:
     assert outputs(unnamed, columns_at=mapping) == ["乙"]
 
 
+def test_columns_without_a_name_and_headers_again(tmp_path: Path) -> None:
+    late = [["Q", "A"] for _ in range(30)]
+    rows = [HEADER[:2], ["Q", "A", "x"], ["问题", "答案 "], *late, ["Q", "A", "", "", "y"]]
+    path = write_parts(tmp_path / "a.xlsx", sheets={"S": sheet(*rows)})
+    found, _ = read(path)
+    assert found[0][1]["meta"] == {"column_3": "x"}
+    assert (found[1].code, found[1].line) == ("csv.header_again", 3)
+    assert found[-1][1]["meta"] == {"column_5": "y"}
+    assert len(found) == len(rows) - 1
+
+
 def test_a_merged_text_counts_for_each_of_its_rows(tmp_path: Path) -> None:
     rows = [HEADER, ["Q1", "A1", "章"], ["Q2", "A2"], [], ["Q3", "A3"], ["Q4", "A4"]]
     merged = '<mergeCells><mergeCell ref="C2:C5"/><mergeCell ref="A6:B6"/></mergeCells>'

@@ -6,17 +6,18 @@ from dataclasses import dataclass
 
 from openpyxl.utils import get_column_letter
 
+from pipeline.contracts.returned_tables import is_returned, original_cell
 from pipeline.contracts.row_errors import RowError, excerpt
+from pipeline.data.column_names import compared_name
 from pipeline.data.columns import (
-    IGNORE,
     MAX_COLUMNS,
     column_fields,
     resolve_columns,
     row_from_cells,
 )
-from pipeline.data.header_rows import NUM_ROWS_SEARCHED, header_index
 from pipeline.data.readers_json import RawRow
 from pipeline.data.reading import Reading
+from pipeline.data.table_forms import NUM_HEADER_ROWS, header_index
 from pipeline.data.workbooks.notes import SheetNotes
 from pipeline.data.workbooks.sheet_rows import MAX_ROW_CHARS, CellFault, SheetRow
 
@@ -36,7 +37,8 @@ class Table:
 def open_table(rows: Iterator[SheetRow], reading: Reading, notes: SheetNotes) -> Table | RowError:
     """The table among the rows of a sheet that has content; rows above its header are titles.
 
-    The header is the row that a person named, or the one that `header_index` finds.
+    The header is the row that a person named, or the one that `header_index` finds, or else the
+    first row with more than one cell, as in text tables.
     """
     first: list[SheetRow] = []
     if reading.header_row is not None:
@@ -53,11 +55,11 @@ def open_table(rows: Iterator[SheetRow], reading: Reading, notes: SheetNotes) ->
     for row in rows:
         first.append(row)
         num_chars += sum(map(len, row.cells.values()))
-        if len(first) >= NUM_ROWS_SEARCHED or num_chars > _MAX_CHARS_SEARCHED:
+        if len(first) >= NUM_HEADER_ROWS or num_chars > _MAX_CHARS_SEARCHED:
             break
     index = 0
     if reading.header_row is None:
-        index = header_index([dense_cells(row) for row in first], reading)
+        index = _header_index([dense_cells(row) for row in first], reading)
     for row in first[:index]:
         notes.add_row_above(" ".join(row.cells.values()))
     header = first[index]
@@ -69,6 +71,13 @@ def open_table(rows: Iterator[SheetRow], reading: Reading, notes: SheetNotes) ->
     return Table(header, itertools.chain(first[index + 1 :], rows), names)
 
 
+def _header_index(rows: Sequence[Sequence[str]], reading: Reading) -> int:
+    index = header_index(rows, reading)
+    if index is not None:
+        return index
+    return next((i for i, cells in enumerate(rows) if sum(map(bool, cells)) > 1), 0)
+
+
 def dense_cells(row: SheetRow) -> list[str]:
     """The cells up to the last one that is not empty, but not all of a row far too wide."""
     width = min(max(row.cells, default=-1) + 1, MAX_COLUMNS + 1)
@@ -76,37 +85,44 @@ def dense_cells(row: SheetRow) -> list[str]:
 
 
 def read_table(table: Table, reading: Reading) -> Iterator[RawRow | RowError]:
-    """Each row as its fields, or the reason why it has none; a header without meaning ends it."""
+    """Each row as its fields, or the reason why it has none; a header without meaning ends it.
+
+    Of a table that the platform gave out, the apostrophes it put before formulas are taken off.
+    """
     resolved = resolve_columns(table.names, reading, table.header.number)
     if isinstance(resolved, RowError):
         yield resolved
         return
     names, fields = list(table.names), list(resolved)
-    lost = _lost_columns(names, fields, reading)
+    is_ours = is_returned(names)
+    last_column = max(table.header.cells)
+    last_name = table.header.cells[last_column].strip()
     for row in table.rows:
+        cells = row.cells
         if row.fault is not None:
             yield _fault_error(row.number, row.fault)
             continue
-        width = max(row.cells) + 1
-        if len(fields) < width <= MAX_COLUMNS:
-            names += [""] * (width - len(names))
-            fields += column_fields(names, reading)[len(fields) :]
-            lost = _lost_columns(names, fields, reading)
-        if width > MAX_COLUMNS or not lost.isdisjoint(row.cells):
-            params = {"found": width, "expected": max(table.header.cells) + 1}
+        width = max(cells) + 1
+        if width > MAX_COLUMNS:
+            params = {"found": width, "expected": last_column + 1}
             yield RowError(code="csv.columns", line=row.number, params=params)
             continue
-        cells = row.cells
-        yield row.number, row_from_cells(fields, [cells.get(c, "") for c in range(len(fields))])
+        if cells.get(last_column, "").strip() == last_name and _is_header_again(table, row):
+            yield RowError(code="csv.header_again", line=row.number)
+            continue
+        if len(fields) < width:
+            names += [""] * (width - len(names))
+            fields += column_fields(names, reading)[len(fields) :]
+        texts = [cells.get(column, "") for column in range(len(fields))]
+        if is_ours:
+            texts = [original_cell(text) for text in texts]
+        yield row.number, row_from_cells(fields, texts)
 
 
-def _lost_columns(names: Sequence[str], fields: Sequence[str], reading: Reading) -> set[int]:
-    """Columns that would be left out though nobody asked for it: they have no name."""
-    return {
-        index
-        for index, (name, field) in enumerate(zip(names, fields, strict=True))
-        if not name and field == IGNORE and index + 1 not in reading.columns_at
-    }
+def _is_header_again(table: Table, row: SheetRow) -> bool:
+    """Sheets that were put together repeat the header."""
+    found = {column: compared_name(text) for column, text in row.cells.items()}
+    return found == {column: compared_name(text) for column, text in table.header.cells.items()}
 
 
 def _fault_error(line: int, fault: CellFault) -> RowError:
