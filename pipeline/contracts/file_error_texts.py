@@ -148,6 +148,14 @@ FILE_ERROR_TEXTS: Mapping[str, RowErrorText] = MappingProxyType(
             "the rows are {found}, not objects, so nothing says which value is which field",
             "write each row as an object with the names of its fields",
         ),
+        "file.info_damaged": RowErrorText(
+            "the file {member} is no JSON object that describes data sets",
+            "repair it, or take it out: the files beside it are then read by their own names",
+        ),
+        "file.info_layout": RowErrorText(
+            "the entry {entry} of dataset_info.json is not read: {reason}",
+            "take out the entry and its file, or give rows that can be trained on",
+        ),
         "file.dataset_info": RowErrorText(
             "the file is LLaMA-Factory's dataset_info.json, a list of data sets without their rows",
             "import the data files it names, or pack it with them as a zip archive",

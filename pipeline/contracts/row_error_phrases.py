@@ -69,6 +69,10 @@ DOCUMENT_WORK = "reading it would take more time or memory than a document may"
 PARQUET_PAGE = "a page of it is too large"
 PARQUET_ROWS = "it has far more rows than a file of its size can hold"
 PARQUET_TEXT = UNSAFE_SIZE
+INFO_PREFERENCE = "its rows are preferences between answers"
+INFO_TOOLS = "its rows call tools"
+INFO_MEDIA = "its rows have pictures, sound or video"
+INFO_FORMATTING = "its formatting is none of alpaca, sharegpt and openai"
 ARCHIVE_ABSOLUTE = "its name is an absolute path"
 ARCHIVE_PARENT = "its name leads out of the archive"
 ARCHIVE_UNREADABLE_NAME = "its name cannot be read"
@@ -113,6 +117,10 @@ ROW_ERROR_PHRASES: tuple[str, ...] = (
     DOCUMENT_WORK,
     PARQUET_PAGE,
     PARQUET_ROWS,
+    INFO_PREFERENCE,
+    INFO_TOOLS,
+    INFO_MEDIA,
+    INFO_FORMATTING,
     ARCHIVE_ABSOLUTE,
     ARCHIVE_PARENT,
     ARCHIVE_UNREADABLE_NAME,

@@ -11,7 +11,7 @@ import stat
 import unicodedata
 import zipfile
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from pipeline.contracts.references import DatasetKind
@@ -36,6 +36,7 @@ from pipeline.data.archives import (
 )
 from pipeline.data.benchmarks.file_roles import FileRole, file_role
 from pipeline.data.documents.prose import MARKDOWN_SUFFIXES, TEXT_SUFFIXES
+from pipeline.data.set_descriptions import MAX_INFO_BYTES, Descriptions, described, is_description
 
 DATA_SUFFIXES = frozenset({".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet"})
 WORD_SUFFIX = ".docx"
@@ -77,6 +78,8 @@ class FileSet:
     members: tuple[Member, ...]
     not_read: tuple[str, ...]
     """Files that are no data, such as README.md."""
+    descriptions: Descriptions = field(default_factory=Descriptions)
+    """What a file of the set says of the others."""
 
     def opened(self, scratch: Path) -> Iterator[tuple[Member, Path | None]]:
         """Each member and a file with its content, valid until the next one is asked for.
@@ -174,6 +177,7 @@ def _file_set(
 ) -> FileSet | RowError:
     members: list[Member] = []
     not_read: list[str] = []
+    about: list[tuple[str, Source]] = []
     seen: set[str] = set()
     by_role: dict[FileRole, str] = {}
     for name, source in sorted(files, key=lambda file: file[0]):
@@ -189,16 +193,37 @@ def _file_set(
             not_read.append(name)
             continue
         # Reports of two years may have one name; a document is no split of anything.
+        if is_description(name):
+            about.append((name, source))
+            continue
         role = FileRole() if is_document else file_role(name)
         other = name if is_document else by_role.setdefault(role, name)
         if other != name:
             params = {"member": excerpt(other), "other": excerpt(name)}
             return RowError(code="file.archive_same_role", params=params)
         members.append(Member(name=name, role=role, source=source))
+    contents = [(name, _beginning(path, source)) for name, source in about]
+    descriptions = described(contents, [member.name for member in members])
+    if isinstance(descriptions, RowError):
+        return descriptions
+    not_read += descriptions.not_found
     if not members:
         names = excerpt(", ".join(not_read)) if not_read else "-"
         return RowError(code="file.archive_empty", params={"names": names})
-    return FileSet(path=path, members=tuple(members), not_read=tuple(not_read))
+    return FileSet(
+        path=path, members=tuple(members), not_read=tuple(not_read), descriptions=descriptions
+    )
+
+
+def _beginning(path: Path, source: Source) -> bytes:
+    """As much of a description as one may have; nothing of one that cannot be unpacked."""
+    if isinstance(source, Path):
+        with source.open("rb") as file:
+            return file.read(MAX_INFO_BYTES + 1)
+    with contextlib.suppress(*ARCHIVE_DAMAGE), zipfile.ZipFile(path) as archive:
+        with archive.open(source) as file:
+            return file.read(MAX_INFO_BYTES + 1)
+    return b""
 
 
 def _is_not_meant(name: str, suffix: str) -> bool:

@@ -170,8 +170,13 @@ def member_data(
 ) -> Generator[tuple[Member, SourceData | RowError], None, None]:
     """Each data file of the set; an error where it cannot be unpacked."""
     for member, path in file_set.opened(scratch):
+        entry = file_set.descriptions.entries.get(member.name)
+        refusal = None if entry is None else entry.refusal
         if path is None:
             params = {"member": excerpt(member.name)}
             yield member, RowError(code="file.archive_damaged", params=params, file=member.name)
+        elif refusal is not None:
+            yield member, replace(refusal, file=member.name)
         else:
-            yield member, source_data(path, name=member.name, reading=reading, member=member)
+            own = reading if entry is None else entry.applied(reading)
+            yield member, source_data(path, name=member.name, reading=own, member=member)

@@ -102,6 +102,8 @@ def numbered_rows(
             yield item
             continue
         line, row = item
+        if reading.turns is not None:
+            row = reading.turns.renamed(row)
         found = builder.build(line, row)
         if isinstance(found, RowError):
             yield replace(found, file=row["meta"]["sheet"]) if of_sheets else found

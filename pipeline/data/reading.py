@@ -6,6 +6,7 @@ from typing import Self
 
 from pipeline.contracts.import_specs import EncodingChoice, ReadingOptions
 from pipeline.contracts.references import DatasetKind
+from pipeline.data.turn_names import TurnNames
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,6 +23,8 @@ class Reading:
     max_document_chars: int | None = None
     accept: tuple[str, ...] = ()
     answers_from: int | None = None
+    turns: TurnNames | None = None
+    """How turns are written, where a description beside the file says so."""
 
     @classmethod
     def of(cls, options: ReadingOptions, kind: DatasetKind) -> Self:
