@@ -15,6 +15,13 @@ from pipeline.contracts.evaluation_spec import EvaluateSpec
 from pipeline.contracts.import_results import ImportCheckpointResults, ImportDatasetResults
 from pipeline.contracts.import_specs import ImportCheckpointSpec, ImportDatasetSpec
 from pipeline.contracts.preview_dataset import PreviewDatasetResults, PreviewDatasetSpec
+from pipeline.contracts.quality_checks import (
+    CheckDatasetResults,
+    CheckDatasetSpec,
+    MaskDatasetResults,
+    MaskDatasetSpec,
+)
+from pipeline.contracts.token_preview import PreviewTokensResults, PreviewTokensSpec
 from pipeline.contracts.training_results import (
     ContinualPretrainResults,
     CurriculumSftResults,
@@ -31,6 +38,9 @@ RunSpec = (
     | PreviewDatasetSpec
     | ImportDatasetSpec
     | ImportCheckpointSpec
+    | CheckDatasetSpec
+    | MaskDatasetSpec
+    | PreviewTokensSpec
 )
 RunResults = (
     ContinualPretrainResults
@@ -41,6 +51,9 @@ RunResults = (
     | PreviewDatasetResults
     | ImportDatasetResults
     | ImportCheckpointResults
+    | CheckDatasetResults
+    | MaskDatasetResults
+    | PreviewTokensResults
 )
 RUN_SPECS: dict[str, type[SpecBase]] = {
     spec.model_fields["kind"].default: spec for spec in get_args(RunSpec)

@@ -49,7 +49,7 @@ of an archive. Files written before archives were read lack the last."""
 _META_ENCODER = json.JSONEncoder(ensure_ascii=False)
 
 
-class _GroupedWriter:
+class GroupedWriter:
     """Appends rows to a Parquet file in groups bounded by rows and by characters."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
@@ -102,7 +102,7 @@ def _row(record: Record, cells: tuple[Any, ...]) -> tuple[Any, ...]:
     return (record.id, record.lang, *cells, record.source, record.license, meta)
 
 
-class RowWriter(_GroupedWriter):
+class RowWriter(GroupedWriter):
     """`rows.parquet` of a version, with the figures of its manifest."""
 
     def __init__(self, path: Path, kind: DatasetKind) -> None:
@@ -130,7 +130,7 @@ class RowWriter(_GroupedWriter):
         return self._figures.lengths()
 
 
-class ErrorWriter(_GroupedWriter):
+class ErrorWriter(GroupedWriter):
     """`errors.parquet`: each rejected row with its place, reason and original content."""
 
     def __init__(self, path: Path) -> None:

@@ -13,10 +13,8 @@ from pathlib import Path
 
 from pipeline.contracts.dataset_manifest import (
     ColumnMeaning,
-    DatasetManifest,
     SourceFile,
     SourceMember,
-    StoredColumn,
 )
 from pipeline.contracts.import_results import ImportDatasetResults
 from pipeline.contracts.import_specs import ImportDatasetSpec
@@ -33,6 +31,7 @@ from pipeline.data.row_schemas import ROW_SCHEMAS
 from pipeline.data.seen_ids import SeenIds
 from pipeline.data.upload_files import check_upload
 from pipeline.data.version_files import ErrorWriter, RowWriter, storable
+from pipeline.data.version_manifest import write_manifest
 from pipeline.durable import partial_path, publish
 from pipeline.errors import StoppedAtCheckpoint
 from pipeline.execution import RecipeResult, RunContext
@@ -71,7 +70,9 @@ def run(spec: ImportDatasetSpec, context: RunContext) -> RecipeResult:
     manifest = None
     outputs: dict[str, Path] = {}
     if is_committed:
-        manifest = _write_manifest(spec, partial, source, rows, errors.num_rows)
+        manifest = write_manifest(
+            partial, spec.dataset_kind, source, rows, num_rejected=errors.num_rows
+        )
         publish(partial, directory)
         outputs["dataset"] = directory / "rows.parquet"
     else:
@@ -220,26 +221,3 @@ class _Copy:
         """The last event says how many rows there were."""
         num_done = self.num_rows + self.num_rejected
         self.context.progress("validate", total=num_done, unit="rows", done=num_done)
-
-
-def _write_manifest(
-    spec: ImportDatasetSpec,
-    directory: Path,
-    source: SourceFile,
-    rows: RowWriter,
-    num_rejected: int,
-) -> DatasetManifest:
-    schema = ROW_SCHEMAS[spec.dataset_kind]
-    manifest = DatasetManifest(
-        kind=spec.dataset_kind,
-        source=source,
-        num_rows=rows.num_rows,
-        num_rejected=num_rejected,
-        row_schema=tuple(StoredColumn(name=field.name, type=str(field.type)) for field in schema),
-        rows_sha256=dataset_digest(directory / "rows.parquet"),
-        counts=rows.counts(),
-        lengths=rows.lengths(),
-    )
-    document = manifest.model_dump_json(indent=2) + "\n"
-    (directory / "manifest.json").write_text(document, encoding="utf-8")
-    return manifest

@@ -13,7 +13,13 @@ from pipeline.contracts.estimates import Estimate, PairedFigure
 from pipeline.contracts.evaluation_results import BenchmarkFigure, BenchmarkFigureName
 from pipeline.contracts.import_results import ImportCheckpointResults, ImportDatasetResults
 from pipeline.contracts.kinds import RUN_KINDS, RunResults
+from pipeline.contracts.quality_checks import (
+    CHECK_CODES,
+    CheckDatasetResults,
+    MaskDatasetResults,
+)
 from pipeline.contracts.samples import MEASURES
+from pipeline.contracts.token_preview import PreviewTokensResults
 from pipeline.contracts.verdicts import Verdict
 from pipeline.errors import WARNING_CODES, PipelineError
 
@@ -166,11 +172,22 @@ def test_every_figure_has_one_heading_and_every_heading_figures_that_are_there()
     text = (ROOT / "docs/metrics.md").read_text(encoding="utf-8")
     lines = re.findall(r"^- Keys: (.+)$", text, re.MULTILINE)
     documented = [key for line in lines for key in re.findall(r"`(\w+)`", line)]
-    imports = {ImportDatasetResults, ImportCheckpointResults}
-    results = set(get_args(RunResults)) - imports
+    about_data = {
+        ImportDatasetResults,
+        ImportCheckpointResults,
+        CheckDatasetResults,
+        MaskDatasetResults,
+        PreviewTokensResults,
+    }
+    results = set(get_args(RunResults)) - about_data
     expected = {measure.key for measure in MEASURES}.union(*map(figures_of, results))
     expected |= set(get_args(BenchmarkFigureName))
     assert sorted(documented) == sorted(expected)
+
+
+def test_every_check_has_one_heading_and_every_heading_a_check() -> None:
+    documented = [heading for heading in headings("data_quality.md") if "." in heading]
+    assert sorted(documented) == sorted(CHECK_CODES)
 
 
 def test_every_file_that_contributing_names_is_there() -> None:

@@ -50,6 +50,11 @@ def loaded_modules(statement: str) -> set[str]:
             "pipeline.recipes.import_checkpoint",
             {"torch", "transformers", "tokenizers", "django", "celery", "redis"},
         ),
+        (
+            # datasketch loads redis where it is installed; we do not import it.
+            "import pipeline.recipes.check_dataset, pipeline.recipes.mask_dataset",
+            {"torch", "transformers", "tokenizers", "django", "celery"},
+        ),
         ("import pipeline.__main__", {"torch", "transformers", "django", "celery", "redis"}),
         (
             "import django; django.setup(); import studio.urls, studio.wsgi",

@@ -19,6 +19,9 @@ KINDS = (
     "preview_dataset",
     "import_dataset",
     "import_checkpoint",
+    "check_dataset",
+    "mask_dataset",
+    "preview_tokens",
     "plan",
 )
 
@@ -77,6 +80,10 @@ def test_key_order_and_written_defaults_do_not_change_the_digest() -> None:
         ("speculative_decode", {"schema_version": 1}, "schema_version"),
         ("logit_distill", {"objective": "hope"}, "objective"),
         ("continual_pretrain", {"seed": True}, "seed"),
+        ("check_dataset", {"near_duplicate_similarity": 0.5}, "near_duplicate_similarity"),
+        ("mask_dataset", {"personal": [], "drop": []}, "personal"),
+        ("mask_dataset", {"flags": None}, "flags"),
+        ("preview_tokens", {"num_rows": 51}, "num_rows"),
         ("import_dataset", {"policy": "guess"}, "policy"),
         ("import_dataset", {"columns": {"a": "meta."}}, "columns.a"),
         ("import_dataset", {"columns": {"a": "output", "b": "output"}}, "columns: several"),

@@ -35,7 +35,8 @@ pytestmark = pytest.mark.postgres
 GOLDEN = Path(__file__).resolve().parents[1] / "contract" / "golden"
 TRAINING = ("continual_pretrain", "curriculum_sft")
 KINDS = (*TRAINING, "logit_distill", "evaluate", "speculative_decode", "preview_dataset",
-         "import_dataset", "import_checkpoint")  # fmt: skip
+         "import_dataset", "import_checkpoint", "check_dataset", "mask_dataset",
+         "preview_tokens")  # fmt: skip
 TERABYTES = 10**15
 
 

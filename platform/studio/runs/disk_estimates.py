@@ -6,8 +6,9 @@
 | distillation | the draft, the cache of answers | the same, for the draft, and its best so far |
 | look at a data file | records | a member of an archive |
 | import of a data set | four times the file | the same, and a member of an archive |
+| check or cleaning of a version | four times its rows | the same |
 | import of a checkpoint | the model | the same |
-| evaluation, benchmark | records | records |
+| evaluation, benchmark, preview | records | records |
 
 Records are events, log, report and per-sample results. docs/operations.md, "Disk", has the reasons.
 """
@@ -20,6 +21,7 @@ from pipeline.contracts.base import SpecBase
 from pipeline.contracts.distillation_spec import LogitDistillSpec
 from pipeline.contracts.import_specs import ImportCheckpointSpec, ImportDatasetSpec
 from pipeline.contracts.preview_dataset import PreviewDatasetSpec
+from pipeline.contracts.quality_checks import CheckDatasetSpec, MaskDatasetSpec
 from pipeline.contracts.references import Reference
 from pipeline.contracts.training_specs import ContinualPretrainSpec, CurriculumSftSpec
 
@@ -68,6 +70,8 @@ def run_writes(spec: SpecBase, model_bytes: ModelBytes) -> Writes:
             return Writes(kept=RECORDS_BYTES, peak=RECORDS_BYTES + member)
         case ImportDatasetSpec():
             return _data_set(Path(spec.source.resolved_path))
+        case CheckDatasetSpec() | MaskDatasetSpec():
+            return _data_set(Path(spec.dataset.resolved_path))
         case ImportCheckpointSpec():
             return _constant(tree_bytes(Path(spec.source.resolved_path)))
     return _constant(0)

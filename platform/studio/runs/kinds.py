@@ -110,6 +110,24 @@ KINDS: dict[str, RunKind] = {
             queue=Queue.INTERACTIVE,
             checkpoint=CheckpointKind(name="imported", label=_("Imported")),
         ),
+        RunKind(
+            name="check_dataset",
+            label=_("Check of a data set"),
+            queue=Queue.INTERACTIVE,
+            starters=(Role.EXPERT, Role.ENGINEER),
+        ),
+        RunKind(
+            name="mask_dataset",
+            label=_("Cleaning of a data set"),
+            queue=Queue.INTERACTIVE,
+            starters=(Role.EXPERT, Role.ENGINEER),
+        ),
+        RunKind(
+            name="preview_tokens",
+            label=_("Token preview"),
+            queue=Queue.INTERACTIVE,
+            starters=(Role.EXPERT, Role.ENGINEER),
+        ),
     )
 }
 

@@ -1,0 +1,38 @@
+"""The manifest of a version, written beside its rows."""
+
+from pathlib import Path
+
+from pipeline.contracts.dataset_manifest import DatasetManifest, SourceFile, StoredColumn
+from pipeline.contracts.references import DatasetKind
+from pipeline.data.datasets import dataset_digest
+from pipeline.data.readers_parquet import ROW_SCHEMAS
+from pipeline.data.version_files import RowWriter
+
+
+def write_manifest(
+    directory: Path, kind: DatasetKind, source: SourceFile, rows: RowWriter, *, num_rejected: int
+) -> DatasetManifest:
+    """`manifest.json` says what `rows.parquet` in the directory is.
+
+    Args:
+        directory: Holds the rows.
+        kind: Of the rows.
+        source: What they were read from.
+        rows: The writer that wrote them, closed.
+        num_rejected: Rows of the source that are not among them because they are wrong.
+    """
+    manifest = DatasetManifest(
+        kind=kind,
+        source=source,
+        num_rows=rows.num_rows,
+        num_rejected=num_rejected,
+        row_schema=tuple(
+            StoredColumn(name=field.name, type=str(field.type)) for field in ROW_SCHEMAS[kind]
+        ),
+        rows_sha256=dataset_digest(directory / "rows.parquet"),
+        counts=rows.counts(),
+        lengths=rows.lengths(),
+    )
+    document = manifest.model_dump_json(indent=2) + "\n"
+    (directory / "manifest.json").write_text(document, encoding="utf-8")
+    return manifest
