@@ -5,7 +5,7 @@ from pathlib import Path
 from pipeline.contracts.dataset_manifest import DatasetManifest, SourceFile, StoredColumn
 from pipeline.contracts.references import DatasetKind
 from pipeline.data.datasets import dataset_digest
-from pipeline.data.readers_parquet import ROW_SCHEMAS
+from pipeline.data.row_schemas import ROW_SCHEMAS
 from pipeline.data.version_files import RowWriter
 
 

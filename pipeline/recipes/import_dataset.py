@@ -19,7 +19,6 @@ from pipeline.contracts.dataset_manifest import (
 from pipeline.contracts.import_results import ImportDatasetResults
 from pipeline.contracts.import_specs import ImportDatasetSpec
 from pipeline.contracts.row_errors import RowError
-from pipeline.data.datasets import dataset_digest
 from pipeline.data.error_tally import ErrorTally
 from pipeline.data.file_sets import FileSet, open_file_set
 from pipeline.data.formats import detect_format
@@ -27,7 +26,6 @@ from pipeline.data.import_sources import SourceData, member_data, source_data
 from pipeline.data.original_rows import OriginalRow
 from pipeline.data.reading import Reading
 from pipeline.data.records import Record
-from pipeline.data.row_schemas import ROW_SCHEMAS
 from pipeline.data.seen_ids import SeenIds
 from pipeline.data.upload_files import check_upload
 from pipeline.data.version_files import ErrorWriter, RowWriter, storable

@@ -59,6 +59,7 @@ STUDIO_RUN_PUBLISHERS = [
     "studio.datasets.publishers.publish_version",
     "studio.datasets.mappings.remember_mapping",
     "studio.registry.publishers.publish_checkpoint",
+    "studio.quality.publishers.publish_cleaned",
     "studio.registry.certificates.publish_certificates",
 ]
 # Called with (run, report): the address of what was published, by the name of its output.
@@ -103,6 +104,7 @@ INSTALLED_APPS = [
     "studio.accounts",
     "studio.datasets",
     "studio.registry",
+    "studio.quality",
     "studio.runs",
     "studio.stack",
     "studio.storage",

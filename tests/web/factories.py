@@ -27,6 +27,7 @@ from studio.accounts.links import link_create
 from studio.accounts.models import Membership, OneTimeLink, Project, Role, User
 from studio.datasets import previews
 from studio.datasets import services as dataset_services
+from studio.quality import services as quality_services
 from studio.registry.models import Certificate
 from studio.runs import lifecycle
 from studio.runs import services as run_services
@@ -264,6 +265,10 @@ def samples(project):
     certificate = Certificate.objects.create(
         project=project, run=import_run, arm="lookup", document="{}"
     )
+    preview = quality_services.preview_start(
+        version=started.run.dataset_version, checkpoint=checkpoint, actor=admin,
+        start=0, num_rows=2, max_seq_length=64,
+    )  # fmt: skip
     return {
         "project": project.slug,
         "certificate_id": certificate.pk,
@@ -271,6 +276,7 @@ def samples(project):
         "import_id": started.pk,
         "preview_id": make_preview(project, admin).pk,
         "version_id": started.run.dataset_version.pk,
+        "token_preview_id": preview.pk,
         "index": 0,
         "checkpoint_id": checkpoint.pk,
         "import_run_id": import_run.pk,

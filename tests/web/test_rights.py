@@ -432,6 +432,9 @@ def test_every_kind_that_expert_or_engineer_may_start_is_one_that_a_page_lets_th
         "preview_dataset": "datasets:upload",
         "import_dataset": "datasets:upload",
         "import_checkpoint": "registry:import",
+        "check_dataset": "quality:check",
+        "mask_dataset": "quality:clean",
+        "preview_tokens": "quality:clean",  # its own page shows earlier previews to everybody
     }
     for kind in KINDS.values():
         allowed = set(PAGES[pages.get(kind.name, "launch:run")].allowed)

@@ -6,12 +6,15 @@ windows have equal hashes in every text and on every machine. Two different ones
 once in 10^19 pairs, which is why hashes stand for windows here.
 """
 
+import functools
 import re
 
 import numpy as np
 
 _BASE = 0x9E3779B97F4A7C15 | 1
 _INVERSE = pow(_BASE, -1, 1 << 64)
+_TABLE_SIZE = 8_192
+"""Powers that are kept; longer texts compute their own."""
 _WORD = re.compile(r"[^\W_]+")
 
 
@@ -61,7 +64,14 @@ def _hashes(text: str, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
     return mixed(polynomials)
 
 
-def _powers(base: int, count: int) -> np.ndarray:
+@functools.cache
+def _power_table(base: int, count: int) -> np.ndarray:
     factors = np.full(count, base, dtype=np.uint64)
     factors[:1] = 1
     return np.multiply.accumulate(factors)
+
+
+def _powers(base: int, count: int) -> np.ndarray:
+    if count > _TABLE_SIZE:
+        return _power_table.__wrapped__(base, count)
+    return _power_table(base, _TABLE_SIZE)[:count]
