@@ -49,9 +49,22 @@ def _listed(value: object) -> list[str]:
     if not isinstance(value, list):
         raise wrong_type("choices", value, VALUE_TYPE_NAMES[list])
     return [
-        text_field({"choice": choice}, "choice", required=True, column=f"choices.{index}")
+        text_field(
+            {"choice": _text(choice, index)}, "choice", required=True, column=f"choices.{index}"
+        )
         for index, choice in enumerate(value)
     ]
+
+
+def _text(choice: object, index: int) -> object:
+    """The text of a choice that is an object of its letter and its text; any other as it is."""
+    if isinstance(choice, dict) and len(choice) == 2 and index < len(LETTERS):
+        letter, text = choice.values()
+        if letter == LETTERS[index]:
+            return text
+        if text == LETTERS[index]:
+            return letter
+    return choice
 
 
 def _split(cell: str) -> list[Any]:

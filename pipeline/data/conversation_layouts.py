@@ -11,7 +11,7 @@ from pipeline.contracts.row_error_phrases import (
 )
 from pipeline.data.records import Conversation, DomainItem, Message
 from pipeline.data.row_fields import InvalidRowError, common_fields, text_field, wrong_type
-from pipeline.data.turns import Turn, read_turns, turn_meta
+from pipeline.data.turns import Turn, is_turn, read_turns, turn_meta
 
 _ALPACA_FIELDS = frozenset({"instruction", "input", "output", "system", "history"})
 
@@ -54,10 +54,7 @@ def question_of(conversation: Conversation) -> DomainItem:
         input="",
         output=answer.content,
         system=system,
-        history=tuple(
-            (question.content, reply.content)
-            for question, reply in zip(before[::2], before[1::2], strict=True)
-        ),
+        history=_pairs(before) if before else (),
         source=conversation.source,
         license=conversation.license,
         meta=conversation.meta,
@@ -74,6 +71,8 @@ def exchanges(row: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
             raise wrong_type("history", history, VALUE_TYPE_NAMES[list]) from None
     if not isinstance(history, list):
         raise wrong_type("history", history, VALUE_TYPE_NAMES[list])
+    if history and all(map(is_turn, history)):
+        return _pairs([turn.message for turn in read_turns(history, "history")])
     found = []
     for index, pair in enumerate(history):
         place = f"history.{index}"
@@ -85,6 +84,17 @@ def exchanges(row: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
         )
         found.append((question, answer))
     return tuple(found)
+
+
+def _pairs(turns: Sequence[Message]) -> tuple[tuple[str, str], ...]:
+    _check_turn_order(turns)
+    if turns[0].role == "system":
+        raise InvalidRowError(
+            "row.turn_order", "history", turn=1, role=turns[0].role, expected="user"
+        )
+    return tuple(
+        (asked.content, said.content) for asked, said in zip(turns[::2], turns[1::2], strict=True)
+    )
 
 
 def _system_turn(row: Mapping[str, Any]) -> list[Turn]:

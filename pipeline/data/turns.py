@@ -14,7 +14,8 @@ from pipeline.data.row_fields import InvalidRowError, text_field, wrong_type
 
 TURN_FIELDS_KEY = "turn_fields"
 """Key of `meta` under which further fields of turns are kept, by the turn's index from 0."""
-SHAREGPT_ROLES = {"human": "user", "gpt": "assistant"}
+OTHER_ROLES = {"human": "user", "gpt": "assistant", "developer": "system"}
+"""Names that ShareGPT and OpenAI have for roles."""
 ROLES = ("system", "user", "assistant")
 TEXT_PARTS = frozenset({"text", "input_text", "output_text"})
 
@@ -65,14 +66,14 @@ def _turn(item: object, place: str) -> Turn:
     is_sharegpt = "from" in item or ("value" in item and "role" not in item)
     role_key, content_key = ("from", "value") if is_sharegpt else ("role", "content")
     role = text_field(item, role_key, required=True, column=f"{place}.{role_key}")
-    role = SHAREGPT_ROLES.get(role, role)
+    role = OTHER_ROLES.get(role, role)
     if role not in ROLES:
         raise InvalidRowError(
             "row.enum",
             f"{place}.{role_key}",
             value=role,
             field=f"{place}.{role_key}",
-            allowed=", ".join((*ROLES, *SHAREGPT_ROLES)),
+            allowed=", ".join((*ROLES, *OTHER_ROLES)),
         )
     content = item.get(content_key)
     if isinstance(content, list):

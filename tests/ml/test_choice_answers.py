@@ -118,6 +118,7 @@ def test_a_question_judged_right_or_wrong_needs_no_choices(answer: object, choic
         "\u7532|\u4e59|\u4e19",
         '["\u7532", "\u4e59", "\u4e19"]',
         {"A": "\u7532", "B": "\u4e59", "C": "\u4e19"},
+        [{"key": letter, "text": text} for letter, text in zip("ABC", CHOICES, strict=False)],
     ],
 )
 def test_choices_in_one_cell(cell: object) -> None:

@@ -146,6 +146,12 @@ CONTEXT = {"system": "S", "history": [["Q1", "A1"]]}
         {"instruction": "Q2", "input": "", "output": "A2", **CONTEXT},
         {"instruction": "Q2", "output": "A2", "system": "S", "history": '[["Q1", "A1"]]'},
         {
+            "instruction": "Q2",
+            "output": "A2",
+            "system": "S",
+            "history": [{"role": "user", "content": "Q1"}, {"from": "gpt", "value": "A1"}],
+        },
+        {
             "messages": [
                 {"role": role, "content": content}
                 for role, content in (
