@@ -190,6 +190,11 @@ FILE_ERROR_TEXTS: Mapping[str, RowErrorText] = MappingProxyType(
             "no column for {field}; the columns are: {headers}",
             "rename a column to {field}, or map one to it",
         ),
+        "header.preference": RowErrorText(
+            "the columns {headers} are preference data (DPO: better and worse answers), which is "
+            "not trained on",
+            "import the good answers alone, as conversations: map their column to output",
+        ),
         "header.duplicate": RowErrorText(
             "the columns {headers} all mean {field}", "keep one, or map the others to `ignore`"
         ),

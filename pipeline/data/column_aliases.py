@@ -109,6 +109,12 @@ _EXCHANGE: Mapping[str, Sequence[str]] = {
         "\u7cfb\u7edf\u63d0\u793a",
         "\u7cfb\u7edf\u63d0\u793a\u8bcd",
     ),
+    "history": (
+        "history",
+        "\u5386\u53f2",
+        "\u5bf9\u8bdd\u5386\u53f2",
+        "\u5386\u53f2\u5bf9\u8bdd",
+    ),
 }
 _CHOICE: Mapping[str, Sequence[str]] = {
     "question": (
@@ -131,6 +137,14 @@ _CHOICE: Mapping[str, Sequence[str]] = {
         "\u6b63\u786e\u9009\u9879",
         "\u7b54\u6848\u9009\u9879",
         "correct_answer",
+    ),
+    "choices": (
+        "choices",
+        "options",
+        "\u9009\u9879",
+        "\u5907\u9009\u9879",
+        "\u9009\u9879\u5185\u5bb9",
+        "\u5168\u90e8\u9009\u9879",
     ),
 }
 _OPTIONS: Mapping[str, Sequence[str]] = {
@@ -190,12 +204,11 @@ def _by_name(*tables: Mapping[str, Sequence[str]]) -> Mapping[str, str]:
     return MappingProxyType(names)
 
 
-_TEST_EXCHANGE = {field: names for field, names in _EXCHANGE.items() if field != "system"}
 ALIASES: Mapping[DatasetKind, Mapping[str, str]] = MappingProxyType(
     {
         "corpus": _by_name(_COMMON, _DOCUMENT),
         "conversations": _by_name(_COMMON, _EXCHANGE),
-        "domain_test": _by_name(_COMMON, _TEST_EXCHANGE),
+        "domain_test": _by_name(_COMMON, _EXCHANGE),
         "multiple_choice": _by_name(_COMMON, _CHOICE, _OPTIONS),
     }
 )

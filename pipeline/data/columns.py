@@ -11,6 +11,7 @@ from pipeline.contracts.row_errors import RowError
 from pipeline.data.column_aliases import ALIASES, PAIRED_ALIASES
 from pipeline.data.column_names import compared_name, shown_name
 from pipeline.data.reading import Reading
+from pipeline.data.untrained_layouts import compares_answers
 
 IGNORE = "ignore"
 MAX_COLUMNS = 500
@@ -20,9 +21,10 @@ REQUIRED_COLUMNS: Mapping[DatasetKind, tuple[str, ...]] = MappingProxyType(
         "corpus": ("text",),
         "conversations": ("instruction", "output"),
         "domain_test": ("instruction", "output"),
-        "multiple_choice": ("question", "A", "B", "answer"),
+        "multiple_choice": ("question", "answer"),
     }
 )
+"""Choices stand in columns of their letters or in one; of right or wrong there need not be any."""
 
 
 def resolve_columns(
@@ -51,9 +53,13 @@ def resolve_columns(
             return refused(
                 "header.duplicate", column=field, headers=", ".join(sharing), field=field
             )
-    for field in REQUIRED_COLUMNS[reading.kind]:
-        if field not in fields:
-            return refused("header.missing", column=field, field=field, headers=listed)
+    needed = [*REQUIRED_COLUMNS[reading.kind], *(["B"] if "A" in fields else [])]
+    for field in needed:
+        if field in fields:
+            continue
+        if field == "output" and compares_answers(tuple(names)):
+            return refused("header.preference", headers=listed)
+        return refused("header.missing", column=field, field=field, headers=listed)
     return fields
 
 

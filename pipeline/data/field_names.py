@@ -1,4 +1,4 @@
-"""Which key of a JSON object is which field: the names that columns may have, and two more.
+"""Which key of a JSON object is which field: the names that columns may have.
 
 A row that has its kind's own fields is read as it is written, whatever its other keys are called.
 """
@@ -30,8 +30,6 @@ _COMPLETE: Mapping[DatasetKind, tuple[frozenset[str], ...]] = MappingProxyType(
     }
 )
 """Keys of each layout that is read as it is."""
-_CHOICE_LISTS = {"options": "choices", "\u9009\u9879": "choices"}
-"""Keys of lists, which no table has."""
 
 
 def named_fields(keys: Sequence[str], kind: DatasetKind) -> Mapping[str, str]:
@@ -45,8 +43,6 @@ def named_fields(keys: Sequence[str], kind: DatasetKind) -> Mapping[str, str]:
     if any(layout <= own for layout in _COMPLETE[kind]):
         return {}
     aliases = aliases_among(keys, kind)
-    if kind == "multiple_choice":
-        aliases = {**aliases, **_CHOICE_LISTS}
     fields = set(aliases.values())
     meant = {
         key: field

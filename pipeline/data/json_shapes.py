@@ -7,6 +7,7 @@ from typing import Any
 
 from pipeline.contracts.row_errors import RowError
 from pipeline.data.column_aliases import ALIASES
+from pipeline.data.column_names import compared_name
 from pipeline.data.json_values import LENIENT, RawRow
 from pipeline.data.turns import is_turn
 
@@ -50,7 +51,7 @@ def is_wrapper(value: Mapping[str, Any]) -> bool:
 def is_row(value: Mapping[str, Any]) -> bool:
     """The object has a text that only a row has, or turns."""
     return any(
-        (isinstance(item, str) and name.casefold() in _ROW_KEYS)
+        (isinstance(item, str) and compared_name(name) in _ROW_KEYS)
         or (name in {"messages", "conversations"} and isinstance(item, list))
         for name, item in value.items()
     )

@@ -88,7 +88,7 @@ class UntrainedRows:
 def untrained_layout(row: Mapping[str, Any]) -> UntrainedLayout | None:
     """Which of these layouts a row of conversations or questions has; None for any other."""
     names = tuple(row)
-    if _compares(names):
+    if compares_answers(names):
         return "preference"
     output = row.get("output")
     if isinstance(output, list) and len(output) > 1 and all(isinstance(t, str) for t in output):
@@ -121,7 +121,7 @@ def _has_marks(names: tuple[str, ...]) -> bool:
 
 
 @lru_cache(maxsize=256)
-def _compares(names: tuple[str, ...]) -> bool:
+def compares_answers(names: tuple[str, ...]) -> bool:
     """The fields hold a better and a worse answer."""
     worse = {name for name in names if _WORSE.search(name)}
     better = {name for name in names if name not in worse and _BETTER.search(name)}

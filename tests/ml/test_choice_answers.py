@@ -152,6 +152,20 @@ def test_numbers_that_seem_to_count_from_1_are_asked_about(tmp_path: Path) -> No
     assert [item.code for item in found if isinstance(item, RowError)] == ["row.answer_range"]
 
 
+def test_a_table_has_its_choices_in_one_column_or_none(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("\u9898\u76ee,\u9009\u9879,\u7b54\u6848\nQ,A.\u7532 B.\u4e59,\u4e59\n", "utf-8")
+    (listed,) = scan_rows(path, Reading(kind="multiple_choice"))
+    assert (listed.choices, listed.answer) == (("\u7532", "\u4e59"), 1)
+    path.write_text("\u9898\u76ee,\u7b54\u6848\nQ,\u5bf9\nQ2,\u9519\nQ3,\u4e59\n", "utf-8")
+    *judged, error = scan_rows(path, Reading(kind="multiple_choice"))
+    assert [(row.choices, row.answer) for row in judged] == [
+        (("\u5bf9", "\u9519"), 0),
+        (("\u5bf9", "\u9519"), 1),
+    ]
+    assert (error.code, error.column) == ("row.field_missing", "choices")
+
+
 class Warned:
     def __init__(self) -> None:
         self.warnings: list[tuple[str, str]] = []

@@ -187,6 +187,14 @@ def test_a_question_is_asked_with_its_context(tmp_path: Path, row: dict, tokeniz
     assert read_rows(DatasetRef(path=str(path), kind="domain_test"), DomainItem) == [item]
 
 
+def test_a_table_has_the_context_in_cells(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    row = 'Q2,A2,S,"[[""Q1"", ""A1""]]"'
+    path.write_text(f"question,answer,system,history\n{row}\n")
+    (item,) = scan_rows(path, Reading(kind="domain_test"))
+    assert (item.system, item.history, item.meta) == ("S", (("Q1", "A1"),), {})
+
+
 def test_versions_from_before_turns_had_weights_and_questions_context_are_read(
     tmp_path: Path,
 ) -> None:

@@ -89,6 +89,17 @@ def test_a_label_of_0_and_1_alone_is_a_preference(tmp_path: Path) -> None:
     assert (error.code, error.params["count"]) == ("file.layout_preference", 4)
 
 
+def test_columns_of_better_and_worse_answers_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    for header in (
+        "prompt,chosen,rejected",
+        "\u95ee\u9898,\u4f18\u9009\u56de\u7b54,\u62d2\u7edd\u56de\u7b54",
+    ):
+        path.write_text(f"{header}\nQ,A,B\n", encoding="utf-8")
+        (error,) = scan_rows(path, Reading(kind="conversations"))
+        assert error.code == "header.preference"
+
+
 def test_a_label_in_a_table_is_one_too(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("instruction,output,label\nQ,A,True\nQ,B,False\n")

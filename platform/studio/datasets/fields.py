@@ -13,14 +13,19 @@ _EXCHANGE_FIELDS = {
     "input": _("material the question rests on"),
     "output": _("answer"),
 }
+_CONTEXT_FIELDS = {
+    "system": _("system prompt"),
+    "history": _("earlier questions and answers (JSON)"),
+}
 _OWN_FIELDS: Mapping[str, Mapping[str, str | Promise]] = {
     DatasetKind.CORPUS: {"text": _("text"), "title": _("title")},
-    DatasetKind.CONVERSATIONS: {**_EXCHANGE_FIELDS, "system": _("system prompt")},
-    DatasetKind.DOMAIN_TEST: _EXCHANGE_FIELDS,
+    DatasetKind.CONVERSATIONS: {**_EXCHANGE_FIELDS, **_CONTEXT_FIELDS},
+    DatasetKind.DOMAIN_TEST: {**_EXCHANGE_FIELDS, **_CONTEXT_FIELDS},
     DatasetKind.MULTIPLE_CHOICE: {
         "question": _("question or instruction"),
         **{letter: _("choice %(letter)s") for letter in "ABCDEFGH"},
-        "answer": _("right choice (letter, or number from 0)"),
+        "choices": _("all choices in one cell"),
+        "answer": _("right choice (letter, number or text)"),
     },
 }
 _COMMON_FIELDS = {
