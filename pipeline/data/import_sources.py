@@ -1,7 +1,7 @@
 """What an import reads: one file, or the data files of an archive or folder one after another."""
 
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pipeline.contracts.row_errors import RowError, excerpt
@@ -17,6 +17,7 @@ from pipeline.data.readers import (
     numbered_rows,
     recognise,
 )
+from pipeline.data.readers_xlsx import SheetsRead
 from pipeline.data.reading import Reading
 from pipeline.data.records import Record
 from pipeline.data.seen_ids import SeenIds
@@ -43,6 +44,8 @@ class SourceData:
     """Of a CSV file."""
     recognised: Recognised | None
     member: Member | None = None
+    sheets: SheetsRead = field(default_factory=SheetsRead)
+    """Of a workbook: what its rows told, as far as they were read."""
 
     @property
     def encoding(self) -> Encoding | None:
@@ -61,6 +64,7 @@ class SourceData:
             replace(self.reading, encoding=self.encoding or self.reading.encoding),
             recognised=self.recognised,
             name=self.name,
+            sheets=self.sheets,
         )
         nothing = OriginalRow()
         for item in numbered:
@@ -86,6 +90,7 @@ class SourceData:
             encoding=self.encoding or "utf-8",
             reading=self.reading,
             table=self.table,
+            sheets=self.sheets,
         )
 
     def _taken_id(self, line: int, record: Record, taken: SeenIds) -> RowError | None:

@@ -6,7 +6,7 @@ ever goes forward and holds one row.
 
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,10 +22,11 @@ from pipeline.data.formats import FileFormat
 from pipeline.data.json_streams import read_json_array
 from pipeline.data.readers_csv import table_records
 from pipeline.data.readers_json import read_json_lines
-from pipeline.data.readers_xlsx import iter_sheet_rows
+from pipeline.data.readers_xlsx import SheetsRead, iter_sheet_rows
 from pipeline.data.reading import Reading
 from pipeline.data.row_schemas import ROW_SCHEMAS
 from pipeline.data.text_lines import iter_lines
+from pipeline.data.workbooks.tables import dense_cells
 
 NUM_ROWS_FOR_KEYS = 100
 _LAYOUT_KEYS = {"messages", "conversations", "history", *"ABCDEFGH"}
@@ -53,7 +54,9 @@ class OriginalRows:
         encoding: Encoding,
         reading: Reading,
         table: TableLayout | None = None,
+        sheets: SheetsRead | None = None,
     ) -> None:
+        self._sheets = sheets
         self._is_table = file_format in {"csv", "xlsx"}
         self._bare = table if table is not None and not table.has_header else None
         self._rows = _rows(path, file_format, encoding, reading)
@@ -71,6 +74,9 @@ class OriginalRows:
     def at(self, line: int, sheet: str = "") -> OriginalRow:
         """The row that begins on `line`; an empty one where the file cannot be split that far."""
         _ = self.columns  # the header is not one of the rows
+        read = self._sheets
+        if read is not None and read.is_at(line, sheet):
+            return self._fitted(_sheet_row(dense_cells(read.row), fits=read.fits))
         for number, row in self._rows:
             if row.sheet != sheet:
                 continue
@@ -161,14 +167,17 @@ def _rows(
 
 
 def _sheet_rows(path: Path, reading: Reading) -> Iterator[tuple[int, OriginalRow]]:
-    """Rows of a sheet with another header than the first one do not fit its columns: text."""
     first_names: list[str] | None = None
     fits = True
     for row in iter_sheet_rows(path, reading):
         if row.is_header:
             first_names = first_names or row.cells
             fits = row.cells == first_names
-        if fits:
-            yield row.number, OriginalRow(cells=tuple(row.cells), sheet=row.sheet)
-        else:
-            yield row.number, OriginalRow(text="\t".join(row.cells), sheet=row.sheet)
+        yield row.number, _sheet_row(row.cells, fits=fits, sheet=row.sheet)
+
+
+def _sheet_row(cells: Sequence[str], *, fits: bool, sheet: str = "") -> OriginalRow:
+    """Rows of a sheet with another header than the first one do not fit its columns: text."""
+    if fits:
+        return OriginalRow(cells=tuple(cells), sheet=sheet)
+    return OriginalRow(text="\t".join(cells), sheet=sheet)

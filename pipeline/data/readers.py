@@ -21,7 +21,7 @@ from pipeline.data.json_values import RawRow
 from pipeline.data.readers_csv import read_csv
 from pipeline.data.readers_json import read_json_lines
 from pipeline.data.readers_parquet import holds_version, read_parquet
-from pipeline.data.readers_xlsx import read_xlsx
+from pipeline.data.readers_xlsx import SheetsRead, read_xlsx
 from pipeline.data.reading import Reading
 from pipeline.data.record_builder import RecordBuilder
 from pipeline.data.records import Record
@@ -53,11 +53,13 @@ def numbered_rows(
     *,
     recognised: Recognised | None = None,
     name: str = "",
+    sheets: SheetsRead | None = None,
 ) -> Iterator[tuple[int, Record] | RowError]:
     """As `scan_rows`, each record with its line or row number; an error carries its own.
 
     `recognised` is what is known of the file's layout; None finds it out by the file's own name.
     `name` is what a person calls the file, where that is another.
+    `sheets` gets what is known of the rows of a workbook.
     """
     file_format = detect_format(path, reading)
     if isinstance(file_format, RowError):
@@ -96,7 +98,7 @@ def numbered_rows(
     )
     of_sheets = file_format == "xlsx" and len(reading.sheets) > 1
     is_empty = True
-    for item in _raw_rows(path, reading, file_format, chosen, known):
+    for item in _raw_rows(path, reading, file_format, chosen, known, sheets):
         is_empty = False
         if isinstance(item, RowError):
             yield item
@@ -121,10 +123,11 @@ def _raw_rows(
     file_format: FileFormat,
     encoding: Encoding,
     known: Recognised,
+    sheets: SheetsRead | None,
 ) -> Iterable[RawRow | RowError]:
     match file_format:
         case "xlsx":
-            return read_xlsx(path, reading)
+            return read_xlsx(path, reading, sheets)
         case "parquet":
             return _named(read_parquet(path, reading.columns), reading, known)
         case "json_array":

@@ -5,7 +5,7 @@ without one is an error of its row. Numbers and dates are stored as their format
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +17,8 @@ from pipeline.data.workbooks.choice import chosen_sheets, unread_sheets
 from pipeline.data.workbooks.contents import Sheet
 from pipeline.data.workbooks.notes import SheetNote, SheetNotes
 from pipeline.data.workbooks.opening import WorkbookRefusedError, opened_workbook
-from pipeline.data.workbooks.tables import dense_cells, open_table, read_table
+from pipeline.data.workbooks.sheet_rows import SheetRow
+from pipeline.data.workbooks.tables import Table, dense_cells, open_table, read_table
 
 
 class WrittenRow(NamedTuple):
@@ -30,8 +31,42 @@ class WrittenRow(NamedTuple):
     is_header: bool
 
 
+@dataclass(slots=True)
+class SheetsRead:
+    """What a reading of a workbook tells beside its rows."""
+
+    notes: list[SheetNote] = field(default_factory=list)
+    """What a person should know of the sheets, once their rows have been read."""
+    sheet: str = ""
+    """Of the last row, where several sheets are read."""
+    row: SheetRow = field(default_factory=lambda: SheetRow(0))
+    """The last row; 0 before the first."""
+    fits: bool = True
+    """Its sheet has the columns of the first sheet."""
+    first_names: tuple[str, ...] | None = None
+
+    def is_at(self, line: int, sheet: str) -> bool:
+        """Whether this is the last row."""
+        return (self.row.number, self.sheet) == (line, sheet)
+
+    def begin(self, of_several: str, table: Table) -> None:
+        """The rows of a table follow."""
+        self.sheet = of_several
+        self.first_names = self.first_names or table.names
+        self.fits = table.names == self.first_names
+
+    def taken(self, table: Table) -> Table:
+        """The table, each of whose rows is the last row when it is given out."""
+        return replace(table, rows=self._watched(table.rows))
+
+    def _watched(self, rows: Iterator[SheetRow]) -> Iterator[SheetRow]:
+        for row in rows:
+            self.row = row
+            yield row
+
+
 def read_xlsx(
-    path: Path, reading: Reading, notes: list[SheetNote] | None = None
+    path: Path, reading: Reading, read: SheetsRead | None = None
 ) -> Iterator[RawRow | RowError]:
     """One raw row or error for each row below the header that is not empty, in its order.
 
@@ -41,8 +76,9 @@ def read_xlsx(
     Args:
         path: the workbook.
         reading: which sheets, which row is the header, what columns mean.
-        notes: gets what a person should know of the sheets, once their rows have been read.
+        read: gets what is known of the rows that were read.
     """
+    read = read or SheetsRead()
     try:
         with opened_workbook(path) as book:
             sheets = chosen_sheets(book, reading.sheets, path.stat().st_size)
@@ -51,9 +87,8 @@ def read_xlsx(
                 return
             for sheet in sheets:
                 of_several = sheet.name if len(reading.sheets) > 1 else ""
-                yield from _read_sheet(book, sheet, reading, of_several, notes)
-            if notes is not None:
-                notes.extend(unread_sheets(book, sheets))
+                yield from _read_sheet(book, sheet, reading, of_several, read)
+            read.notes.extend(unread_sheets(book, sheets))
     except WorkbookRefusedError as exc:
         yield exc.error
 
@@ -83,11 +118,15 @@ def iter_sheet_rows(path: Path, reading: Reading) -> Iterator[WrittenRow]:
 
 
 def _read_sheet(
-    book: Workbook, sheet: Sheet, reading: Reading, of_several: str, found: list[SheetNote] | None
+    book: Workbook, sheet: Sheet, reading: Reading, of_several: str, read: SheetsRead
 ) -> Iterator[RawRow | RowError]:
     notes = SheetNotes(sheet.name)
     table = open_table(book.rows(sheet, notes), reading, notes)
-    items = iter([table]) if isinstance(table, RowError) else read_table(table, reading)
+    if isinstance(table, RowError):
+        items: Iterator[RawRow | RowError] = iter([table])
+    else:
+        read.begin(of_several, table)
+        items = read_table(read.taken(table), reading)
     for item in items:
         if not of_several:
             yield item
@@ -98,5 +137,4 @@ def _read_sheet(
             row["meta"] = {**row.get("meta", {}), "sheet": of_several}
             row.setdefault("id", f"{of_several}/line-{number}")
             yield number, row
-    if found is not None:
-        found.extend(notes)
+    read.notes.extend(notes)

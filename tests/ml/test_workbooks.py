@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pipeline.contracts.row_errors import RowError
 from pipeline.contracts.workbook_notes import WORKBOOK_NOTE_TEXTS
 from pipeline.data.import_sources import source_data
-from pipeline.data.readers_xlsx import read_xlsx
+from pipeline.data.readers_xlsx import SheetsRead, read_xlsx
 from pipeline.data.reading import Reading
 from pipeline.data.records import DomainItem
 from pipeline.data.workbooks import shared_strings, sheet_rows
@@ -59,11 +59,11 @@ def sheet(*rows: list[str], first: int = 1, extra: str = "", hidden: int = 0) ->
 
 def read(path: Path, **options: Any) -> tuple[list[Any], dict[str, dict[str, Any]]]:
     """Rows or errors, and the notes by code."""
-    notes: list[Any] = []
-    rows = list(read_xlsx(path, Reading(kind="domain_test", **options), notes))
-    for note in notes:
+    known = SheetsRead()
+    rows = list(read_xlsx(path, Reading(kind="domain_test", **options), known))
+    for note in known.notes:
         assert WORKBOOK_NOTE_TEXTS[note.code].format_map(note.params)
-    return rows, {note.code: note.params for note in notes}
+    return rows, {note.code: note.params for note in known.notes}
 
 
 def outputs(path: Path, **options: Any) -> list[str]:
@@ -308,12 +308,10 @@ def test_a_row_that_is_too_long_rejects_itself(
 
 def test_texts_beyond_the_memory_stand_in_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shared_strings, "MEMORY_BYTES", 1000)
-    strings = SharedStrings()
     texts = [f"文{index}" * (index % 7) + "\ud800" for index in range(100)]
-    for text in texts:
-        strings.append(text)
+    strings = SharedStrings(text for text in texts)
+    assert strings[60] == texts[60]
     assert [strings[index] for index in range(100)] == texts
-    assert len(strings) == 100
     with pytest.raises(DamagedPartError):
         strings[100]
     strings.close()

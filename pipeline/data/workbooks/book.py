@@ -34,9 +34,9 @@ class Workbook:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._archive.close()
         if self._strings is not None:
             self._strings.close()
+        self._archive.close()
 
     @cached_property
     def _contents(self) -> Contents:

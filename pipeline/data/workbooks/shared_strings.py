@@ -4,7 +4,7 @@ import re
 import tempfile
 import zipfile
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from typing import IO
 
 from pipeline.data.workbooks.parts import (
@@ -35,15 +35,44 @@ def unescaped(text: str) -> str:
 
 
 class SharedStrings:
-    """Texts by number: the first ones in memory, the others in a file without a name."""
+    """Texts by number, read as far as they are asked for.
 
-    def __init__(self) -> None:
+    The first ones stay in memory, the others stand in a file without a name.
+
+    Args:
+        texts: all of them, in order; they are read once.
+    """
+
+    def __init__(self, texts: Generator[str, None, None]) -> None:
+        self._source = texts
         self._texts: list[str] = []
         self._free = MEMORY_BYTES
         self._file: IO[bytes] | None = None
         self._ends = array("Q", [0])
 
-    def append(self, text: str) -> None:
+    def __getitem__(self, number: int) -> str:
+        """The text.
+
+        Raises:
+            DamagedPartError, UnsafePartError: there is none of this number, or see `parts.fed`.
+        """
+        if 0 <= number < len(self._texts):
+            return self._texts[number]
+        if number < 0 or number >= MAX_STRINGS:
+            raise DamagedPartError
+        while number >= len(self._texts) + len(self._ends) - 1:
+            text = next(self._source, None)
+            if text is None:
+                raise DamagedPartError
+            self._append(text)
+        if self._file is None or number < len(self._texts):
+            return self._texts[number]
+        index = number - len(self._texts)
+        self._file.seek(self._ends[index])
+        content = self._file.read(self._ends[index + 1] - self._ends[index])
+        return content.decode("utf-8", "surrogatepass")
+
+    def _append(self, text: str) -> None:
         cost = _BYTES_A_STRING + _BYTES_A_CHARACTER * len(text)
         if self._file is None and cost <= self._free:
             self._free -= cost
@@ -52,28 +81,12 @@ class SharedStrings:
         if self._file is None:
             self._file = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the workbook
         content = text.encode("utf-8", "surrogatepass")
+        self._file.seek(self._ends[-1])
         self._file.write(content)
         self._ends.append(self._ends[-1] + len(content))
 
-    def __len__(self) -> int:
-        return len(self._texts) + len(self._ends) - 1
-
-    def __getitem__(self, number: int) -> str:
-        """The text.
-
-        Raises:
-            DamagedPartError: there is none of this number.
-        """
-        if 0 <= number < len(self._texts):
-            return self._texts[number]
-        index = number - len(self._texts)
-        if self._file is None or not 0 <= index < len(self._ends) - 1:
-            raise DamagedPartError
-        self._file.seek(self._ends[index])
-        content = self._file.read(self._ends[index + 1] - self._ends[index])
-        return content.decode("utf-8", "surrogatepass")
-
     def close(self) -> None:
+        self._source.close()
         if self._file is not None:
             self._file.close()
 
@@ -82,18 +95,14 @@ def read_shared_strings(archive: zipfile.ZipFile, name: str | None) -> SharedStr
     """The texts of the part; none where the workbook has no such part.
 
     Runs of rich text are one text; readings for pronunciation are not part of it.
-
-    Raises:
-        DamagedPartError, UnsafePartError: see `parts.fed`; or more than 3,000,000 texts.
     """
-    strings = SharedStrings()
+    return SharedStrings(_part_texts(archive, name))
+
+
+def _part_texts(archive: zipfile.ZipFile, name: str | None) -> Generator[str, None, None]:
     if name is not None:
         with archive.open(name) as file:
-            for text in _texts(file):
-                strings.append(text)
-                if len(strings) > MAX_STRINGS:
-                    raise DamagedPartError
-    return strings
+            yield from _texts(file)
 
 
 def _texts(file: IO[bytes]) -> Iterator[str]:
