@@ -30,6 +30,8 @@ GB18030_BOM = "\ufeff".encode("gb18030")
 _CHUNK_BYTES = 1 << 20
 _MIN_EVIDENCE = 3.0
 """Of the best encoding alone, and over the next best: about two common characters."""
+_MIN_EVIDENCE_OF_TERMS = -1.3
+"""Of each character, where the lead over the next best is twice that."""
 _MAX_DAMAGED, _MAX_DAMAGED_OF_ALL = 0.5, 1 / 3
 """Share of damaged lines: of those that are not ASCII, for an encoding there is evidence for; of
 all lines, for UTF-8 where there is evidence for none."""
@@ -135,7 +137,12 @@ def _best_codec(sample: bytes, head: bytes) -> tuple[str, bool]:
         for codec in CODECS
     }
     best, second = sorted(CODECS, key=lambda codec: -found[codec])[:2]
-    return best, min(found[best], found[best] - found[second]) >= _MIN_EVIDENCE
+    lead = found[best] - found[second]
+    if found[best] >= _MIN_EVIDENCE:
+        return best, lead >= 2 * _MIN_EVIDENCE
+    # Terms of chemistry, say, have few common characters, and all other readings are far worse.
+    num_chars = sum(byte >= 0x80 for byte in sample) / 2
+    return best, lead >= 2 * _MIN_EVIDENCE and found[best] >= _MIN_EVIDENCE_OF_TERMS * num_chars
 
 
 def _with_damage(

@@ -52,7 +52,7 @@ def settled_reading(path: Path, encoding: Encoding, reading: Reading) -> Reading
 
 def find_table_form(path: Path, encoding: Encoding, reading: Reading) -> TableForm:
     """Delimiter and header row of a text table, from its first lines."""
-    lines = _first_lines(path, encoding)
+    lines = _first_lines(path, encoding, reading.header_row or 1)
     separator = _separator_line(lines)
     delimiter_reason: FormReason = "most_columns"
     delimiters: Sequence[str] = DELIMITERS
@@ -61,8 +61,8 @@ def find_table_form(path: Path, encoding: Encoding, reading: Reading) -> TableFo
     elif separator is not None:
         delimiters, delimiter_reason = [separator[1]], "separator_line"
     start = reading.header_row or (1 if separator is None else separator[0] + 1)
-    below = [(number, line) for number, line in lines if number >= start]
-    tables = {delimiter: _split(below, delimiter) for delimiter in delimiters}
+    lines = [(number, line) for number, line in lines if number >= start]
+    tables = {delimiter: _split(lines, delimiter) for delimiter in delimiters}
     headers = {
         delimiter: rows[index]
         for delimiter, rows in tables.items()
@@ -70,7 +70,12 @@ def find_table_form(path: Path, encoding: Encoding, reading: Reading) -> TableFo
     }
     is_named = bool(headers)
     if not headers:
-        headers = {delimiter: _unnamed_header(rows, start) for delimiter, rows in tables.items()}
+        headers = {
+            delimiter: rows[_likely_index([cells for _number, cells in rows])]
+            if rows
+            else (start, ())
+            for delimiter, rows in tables.items()
+        }
     delimiter = max(headers, key=lambda found: len(headers[found][1]))
     if is_named and delimiter_reason == "most_columns":
         delimiter_reason = "names_columns"
@@ -93,32 +98,38 @@ def header_index(rows: Sequence[Sequence[str]], reading: Reading) -> int | None:
     """Which of the first rows of a table names its columns; None where none does.
 
     Of one row that is said to be the header only that one is looked at. Names tell a header;
-    positions, which fit any row, only where no row has the names.
+    positions fit any row, so that with them it is the one that looks like a header.
     """
     rows = rows[: 1 if reading.header_row is not None else NUM_HEADER_ROWS]
-    for wanted in (replace(reading, columns_at={}), reading):
-        for index, cells in enumerate(rows):
-            if index and PAIRED_ALIASES.keys() <= set(map(compared_name, cells)):
-                continue  # below another row they are as likely its values
-            if not isinstance(resolve_columns(cells, wanted), RowError):
-                return index
-    return None
+    by_names = replace(reading, columns_at={})
+    for index, cells in enumerate(rows):
+        if index and PAIRED_ALIASES.keys() <= set(map(compared_name, cells)):
+            continue  # below another row they are as likely its values
+        if not isinstance(resolve_columns(cells, by_names), RowError):
+            return index
+    likely = _likely_index(rows)
+    if not rows or isinstance(resolve_columns(rows[likely], reading), RowError):
+        return None
+    return likely
 
 
-def _unnamed_header(
-    rows: Sequence[tuple[int, Sequence[str]]], start: int
-) -> tuple[int, Sequence[str]]:
-    """The first row with more than one cell; a line that cannot be read may be the header."""
-    for row in rows[:NUM_HEADER_ROWS]:
-        if sum(bool(cell.strip()) for cell in row[1]) > 1 or not row[1]:
-            return row
-    return rows[0] if rows else (start, ())
+def _likely_index(rows: Sequence[Sequence[str]]) -> int:
+    """The first row with more than one cell, because a title stands alone in its row.
+
+    One of no cells could not be read, and may be the header.
+    """
+    for index, cells in enumerate(rows[:NUM_HEADER_ROWS]):
+        if sum(bool(cell.strip()) for cell in cells) > 1 or not cells:
+            return index
+    return 0
 
 
-def _first_lines(path: Path, encoding: Encoding) -> list[tuple[int, str | RowError]]:
+def _first_lines(path: Path, encoding: Encoding, start: int) -> list[tuple[int, str | RowError]]:
+    """Lines from number `start` on."""
     lines: list[tuple[int, str | RowError]] = []
     num_chars = 0
-    for number, line in itertools.islice(iter_lines(path, encoding, splits_at_cr=True), _MAX_LINES):
+    numbered = iter_lines(path, encoding, splits_at_cr=True)
+    for number, line in itertools.islice(numbered, start - 1, start - 1 + _MAX_LINES):
         lines.append((number, line))
         num_chars += 0 if isinstance(line, RowError) else len(line)
         if num_chars > _MAX_CHARS:

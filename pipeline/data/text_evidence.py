@@ -23,7 +23,11 @@ _OTHER_SCRIPT_HAN = -1.0
 _RARE_HAN = -2.8
 _DAMAGE = -4.0
 _PRIVATE_USE = -6.0
-_KANA = 1.5
+_KANA, _HALF_KANA = 1.5, -1.5
+_HANGUL = 0.3
+"""One that is not frequent; Chinese text read as Korean has many that are none."""
+_CYRILLIC = 0.7
+"""A small letter, of one byte; capitals, of which Chinese text gives many, speak against it."""
 _UTF8_SEQUENCE = (2.0, 4.0)
 """Of two bytes, of three and more: other bytes are hardly ever valid by accident."""
 _CHINESE_PUNCTUATION = frozenset(
@@ -117,7 +121,13 @@ def _japanese(char: str) -> float:
         return _KANA
     if _is_han(char):
         return _han_weight(char, "shift_jis", _JIS_LEVEL_1, "shift_jis", 0)
-    return -1.5  # half-width kana, above all
+    return _HALF_KANA
+
+
+def _japanese_of_unix(char: str) -> float:
+    # Its characters stand where those of GB2312 do: only kana tell the two apart.
+    weight = _japanese(char)
+    return _HALF_KANA if weight == _USUAL_HAN else weight
 
 
 def _korean(char: str) -> float:
@@ -125,8 +135,16 @@ def _korean(char: str) -> float:
     if shared is not None:
         return shared
     if "\uac00" <= char <= "\ud7a3":
-        return _COMMON if char in _COMMON_HANGUL else _USUAL_HAN
+        return _COMMON if char in _COMMON_HANGUL else _HANGUL
     return _RARE_HAN if _is_han(char) else _OTHER_SYMBOL
+
+
+def _russian(char: str) -> float:
+    if char < "\x80":
+        return _shared_weight(char) or 0.0
+    if "\u0430" <= char <= "\u044f":
+        return _CYRILLIC
+    return _HALF_KANA
 
 
 def _utf8(char: str) -> float:
@@ -149,8 +167,10 @@ _WEIGHTS: Mapping[str, Callable[[str], float]] = MappingProxyType(
         "gb18030": _gb18030,
         "cp950": _big5,
         "cp932": _japanese,
-        "euc_jp": _japanese,
+        "euc_jp": _japanese_of_unix,
         "euc_kr": _korean,
+        "cp1251": _russian,
+        "koi8_r": _russian,
         "utf-16-le": _utf16,
         "utf-16-be": _utf16,
     }

@@ -1,5 +1,6 @@
 """Text is read in its encoding, or a person is asked; it is never read as something else."""
 
+import itertools
 import random
 from pathlib import Path
 
@@ -106,6 +107,27 @@ def test_what_a_person_chooses_is_read(encoding: str, chosen: str, end: str, tmp
     rows = questions(tmp_path / "a.jsonl", f"{text}\n{text}".encode(encoding), encoding=chosen)
     assert [row.code for row in rows if isinstance(row, RowError)] == []
     assert [row.output for row in rows] == [texts[1]] * 2
+
+
+def test_a_list_of_terms_is_chinese_too(tmp_path: Path) -> None:
+    """It has hardly a character that is frequent in running text."""
+    terms = [
+        "轴承",
+        "齿轮箱",
+        "液压缸",
+        "变频器",
+        "断路器",
+        "涡轮增压",
+        "曲轴",
+        "焊缝探伤",
+        "淬火",
+        "渗碳",
+        "铣削",
+        "镗孔",
+    ]
+    lines = ["question,answer", *(f"{a},{b}" for a, b in itertools.pairwise(terms))]
+    rows = questions(tmp_path / "table.csv", "\n".join(lines).encode("gbk"))
+    assert [f"{row.instruction},{row.output}" for row in rows] == lines[1:]
 
 
 def test_a_damaged_line_costs_itself_and_is_said(tmp_path: Path) -> None:

@@ -42,6 +42,18 @@ def test_rows_above_the_chosen_header_are_titles(tmp_path: Path) -> None:
     assert (row.id, row.instruction) == ("line-5", "甲")
 
 
+def test_positions_do_not_make_a_title_the_header(tmp_path: Path) -> None:
+    text = "国资监管问答,\n咨询事项,处理意见\n甲,乙\n"
+    (row,) = table(tmp_path, text, columns_at={1: "instruction", 2: "output"})
+    assert (row.instruction, row.output) == ("甲", "乙")
+
+
+def test_a_header_far_below_is_read_as_it_is_split(tmp_path: Path) -> None:
+    text = "说明,一,二\n" * 500 + "问题;答案\n甲,乙;丙\n"
+    (row,) = table(tmp_path, text, header_row=501)
+    assert (row.id, row.instruction, row.output) == ("line-502", "甲,乙", "丙")
+
+
 @pytest.mark.parametrize(
     ("options", "code"),
     [
