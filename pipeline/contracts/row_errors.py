@@ -72,6 +72,9 @@ ROW_ERROR_TEXTS: Mapping[str, RowErrorText] = MappingProxyType(
         "json.too_deep": RowErrorText(
             "the row is nested deeper than {limit} levels", "flatten it, or store it as a string"
         ),
+        "json.too_many_values": RowErrorText(
+            "the row holds more than {limit} values", "make several rows of it"
+        ),
         # CSV and XLSX.
         "csv.columns": RowErrorText(
             "the row has {found} columns, the header {expected}",

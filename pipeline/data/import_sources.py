@@ -113,7 +113,9 @@ class SourceData:
         return None if self.recognised is None else self.recognised.table
 
     def columns(self) -> list[tuple[str, str]]:
-        """Name and meaning of each column or top-level key."""
+        """Name and meaning of each column or top-level key; none of text that is not read."""
+        if self.found_encoding is not None and self.found_encoding.encoding is None:
+            return []
         return source_columns(
             self.path,
             file_format=self.file_format,

@@ -24,6 +24,7 @@ from pipeline.data.json_shapes import (
     several_lists,
     told_once,
 )
+from pipeline.data.json_size import check_num_values, has_too_many_values
 from pipeline.data.json_values import (
     LENIENT,
     LONG_IDS,
@@ -219,7 +220,8 @@ def _first_element(window: JsonWindow) -> Any:
                 pass
             except RecursionError:
                 return None
-        if window.is_complete or len(window.text) - window.position > MAX_ROW_BYTES:
+        unread = window.text[window.position :]
+        if window.is_complete or len(unread) > MAX_ROW_BYTES or has_too_many_values(unread):
             return None
         window.grow()
 
@@ -232,6 +234,7 @@ def _row(window: JsonWindow, found: _Decoded) -> RawRow | RowError:
     if found.error is not None:
         return found.error.at_line(line)
     try:
+        check_num_values(source)
         return line, checked_object(found.value, source)
     except InvalidRowError as exc:
         return exc.at_line(line)
@@ -242,7 +245,8 @@ def _decoded(window: JsonWindow, limit: int) -> _Decoded:
 
     Raises:
         json.JSONDecodeError: the file breaks off or is no JSON here.
-        InvalidRowError: `row.too_long`, longer than `limit` characters; `json.too_deep`.
+        InvalidRowError: `row.too_long`, longer than `limit` characters; `json.too_deep`;
+            `json.too_many_values`.
     """
     window.next_character()
     error: InvalidRowError | None = None
@@ -258,6 +262,7 @@ def _decoded(window: JsonWindow, limit: int) -> _Decoded:
                 raise
             if len(window.text) - window.position > limit:
                 raise InvalidRowError("row.too_long", limit_mib=MAX_ROW_BYTES >> 20) from None
+            check_num_values(window.text[window.position :])
             window.grow()
             continue
         except InvalidRowError as exc:

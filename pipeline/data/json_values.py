@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from pipeline.contracts.row_error_phrases import JSON_SYNTAX_REASONS
 from pipeline.data.column_aliases import ALIASES
+from pipeline.data.json_size import check_num_values
 from pipeline.data.row_fields import InvalidRowError, type_name
 from pipeline.data.turns import is_turn
 
@@ -30,6 +31,7 @@ def parse_object(line: str) -> dict[str, Any]:
     Raises:
         InvalidRowError: it holds something else, or breaks a rule of this module.
     """
+    check_num_values(line)
     try:
         value = _decoded(line)
     except json.JSONDecodeError as exc:

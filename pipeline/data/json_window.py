@@ -22,8 +22,7 @@ class JsonWindow:
         self._line = 1
         self._line_start = 0
         """Where the current line starts in `text`; negative once its beginning was forgotten."""
-        self.grow()
-        self.text = self.text.removeprefix("\ufeff")
+        self._is_at_start = True
 
     def grow(self) -> None:
         """At least twice as much unread text is held, or the file is at its end."""
@@ -31,6 +30,9 @@ class JsonWindow:
         chunk = self._file.read(max(_READ_CHARS, len(self.text)))
         self.is_complete = not chunk
         self.text += self._decoder.decode(chunk, final=self.is_complete)
+        if self._is_at_start:
+            self.text = self.text.removeprefix("\ufeff")
+            self._is_at_start = False
 
     def _forget(self) -> None:
         self._line, column = self.place(self.position)

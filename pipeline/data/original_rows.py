@@ -15,7 +15,7 @@ from pipeline.contracts.row_errors import RowError
 from pipeline.data.benchmarks.layouts import TableLayout
 from pipeline.data.column_aliases import ALIASES
 from pipeline.data.column_names import shown_name
-from pipeline.data.columns import IGNORE, column_fields
+from pipeline.data.columns import IGNORE, MAX_COLUMNS, column_fields
 from pipeline.data.encodings import Encoding
 from pipeline.data.field_names import named_fields
 from pipeline.data.formats import FileFormat
@@ -119,7 +119,7 @@ def source_columns(
         )
         if table is not None:
             return list(zip(rows.columns, table.fields, strict=True))
-        names = rows.columns
+        names = rows.columns[:MAX_COLUMNS]  # with more of them the file is refused
         meanings = zip(names, column_fields(names, reading), strict=True)
         return [(name, field) for name, field in meanings if name or field != IGNORE]
     if file_format not in {"json_array", "json_lines"}:
@@ -128,7 +128,9 @@ def source_columns(
     keys: dict[str, None] = {}
     for item in itertools.islice(read(path, encoding), NUM_ROWS_FOR_KEYS):
         if not isinstance(item, RowError):
-            keys.update(dict.fromkeys(item[1]))
+            keys.update(dict.fromkeys(itertools.islice(item[1], MAX_COLUMNS)))
+        if len(keys) >= MAX_COLUMNS:
+            break
     kind = reading.kind
     known = {*ROW_SCHEMAS[kind].names, *ALIASES[kind].values(), *_LAYOUT_KEYS}
     said = [reading.columns.get(key, key) for key in keys]

@@ -45,6 +45,9 @@ def foreign_rows(
     Columns that a person leaves out are not looked at.
     """
     names = [name for name in file.schema_arrow.names if mapping.get(name) != IGNORE]
+    if not file.metadata.num_rows:
+        yield RowError(code="file.empty", params={"bytes": path.stat().st_size})
+        return
     refusal = _refusal(file, path, names)
     if refusal is not None:
         yield refusal

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.contracts.row_errors import RowError
 from pipeline.data import json_window
+from pipeline.data.import_sources import source_data
 from pipeline.data.readers import scan_rows
 from pipeline.data.reading import Reading
 from pipeline.data.records import Conversation, DomainItem
@@ -128,3 +130,19 @@ def test_a_long_list_inside_an_object_is_read_as_a_stream(path: Path, monkeypatc
     row = json.dumps({**ROW, "output": "A" * 10_000})
     path.write_text('{"version": "1", "data": [' + ", ".join([row] * 300) + '], "n": 300}')
     assert len(list(scan_rows(path, Reading(kind="domain_test")))) == 300
+
+
+def test_bytes_that_are_no_text_from_the_first_on(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes(b'[{"instruction": "\xff", "output": "A"}]')
+    for encoding in ("utf-8", "gb18030"):
+        reading = Reading(kind="domain_test", encoding=encoding)
+        first, second = scan_rows(path, reading)
+        assert isinstance(first, RowError)
+        assert isinstance(second, RowError)
+        assert (first.code, second.code) == ("row.encoding", "file.array_rest_unread")
+    # What a person has not said and nobody can know is asked, once.
+    (asked,) = scan_rows(path, Reading(kind="domain_test"))
+    assert isinstance(asked, RowError)
+    source = source_data(path, name="a.json", reading=Reading(kind="domain_test"))
+    assert source.columns() == []
