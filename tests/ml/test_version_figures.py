@@ -1,6 +1,6 @@
 """Figures of a version: however its rows are grouped, they are those of counting row by row."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.data import version_figures
@@ -25,6 +25,7 @@ def figures_of(rows, group_sizes) -> tuple[object, object]:
     return figures.counts(), figures.lengths()
 
 
+@settings(deadline=None)
 @given(ROWS, st.lists(st.integers(1, 40), min_size=1, max_size=5))
 def test_groups_do_not_change_the_figures(rows, group_sizes) -> None:
     limits = version_figures.MAX_COUNTED_VALUES, version_figures.MAX_COUNTED_KEYS
