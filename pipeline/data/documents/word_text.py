@@ -7,6 +7,7 @@ Changes that were tracked count as accepted: what was inserted is text, what was
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from pipeline.data.documents.parsed import Outline
 from pipeline.data.documents.word_numbers import Numbering, attribute
@@ -15,6 +16,8 @@ from pipeline.data.documents.word_styles import TITLE_LEVEL, Styles, outline_lev
 MAX_DEPTH = 200
 """Of elements, which a table in a table in a text box needs fifty of."""
 MAX_CHARS = 16 << 20
+NAMESPACE_END = "}"
+"""Between the namespace and the name of an element, as the parser gives both."""
 CELL_SEPARATOR = "\t"
 _WORD = (
     "http://schemas.openxmlformats.org/wordprocessingml/2006/main",
@@ -25,8 +28,8 @@ _MATH = (
     "http://purl.oclc.org/ooxml/officeDocument/math",
 )
 _COMPATIBILITY = "http://schemas.openxmlformats.org/markup-compatibility/2006"
-_FALLBACK = f"{{{_COMPATIBILITY}}}Fallback"
-_NAMES = {f"{{{space}}}": "" for space in _WORD} | {f"{{{space}}}": "m:" for space in _MATH}
+_FALLBACK = f"{_COMPATIBILITY}}}Fallback"
+_NAMES = dict.fromkeys(_WORD, "") | dict.fromkeys(_MATH, "m:")
 _UNSEEN: Mapping[str, str] = {
     "del": "deleted",
     "moveFrom": "moved_away",
@@ -73,7 +76,7 @@ class _Paragraph:
 class WordText:
     """Takes the events of one part and has its lines, headings and what was left out.
 
-    A target of `xml.etree`'s parser: `start`, `end`, `data`, `close`.
+    `start`, `end` and `data` are the handlers of a parser.
     """
 
     def __init__(self, styles: Styles, numbering: Numbering, notes: Mapping[str, str]) -> None:
@@ -168,11 +171,10 @@ class WordText:
         if self._is_text and not self._num_unseen and not self._properties:
             self._add(text)
 
-    def close(self) -> "WordText":
+    def close(self) -> None:
         """All events were seen."""
         if self._carried:
             self._append("".join(self._carried))
-        return self
 
     def _add(self, text: str) -> None:
         if self._is_hidden:
@@ -291,8 +293,9 @@ class WordText:
             self._count("symbols")
 
 
+@lru_cache(maxsize=4_096)
 def _name(tag: str) -> str:
     """The name of an element of the text, with `m:` before those of formulas; else empty."""
-    space, _, local = tag.rpartition("}")
-    prefix = _NAMES.get(space + "}")
+    space, _, local = tag.rpartition(NAMESPACE_END)
+    prefix = _NAMES.get(space)
     return "" if prefix is None else prefix + local
