@@ -266,6 +266,11 @@ def test_a_pdf_is_one_document_with_its_pages(tmp_path: Path) -> None:
     assert [(piece.meta["page"], piece.meta["last_page"]) for piece in pieces] == [(1, 2), (3, 3)]
 
 
+def test_shapes_in_a_pdf_are_the_characters_that_they_look_like(tmp_path: Path) -> None:
+    row = only_row(written(tmp_path / "a.pdf", pdf([["\u2f00\u2f50 \ufb01ve"]])))
+    assert row.text.strip() == "一比 five"
+
+
 def test_a_scanned_pdf_says_so_and_a_page_without_text_is_counted(tmp_path: Path) -> None:
     error = only_error(written(tmp_path / "a.pdf", pdf([[], [], ["一"]])))
     assert (error.code, error.params) == ("file.pdf_scanned", {"count": 2, "pages": 3})

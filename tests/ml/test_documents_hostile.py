@@ -1,7 +1,9 @@
 """Documents that mean harm or are damaged: one clear error, in seconds and little memory."""
 
 import io
+import os
 import resource
+import signal
 import struct
 import zlib
 from collections.abc import Callable
@@ -16,6 +18,7 @@ from pipeline.data.documents import bounded, word_package
 from pipeline.data.readers import scan_rows
 from pipeline.data.reading import Reading
 from pipeline.data.records import Document
+from pipeline.errors import StoppedAtCheckpoint
 from tests.ml.document_files import (
     docx,
     docx_of,
@@ -258,9 +261,15 @@ def test_work_without_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     def greedy(path: Path) -> dict[str, object]:
         return {"size": len(bytes(2 * bounded.MAX_MEMORY_BYTES))}
 
+    def stopped(path: Path) -> dict[str, object]:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return endless(path)
+
     monkeypatch.setattr(bounded, "CPU_SECONDS", 1)
     path = written(tmp_path / "a", b"x")
     for work in (endless, greedy):
         with pytest.raises(bounded.LimitExceededError):
             bounded.bounded(work, path)
+    with pytest.raises(StoppedAtCheckpoint):
+        bounded.bounded(stopped, path)
     assert bounded.bounded(lambda found: {"name": found.name}, path) == {"name": "a"}

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
+from pipeline.errors import StoppedAtCheckpoint
+
 MAX_MEMORY_BYTES = 192 << 20
 """On top of what the program has when the process begins."""
 CPU_SECONDS = 3
@@ -34,6 +36,7 @@ def bounded(work: Callable[[Path], Answer], path: Path) -> Answer:
 
     Raises:
         LimitExceededError: it took too much time or memory, or ended the process.
+        StoppedAtCheckpoint: the run was asked to stop, which reaches all of its processes.
     """
     seconds = cpu_seconds(path.stat().st_size)
     reader, writer = os.pipe()
@@ -50,6 +53,8 @@ def bounded(work: Callable[[Path], Answer], path: Path) -> Answer:
         raise
     finally:
         _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGTERM:
+        raise StoppedAtCheckpoint("stopped on request while a document was read")
     if status != 0 or not answer:
         raise LimitExceededError
     return dict(json.loads(answer))

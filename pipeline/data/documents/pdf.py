@@ -5,6 +5,7 @@ divided at the end of a line put together. What stands on every page, such as it
 """
 
 import logging
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,6 +47,12 @@ _LOSSES = (
     "Ignoring page tree entry", "Object %(idnum)d %(generation)d not defined",
 )  # fmt: skip
 """How the library begins to say that it left something out and went on."""
+# Fonts of Chinese documents name the shape of a radical where the character is meant; both look the
+# same. Latin fonts have shapes for two letters in one.
+_SAME_CHARACTERS = {
+    code: unicodedata.normalize("NFKC", chr(code))
+    for code in (*range(0x2F00, 0x2FD6), *range(0xFB00, 0xFB05))
+}
 # Raised by the library on files that are not what the format says, besides its own errors.
 _DAMAGE = (
     PyPdfError, ValueError, TypeError, KeyError, IndexError, AttributeError, AssertionError,
@@ -98,7 +105,7 @@ def _read(reader: pypdf.PdfReader, losses: list[str]) -> ParsedDocument:
     marks: list[Mark] = []
     start = num_empty = 0
     for number, page in enumerate(reader.pages, start=1):
-        text = page.extract_text()
+        text = page.extract_text().translate(_SAME_CHARACTERS)
         if losses:
             raise refused("file.document_damaged", DOCUMENT_DAMAGED)
         num_empty += not text.strip()

@@ -12,7 +12,7 @@ from pipeline.data.table_forms import DELIMITERS
 
 TEXT_SUFFIXES = frozenset({".txt", ".text"})
 MARKDOWN_SUFFIXES = frozenset({".md", ".markdown"})
-_JSON = re.compile(rb"(\xef\xbb\xbf)?\s*(\[\s*)?\{\s*[\"}]")
+_JSON = re.compile(rb"(\xef\xbb\xbf)?\s*(\[\s*){0,2}\{\s*[\"}]")
 _NUM_LINES = 20
 """Of a table that has titles above its header."""
 
