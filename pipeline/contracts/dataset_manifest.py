@@ -57,6 +57,8 @@ class SourceFile(Contract):
     format: str
     encoding: str
     """Empty for formats that have an encoding of their own."""
+    delimiter: str = ""
+    """Between the columns of a CSV file; empty for other formats."""
     columns: tuple[ColumnMeaning, ...]
     benchmark: str = ""
     """What a single file's layout was recognised as."""
@@ -64,6 +66,23 @@ class SourceFile(Contract):
     """The data files of an archive or folder."""
     not_read: tuple[str, ...] = ()
     """Files of an archive or folder that are no data."""
+
+
+class Revises(Contract):
+    """Which version this one was made of, by whom, why, and what became of its rows."""
+
+    rows_sha256: Sha256
+    """Digest of that version."""
+    author: str = ""
+    reason: str = ""
+    num_kept: int = Field(ge=0)
+    num_changed: int = Field(ge=0)
+    num_deleted: int = Field(ge=0)
+    num_replaced: int = Field(ge=0)
+    """By added rows of the same id."""
+    num_added: int = Field(ge=0)
+    num_skipped: int = Field(ge=0)
+    """Added rows that were left out, because their id was there."""
 
 
 class DatasetManifest(Contract):
@@ -79,3 +98,5 @@ class DatasetManifest(Contract):
     counts: dict[str, ValueCounts]
     """By `lang`, `source`, `license` and those keys of `meta` that have few values."""
     lengths: dict[str, LengthSummary]
+    revises: Revises | None = None
+    """Of a version that was made of another one."""

@@ -7,6 +7,7 @@ name. Both unions name the same kinds in the same order; a test holds them to it
 from typing import get_args
 
 from pipeline.contracts.base import SpecBase
+from pipeline.contracts.dataset_revisions import ReviseDatasetResults, ReviseDatasetSpec
 from pipeline.contracts.decoding_results import SpeculativeDecodeResults
 from pipeline.contracts.decoding_spec import SpeculativeDecodeSpec
 from pipeline.contracts.distillation_spec import LogitDistillSpec
@@ -28,6 +29,7 @@ from pipeline.contracts.training_results import (
     LogitDistillResults,
 )
 from pipeline.contracts.training_specs import ContinualPretrainSpec, CurriculumSftSpec
+from pipeline.contracts.version_comparison import CompareVersionsResults, CompareVersionsSpec
 
 RunSpec = (
     ContinualPretrainSpec
@@ -41,6 +43,8 @@ RunSpec = (
     | CheckDatasetSpec
     | MaskDatasetSpec
     | PreviewTokensSpec
+    | ReviseDatasetSpec
+    | CompareVersionsSpec
 )
 RunResults = (
     ContinualPretrainResults
@@ -54,6 +58,8 @@ RunResults = (
     | CheckDatasetResults
     | MaskDatasetResults
     | PreviewTokensResults
+    | ReviseDatasetResults
+    | CompareVersionsResults
 )
 RUN_SPECS: dict[str, type[SpecBase]] = {
     spec.model_fields["kind"].default: spec for spec in get_args(RunSpec)

@@ -8,7 +8,7 @@ more.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 REPORT_COLUMNS = ("__file", "__line", "__column", "__code", "__message", "__hint", "__row")
 """Say where a row came from and why it was rejected; ignored when the file returns."""
@@ -20,6 +20,11 @@ _NEEDS_QUOTE_IN_CSV = re.compile(f"'*[{_FORMULA_STARTS}]")
 def is_returned(names: Iterable[str]) -> bool:
     """A table with these column names was given out by the platform."""
     return any(name.strip() in REPORT_COLUMNS for name in names)
+
+
+def is_report_line(names: Collection[str]) -> bool:
+    """An object with these keys stands before a rejected row of a JSON Lines file, and is none."""
+    return "__code" in names and all(name in REPORT_COLUMNS for name in names)
 
 
 def csv_cell(text: str) -> str:

@@ -112,6 +112,14 @@ ROW_ERROR_TEXTS: Mapping[str, RowErrorText] = MappingProxyType(
         "row.id_duplicate": RowErrorText(
             "the id {id} was already used on line {first_line}", "give each row its own id"
         ),
+        "row.not_in_version": RowErrorText(
+            "the version has no row with the id {id}",
+            "take the change back; the row belongs to another version",
+        ),
+        "row.id_in_version": RowErrorText(
+            "the version has a row with the id {id} already",
+            "give the row another id, replace the one that is there, or leave the new one out",
+        ),
         "row.layout": RowErrorText(
             "no known layout has the fields {fields}", "this kind of data needs {expected}"
         ),

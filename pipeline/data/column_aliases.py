@@ -35,6 +35,7 @@ _COMMON: Mapping[str, Sequence[str]] = {
         "\u8bb8\u53ef",
         "\u8bb8\u53ef\u8bc1",
     ),
+    "meta": ("meta",),
 }
 _EXCHANGE: Mapping[str, Sequence[str]] = {
     "instruction": (
@@ -115,6 +116,7 @@ _EXCHANGE: Mapping[str, Sequence[str]] = {
         "\u5bf9\u8bdd\u5386\u53f2",
         "\u5386\u53f2\u5bf9\u8bdd",
     ),
+    "messages": ("messages",),
 }
 _CHOICE: Mapping[str, Sequence[str]] = {
     "question": (
@@ -146,6 +148,7 @@ _CHOICE: Mapping[str, Sequence[str]] = {
         "\u9009\u9879\u5185\u5bb9",
         "\u5168\u90e8\u9009\u9879",
     ),
+    "other_answers": ("other_answers",),
 }
 _OPTIONS: Mapping[str, Sequence[str]] = {
     letter: tuple(

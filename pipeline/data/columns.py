@@ -10,17 +10,20 @@ from pipeline.contracts.returned_tables import REPORT_COLUMNS
 from pipeline.contracts.row_errors import RowError
 from pipeline.data.column_aliases import ALIASES, PAIRED_ALIASES
 from pipeline.data.column_names import compared_name, shown_name
+from pipeline.data.json_cells import JSON_FIELDS, json_cell
 from pipeline.data.reading import Reading
 from pipeline.data.untrained_layouts import compares_answers
 
 IGNORE = "ignore"
 MAX_COLUMNS = 500
 
+EXCHANGE = ("instruction", "output")
+"""What one column `messages` says as well, which holds all turns."""
 REQUIRED_COLUMNS: Mapping[DatasetKind, tuple[str, ...]] = MappingProxyType(
     {
         "corpus": ("text",),
-        "conversations": ("instruction", "output"),
-        "domain_test": ("instruction", "output"),
+        "conversations": EXCHANGE,
+        "domain_test": EXCHANGE,
         "multiple_choice": ("question", "answer"),
     }
 )
@@ -55,7 +58,7 @@ def resolve_columns(
             )
     needed = [*REQUIRED_COLUMNS[reading.kind], *(["B"] if "A" in fields else [])]
     for field in needed:
-        if field in fields:
+        if field in fields or (field in EXCHANGE and "messages" in fields):
             continue
         if field == "output" and compares_answers(tuple(names)):
             return refused("header.preference", headers=listed)
@@ -125,11 +128,15 @@ def row_from_cells(fields: Sequence[str], cells: Sequence[str]) -> dict[str, Any
     for field, cell in zip(fields, cells, strict=False):
         if field == IGNORE:
             continue
-        if field.startswith("meta."):
+        if field in JSON_FIELDS:
+            if cell:
+                row[field] = json_cell(field, cell)
+        elif field.startswith("meta."):
             if cell:
                 meta[field.removeprefix("meta.")] = cell
         elif cell or field in {"text", "instruction", "output", "question", "answer"}:
             row[field] = cell
     if meta:
-        row["meta"] = meta
+        own = row.get("meta", {})
+        row["meta"] = {**meta, **own} if isinstance(own, dict) else own
     return row

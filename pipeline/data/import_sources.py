@@ -124,6 +124,12 @@ class SourceData:
             table=self.table,
         )
 
+    @property
+    def delimiter(self) -> str:
+        """Between the columns of a CSV file; empty for other formats."""
+        is_known = self.file_format == "csv" and self.reading.delimiter != "auto"
+        return self.reading.delimiter if is_known else ""
+
     def num_lines(self) -> int:
         """Upper bound of rows, for progress; 0 where it is not known beforehand."""
         if self.file_format not in {"json_lines", "csv"}:

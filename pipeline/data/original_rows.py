@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from pipeline.contracts.returned_tables import is_returned, original_cell
 from pipeline.contracts.row_errors import RowError
 from pipeline.data.benchmarks.layouts import TableLayout
 from pipeline.data.column_aliases import ALIASES
@@ -101,6 +102,8 @@ class OriginalRows:
             return OriginalRow(text=row.text or "\t".join(row.cells))
         padding = ("",) * (len(self.columns) - len(row.cells))
         cells = (*row.cells[: len(self.columns)], *padding)
+        if is_returned(self.columns):
+            cells = tuple(map(original_cell, cells))
         return OriginalRow(cells=cells, text=row.text)
 
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pipeline.contracts.returned_tables import is_report_line
 from pipeline.contracts.row_errors import RowError
 from pipeline.data.benchmarks.recognition import Recognised, recognise
 from pipeline.data.columns import IGNORE
@@ -104,6 +105,8 @@ def numbered_rows(
             yield item
             continue
         line, row = item
+        if is_report_line(row):
+            continue
         if reading.turns is not None:
             row = reading.turns.renamed(row)
         found = builder.build(line, row)

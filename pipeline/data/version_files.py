@@ -29,7 +29,7 @@ from pipeline.data.version_figures import RowFigures
 
 GROUP_ROWS = 2_000
 GROUP_CHARS = 8 << 20
-MAX_ORIGINAL_CHARS = 100_000
+MAX_ORIGINAL_CHARS = 1_000_000
 """A longer rejected row is cut: it is shown and repaired in the file itself."""
 ERROR_SCHEMA = pa.schema(
     [

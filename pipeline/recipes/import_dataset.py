@@ -114,6 +114,7 @@ def _read(spec: ImportDatasetSpec, path: Path, sha256: str, copied: "_Copy") -> 
         update={
             "format": data.file_format or "",
             "encoding": data.encoding or "",
+            "delimiter": data.delimiter,
             "columns": columns,
             "benchmark": "" if data.recognised is None else data.recognised.benchmark,
         }

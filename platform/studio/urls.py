@@ -13,6 +13,7 @@ urlpatterns = [
     path("", include("studio.storage.urls")),
     path("p/<slug:project>/datasets/", include("studio.datasets.urls")),
     path("p/<slug:project>/datasets/", include("studio.quality.urls")),
+    path("p/<slug:project>/datasets/", include("studio.revisions.urls")),
     path("p/<slug:project>/registry/", include("studio.registry.urls")),
     path("p/<slug:project>/runs/", include("studio.launch.urls")),
     path("p/<slug:project>/runs/", include("studio.runs.urls")),

@@ -9,6 +9,7 @@ from typing import get_args
 import pipeline.errors
 from bench.protocol import names as benchmark_names
 from pipeline.contracts.base import Contract
+from pipeline.contracts.dataset_revisions import ReviseDatasetResults
 from pipeline.contracts.estimates import Estimate, PairedFigure
 from pipeline.contracts.evaluation_results import BenchmarkFigure, BenchmarkFigureName
 from pipeline.contracts.import_results import ImportCheckpointResults, ImportDatasetResults
@@ -178,6 +179,7 @@ def test_every_figure_has_one_heading_and_every_heading_figures_that_are_there()
         CheckDatasetResults,
         MaskDatasetResults,
         PreviewTokensResults,
+        ReviseDatasetResults,
     }
     results = set(get_args(RunResults)) - about_data
     expected = {measure.key for measure in MEASURES}.union(*map(figures_of, results))

@@ -22,6 +22,8 @@ KINDS = (
     "check_dataset",
     "mask_dataset",
     "preview_tokens",
+    "revise_dataset",
+    "compare_versions",
     "plan",
 )
 

@@ -29,6 +29,7 @@ from studio.datasets import previews
 from studio.datasets import services as dataset_services
 from studio.quality import services as quality_services
 from studio.registry.models import Certificate
+from studio.revisions.models import Comparison, Revision
 from studio.runs import lifecycle
 from studio.runs import services as run_services
 from studio.runs.paths import attempt_dir
@@ -269,6 +270,11 @@ def samples(project):
         version=started.run.dataset_version, checkpoint=checkpoint, actor=admin,
         start=0, num_rows=2, max_seq_length=64,
     )  # fmt: skip
+    version = started.run.dataset_version
+    revision = Revision.objects.create(run=make_run(project, admin), base=version, created_by=admin)
+    comparison = Comparison.objects.create(
+        older=version, newer=version, run=make_run(project, admin)
+    )
     return {
         "project": project.slug,
         "certificate_id": certificate.pk,
@@ -277,6 +283,11 @@ def samples(project):
         "preview_id": make_preview(project, admin).pk,
         "version_id": started.run.dataset_version.pk,
         "token_preview_id": preview.pk,
+        "suffix": "jsonl",
+        "revision_id": revision.pk,
+        "comparison_id": comparison.pk,
+        "change_id": 1,
+        "tag_id": 1,
         "index": 0,
         "checkpoint_id": checkpoint.pk,
         "import_run_id": import_run.pk,

@@ -609,10 +609,10 @@ def test_the_number_of_queries_does_not_depend_on_the_rows(
     version = imports[0].run.dataset_version
     for name, argument, count in (
         ("index", None, 8),
-        ("dataset", dataset.pk, 8),
+        ("dataset", dataset.pk, 9),
         ("report", imports[0].pk, 7),
         ("progress", imports[0].pk, 4),
-        ("version", version.pk, 6),
+        ("version", version.pk, 9),
         ("row", version.pk, 6),
     ):
         arguments = ["alpha", *([] if argument is None else [argument])]

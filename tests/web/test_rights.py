@@ -431,6 +431,8 @@ def test_every_kind_that_expert_or_engineer_may_start_is_one_that_a_page_lets_th
     pages = {
         "preview_dataset": "datasets:upload",
         "import_dataset": "datasets:upload",
+        "revise_dataset": "revisions:changes",
+        "compare_versions": "revisions:changes",
         "import_checkpoint": "registry:import",
         "check_dataset": "quality:check",
         "mask_dataset": "quality:clean",

@@ -16,6 +16,7 @@ _EXCHANGE_FIELDS = {
 _CONTEXT_FIELDS = {
     "system": _("system prompt"),
     "history": _("earlier questions and answers (JSON)"),
+    "messages": _("all turns (JSON)"),
 }
 _OWN_FIELDS: Mapping[str, Mapping[str, str | Promise]] = {
     DatasetKind.CORPUS: {"text": _("text"), "title": _("title")},

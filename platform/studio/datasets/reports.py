@@ -61,6 +61,12 @@ class ImportReport:
         return self.has_file_error and self.num_rows + self.num_rejected == 1
 
     @property
+    def can_be_repaired(self) -> bool:
+        """Single rows can be corrected in the browser."""
+        formats = {"csv", "xlsx", "json_lines", "json_array"}
+        return self.source.format in formats and not self.has_file_error
+
+    @property
     def table_columns(self) -> list[str]:
         """The header of a table; nothing for formats whose rows are not split into cells."""
         if self.source.format not in {"csv", "xlsx"}:
@@ -93,7 +99,7 @@ def read_report(started: Import, *, code: str = "", start: int = 0) -> ImportRep
         else:
             code = ""
             page = read_page(path, start=start, size=PAGE_SIZE)
-        errors = tuple(shown_error(row, headers) for _index, row in page.rows)
+        errors = tuple(shown_error(row, headers, index) for index, row in page.rows)
         previous_start, next_start = page.previous_start, page.next_start
     return ImportReport(
         num_rows=results.num_rows,

@@ -25,15 +25,18 @@ class ShownError:
     """Which member of an archive; empty for a single file."""
     text: str
     """The row as it was written, on one line; empty when nothing could be read of it."""
+    index: int = 0
+    """Of the row among the rejected ones, from 0."""
 
 
-def shown_error(row: Mapping[str, Any], headers: Mapping[str, str]) -> ShownError:
+def shown_error(row: Mapping[str, Any], headers: Mapping[str, str], index: int = 0) -> ShownError:
     """A row of `errors.parquet` for a page or a download; `headers` as for `describe`."""
     params = {**json.loads(row["params"]), "value": row["value_excerpt"] or ""}
     message, hint = describe(row["code"], params, headers)
     field = row["column"] or ""
     cells = None if row["cells"] is None else tuple(row["cells"])
     return ShownError(
+        index=index,
         line=row["line"],
         column=headers.get(field, field),
         code=row["code"],

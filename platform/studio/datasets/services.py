@@ -57,6 +57,7 @@ def known_version(*, project: Project, sha256: str, kind: str) -> DatasetVersion
     return (
         DatasetVersion.objects.live()
         .filter(dataset__project=project, dataset__kind=kind, upload__sha256=sha256, num_rejected=0)
+        .exclude(run__kind="revise_dataset")
         .select_related("dataset", "upload", "created_by")
         .order_by("pk")
         .first()

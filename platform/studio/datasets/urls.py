@@ -1,6 +1,12 @@
 from django.urls import path
 
-from studio.datasets import views, views_imports, views_previews, views_versions
+from studio.datasets import (
+    views,
+    views_exports,
+    views_imports,
+    views_previews,
+    views_versions,
+)
 
 app_name = "datasets"
 urlpatterns = [
@@ -19,12 +25,12 @@ urlpatterns = [
     path("imports/<int:import_id>/checking/", views_imports.checking, name="checking"),
     path("imports/<int:import_id>/progress/", views_imports.progress, name="progress"),
     path("imports/<int:import_id>/", views_imports.report, name="report"),
-    path("imports/<int:import_id>/rejected.csv", views.rejects, name="rejects"),
+    path("imports/<int:import_id>/rejected/", views_exports.rejects, name="rejects"),
     path("imports/<int:import_id>/again/", views_imports.again, name="again"),
     path("imports/<int:import_id>/commit/", views_imports.commit, name="commit"),
     path("imports/<int:import_id>/discard/", views_imports.discard, name="discard"),
     path("versions/<int:version_id>/", views_versions.version, name="version"),
-    path("versions/<int:version_id>/rows.jsonl", views_versions.rows, name="rows"),
+    path("versions/<int:version_id>/rows.<str:suffix>", views_exports.rows, name="rows"),
     path("versions/<int:version_id>/rows/<int:index>/", views_versions.row, name="row"),
     path("versions/<int:version_id>/delete/", views_versions.delete, name="delete"),
 ]

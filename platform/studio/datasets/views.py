@@ -3,7 +3,7 @@
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.db.models import OuterRef, Prefetch, QuerySet, Subquery
-from django.http import Http404, HttpResponse, StreamingHttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
@@ -11,16 +11,13 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from studio.accounts.access import ProjectRequest, project_required
 from studio.datasets import services
-from studio.datasets.downloads import EXAMPLE_FORMATS, example_file, rejects_csv
+from studio.datasets.downloads import EXAMPLE_FORMATS, example_file
 from studio.datasets.forms import UploadForm
 from studio.datasets.models import Dataset, DatasetKind, DatasetVersion, Import
 from studio.datasets.previews import preview_start
-from studio.datasets.reports import ImportReport, read_report
 from studio.datasets.rights import UPLOADERS, may_upload
 from studio.datasets.upload_handler import exceeded_cap_of
-from studio.datasets.views_imports import find_import
 from studio.pages.pagination import keyset_page
-from studio.runs.states import RunState
 
 EXAMPLE_TYPES = {
     "jsonl": "application/jsonl; charset=utf-8",
@@ -126,6 +123,7 @@ def dataset(request: ProjectRequest, dataset_id: int) -> HttpResponse:
         Dataset.objects.for_user(request.user), project=request.project, pk=dataset_id
     )
     versions = found.versions.select_related("created_by", "upload").defer("manifest")
+    versions = versions.prefetch_related("tags")
     imports = found.imports.select_related("created_by", "upload", "run", "run__dataset_version")
     page = keyset_page(imports.defer("run__spec", "run__report"), request=request)
     return render(
@@ -138,27 +136,6 @@ def dataset(request: ProjectRequest, dataset_id: int) -> HttpResponse:
             "can_upload": may_upload(request),
         },
     )
-
-
-@require_safe
-@project_required()
-def rejects(request: ProjectRequest, import_id: int) -> StreamingHttpResponse:
-    """Every rejected row with its own columns, where, why and what to do."""
-    started = find_import(request, import_id)
-    found = _report(started)
-    if found.errors_path is None:
-        raise Http404("no row was rejected")
-    lines = rejects_csv(
-        found.errors_path,
-        found.table_columns,
-        found.headers,
-        is_of_several=bool(found.source.members),
-    )
-    response = StreamingHttpResponse(
-        (line.encode() for line in lines), content_type="text/csv; charset=utf-8"
-    )
-    response["Content-Disposition"] = f'attachment; filename="rejected-{started.pk}.csv"'
-    return response
 
 
 def _with_newest(datasets: QuerySet[Dataset]) -> QuerySet[Dataset]:
@@ -186,10 +163,3 @@ def _with_newest(datasets: QuerySet[Dataset]) -> QuerySet[Dataset]:
             to_attr="newest_import",
         ),
     )
-
-
-def _report(started: Import) -> ImportReport:
-    found = read_report(started) if started.run.state == RunState.SUCCEEDED else None
-    if found is None:
-        raise Http404("the import has no report")
-    return found

@@ -5,7 +5,8 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
-from django.http import Http404, HttpResponse, StreamingHttpResponse
+from django.db.models import prefetch_related_objects
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
@@ -13,13 +14,13 @@ from django.views.decorators.http import require_POST, require_safe
 from studio.accounts.access import ProjectRequest, RoleRequiredError, project_required
 from studio.accounts.models import Role
 from studio.datasets import services
-from studio.datasets.downloads import rows_jsonl
 from studio.datasets.models import DatasetVersion
 from studio.datasets.parquet_pages import read_page
 from studio.datasets.rights import UPLOADERS
 
 PAGE_SIZE = 25
 MAX_CELL_CHARS = 240
+EXPORT_NAMES = {"jsonl": "JSON Lines", "csv": "CSV", "xlsx": "XLSX", "parquet": "Parquet"}
 SHOWN_COLUMNS = {
     "corpus": ("title", "text"),
     "conversations": ("messages",),
@@ -35,10 +36,13 @@ CONTEXT_COLUMNS = ("system", "history")
 def version(request: ProjectRequest, version_id: int) -> HttpResponse:
     """What the version is and one page of its rows."""
     found = _version(request, version_id)
+    prefetch_related_objects([found], "tags", "remarks__created_by")
     context: dict[str, Any] = {
         "version": found,
         "manifest": found.description,
         "can_delete": _can_delete(request, found),
+        "can_change": found.deleted_at is None and request.role in (*UPLOADERS, Role.ADMIN),
+        "exports": EXPORT_NAMES.items(),
     }
     if found.deleted_at is None:
         page = read_page(found.rows_path, start=_start(request), size=PAGE_SIZE)
@@ -75,6 +79,7 @@ def row(request: ProjectRequest, version_id: int, index: int) -> HttpResponse:
         {
             "version": found,
             "index": index,
+            "can_change": request.role in (*UPLOADERS, Role.ADMIN),
             "row": content,
             "texts": [
                 (name, content[name])
@@ -85,22 +90,6 @@ def row(request: ProjectRequest, version_id: int, index: int) -> HttpResponse:
             "next_index": page.next_start,
         },
     )
-
-
-@require_safe
-@project_required()
-def rows(request: ProjectRequest, version_id: int) -> StreamingHttpResponse:
-    """Every row of the version as JSON Lines."""
-    found = _version(request, version_id)
-    if found.deleted_at is not None:
-        raise Http404("the version was deleted")
-    lines = rows_jsonl(found.rows_path)
-    response = StreamingHttpResponse(
-        (line.encode() for line in lines), content_type="application/jsonl; charset=utf-8"
-    )
-    name = f"dataset-{found.dataset_id}-v{found.number}.jsonl"
-    response["Content-Disposition"] = f'attachment; filename="{name}"'
-    return response
 
 
 @require_POST
@@ -121,7 +110,12 @@ def delete(request: ProjectRequest, version_id: int) -> HttpResponse:
 
 def _version(request: ProjectRequest, version_id: int) -> DatasetVersion:
     versions = DatasetVersion.objects.for_user(request.user).select_related(
-        "dataset__project", "upload", "created_by", "deleted_by", "run__dataset_import"
+        "dataset__project",
+        "upload",
+        "created_by",
+        "deleted_by",
+        "run__dataset_import",
+        "run__revision__base__dataset",
     )
     return get_object_or_404(
         versions.defer("run__spec", "run__report"),

@@ -7,6 +7,7 @@
 | look at a data file | records | a member of an archive |
 | import of a data set | four times the file | the same, and a member of an archive |
 | check or cleaning of a version | four times its rows | the same |
+| new version of a data set | four times the versions it is made of | the same |
 | import of a checkpoint | the model | the same |
 | evaluation, benchmark, preview | records | records |
 
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.contracts.base import SpecBase
+from pipeline.contracts.dataset_revisions import ReviseDatasetSpec
 from pipeline.contracts.distillation_spec import LogitDistillSpec
 from pipeline.contracts.import_specs import ImportCheckpointSpec, ImportDatasetSpec
 from pipeline.contracts.preview_dataset import PreviewDatasetSpec
@@ -72,6 +74,10 @@ def run_writes(spec: SpecBase, model_bytes: ModelBytes) -> Writes:
             return _data_set(Path(spec.source.resolved_path))
         case CheckDatasetSpec() | MaskDatasetSpec():
             return _data_set(Path(spec.dataset.resolved_path))
+        case ReviseDatasetSpec():
+            parts = (spec.base, spec.append)
+            num_bytes = sum(tree_bytes(Path(part.resolved_path)) for part in parts if part)
+            return _constant(DATA_SET_FACTOR * num_bytes)
         case ImportCheckpointSpec():
             return _constant(tree_bytes(Path(spec.source.resolved_path)))
     return _constant(0)

@@ -105,6 +105,18 @@ KINDS: dict[str, RunKind] = {
             starters=(Role.EXPERT, Role.ENGINEER),
         ),
         RunKind(
+            name="revise_dataset",
+            label=_("New version of a data set"),
+            queue=Queue.INTERACTIVE,
+            starters=(Role.EXPERT, Role.ENGINEER),
+        ),
+        RunKind(
+            name="compare_versions",
+            label=_("Comparison of two versions"),
+            queue=Queue.INTERACTIVE,
+            starters=(Role.EXPERT, Role.ENGINEER),
+        ),
+        RunKind(
             name="import_checkpoint",
             label=_("Import of a checkpoint"),
             queue=Queue.INTERACTIVE,
