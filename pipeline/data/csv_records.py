@@ -22,9 +22,12 @@ long one the first."""
 csv.field_size_limit(MAX_ROW_BYTES)
 
 
-def iter_csv_records(path: Path, encoding: Encoding, delimiter: str) -> Iterator[CsvRecord]:
-    """Each record of the file that is not blank; see `records_of`."""
-    return records_of(iter_lines(path, encoding, splits_at_cr=True), delimiter)
+def iter_csv_records(
+    path: Path, encoding: Encoding, delimiter: str, *, shows_damage: bool = False
+) -> Iterator[CsvRecord]:
+    """Each record of the file that is not blank; see `records_of` and `iter_lines`."""
+    lines = iter_lines(path, encoding, splits_at_cr=True, shows_damage=shows_damage)
+    return records_of(lines, delimiter)
 
 
 def records_of(

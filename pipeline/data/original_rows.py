@@ -150,7 +150,7 @@ def _rows(
 ) -> Iterator[tuple[int, OriginalRow]]:
     match file_format:
         case "csv":
-            for line, cells, lines in table_records(path, encoding, reading):
+            for line, cells, lines in table_records(path, encoding, reading, shows_damage=True):
                 text = "".join(lines).rstrip("\r\n")
                 if isinstance(cells, RowError):
                     yield line, OriginalRow(text=text)
@@ -159,7 +159,7 @@ def _rows(
         case "xlsx":
             yield from _sheet_rows(path, reading)
         case "json_lines":
-            for number, content in iter_lines(path, encoding):
+            for number, content in iter_lines(path, encoding, shows_damage=True):
                 if not isinstance(content, RowError):
                     yield number, OriginalRow(text=content.rstrip("\r\n"))
         case "json_array":

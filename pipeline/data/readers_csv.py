@@ -75,16 +75,18 @@ def _is_same(cells: Sequence[str], header: Sequence[str]) -> bool:
     return list(map(compared_name, cells)) == list(map(compared_name, header))
 
 
-def table_records(path: Path, encoding: Encoding, reading: Reading) -> Iterator[CsvRecord]:
+def table_records(
+    path: Path, encoding: Encoding, reading: Reading, *, shows_damage: bool = False
+) -> Iterator[CsvRecord]:
     """The header's record and those below it; without a header, those from the first row on.
 
     Rows above the header are titles, and none of the table. A file that ends above the header row
-    that a person named yields one error.
+    that a person named yields one error. `shows_damage` is for `iter_lines`.
     """
     reading = settled_reading(path, encoding, reading)
     first = reading.header_row or 1
     is_empty = True
-    for record in iter_csv_records(path, encoding, reading.delimiter):
+    for record in iter_csv_records(path, encoding, reading.delimiter, shows_damage=shows_damage):
         if record[0] >= first:
             is_empty = False
             yield record

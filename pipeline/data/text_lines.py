@@ -23,9 +23,16 @@ _LINE_ENDS = re.compile(r"(?<=\n)|(?<=\r)(?=[^\n])")
 
 
 def iter_lines(
-    path: Path, encoding: Encoding, *, splits_at_cr: bool | None = None
+    path: Path,
+    encoding: Encoding,
+    *,
+    splits_at_cr: bool | None = None,
+    shows_damage: bool = False,
 ) -> Iterator[tuple[int, str | RowError]]:
     """Each line with its number from 1, decoded; a line that cannot be decoded is an error.
+
+    With `shows_damage` it is its text with U+FFFD in the damaged places, so that a person can see
+    and repair them; a row with that character is rejected wherever it is read.
 
     Lines end at LF. A CR alone ends one too where `splits_at_cr` says so; None finds out whether
     the file's first line ends so, as old Macintosh programs end them. Splitting bytes is safe: no
@@ -48,6 +55,9 @@ def iter_lines(
             try:
                 text = line.decode(codec)
             except UnicodeDecodeError as exc:
+                if shows_damage:
+                    yield number, line.decode(codec, "replace")
+                    continue
                 if is_told_as_gb18030 is None:
                     is_told_as_gb18030 = is_gb18030_instead(path, encoding)
                 around = line[max(0, exc.start - 20) : exc.start + 20]
@@ -60,6 +70,9 @@ def iter_lines(
                 yield number, error.at_line(number)
             else:
                 if encoding == "gb18030" and _is_utf8(line):
+                    if shows_damage:
+                        yield number, line.decode("utf-8")
+                        continue
                     error = InvalidRowError("row.encoding_mixed", value=line.decode("utf-8"))
                     yield number, error.at_line(number)
                 else:

@@ -1,6 +1,7 @@
 """Text is read in its encoding, or a person is asked; it is never read as something else."""
 
 import itertools
+import json
 import random
 from pathlib import Path
 
@@ -10,8 +11,10 @@ from hypothesis import strategies as st
 
 from pipeline.contracts.row_errors import RowError
 from pipeline.data.encodings import find_encoding
+from pipeline.data.import_sources import source_data
 from pipeline.data.readers import scan_rows
 from pipeline.data.reading import Reading
+from pipeline.data.seen_ids import SeenIds
 
 SIMPLIFIED = (
     "请问国有资产监督管理委员会的职责是什么？",
@@ -140,6 +143,27 @@ def test_a_damaged_line_costs_itself_and_is_said(tmp_path: Path) -> None:
     assert (found.encoding, found.reason, found.num_damaged_lines) == ("gb18030", "damaged", 1)
     assert (error.code, error.line) == ("row.encoding", found.first_damaged_line)
     assert len(rows) == 99
+
+
+@pytest.mark.parametrize("name", ["table.csv", "rows.jsonl"])
+def test_a_damaged_row_is_given_back_to_be_repaired(name: str, tmp_path: Path) -> None:
+    rows = [(SIMPLIFIED[0], f"{SIMPLIFIED[1]}{number}") for number in range(9)]
+    if name == "table.csv":
+        lines = ["问题,答案", *map(",".join, rows)]
+    else:
+        lines = [json.dumps({"问题": a, "答案": b}, ensure_ascii=False) for a, b in rows]
+    content = "\n".join(lines).encode("gbk").replace("责是".encode("gbk"), b"\xff", 1)
+    path = tmp_path / name
+    path.write_bytes(content)
+    data = source_data(path, name=name, reading=Reading(kind="domain_test"))
+    (original,) = [row for item, row in data.items(SeenIds()) if isinstance(item, RowError)]
+    written = original.cells[0] if original.cells else original.text
+    assert written.count("\ufffd") == 1
+    assert written.replace("\ufffd", "责是") in lines[-9].split(",")[0] or original.cells is None
+    # Given back as it is, it is rejected again.
+    text = original.text.replace("\n", "")
+    again = questions(tmp_path / f"again-{name}", f"{lines[0]}\n{text}".encode())
+    assert [row.code for row in again if isinstance(row, RowError)] == ["row.mojibake"]
 
 
 def test_lines_of_another_encoding_are_no_mojibake(tmp_path: Path) -> None:
