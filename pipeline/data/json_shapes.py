@@ -139,9 +139,11 @@ def told_once(items: Iterable[RawRow | RowError]) -> Iterator[RawRow | RowError]
     items = iter(items)
     held: list[RowError] = []
     for item in items:
-        if isinstance(item, RowError) and item.code == "json.not_object" and len(held) < MAX_HELD:
+        if isinstance(item, RowError) and item.code == "json.not_object":
             held.append(item)
-            continue
+            if len(held) < MAX_HELD:
+                continue
+            break  # so many rows that are none were not meant as rows
         yield from held
         yield item
         yield from items

@@ -22,6 +22,8 @@ class JsonWindow:
         self._line = 1
         self._line_start = 0
         """Where the current line starts in `text`; negative once its beginning was forgotten."""
+        self._counted = 0
+        """Position up to which `_line` and `_line_start` are right."""
         self._is_at_start = True
 
     def grow(self) -> None:
@@ -38,13 +40,16 @@ class JsonWindow:
         self._line, column = self.place(self.position)
         self._line_start = 1 - column
         self.text = self.text[self.position :]
-        self.position = 0
+        self.position = self._counted = 0
 
     def place(self, position: int) -> tuple[int, int]:
-        """Line and column, from 1, of a position in `text`."""
-        newlines = self.text.count("\n", 0, position)
-        start = self.text.rfind("\n", 0, position) + 1 if newlines else self._line_start
-        return self._line + newlines, position - start + 1
+        """Line and column, from 1, of a position in `text`, at `position` or behind it."""
+        newlines = self.text.count("\n", self._counted, position)
+        if newlines:
+            self._line += newlines
+            self._line_start = self.text.rfind("\n", self._counted, position) + 1
+        self._counted = position
+        return self._line, position - self._line_start + 1
 
     def next_character(self) -> str:
         """The next character that is not white space, not consumed; empty at the end."""

@@ -4,6 +4,7 @@ Some of their rows look like any other, so that leaving out the rest would keep 
 them, or teach the worse of two answers. Therefore such rows end an import as a whole.
 """
 
+import itertools
 import re
 from collections.abc import Mapping
 from functools import lru_cache
@@ -14,6 +15,8 @@ from pipeline.contracts.row_errors import RowError
 UntrainedLayout = Literal["preference", "tools", "media"]
 
 NUM_FIRST_LINES = 5
+MAX_NAMES = 500
+"""Of a row's first fields, which are remembered; no such layout has more."""
 _BETTER = re.compile(
     r"chosen|preferred|accepted|\u4f18\u9009|\u91c7\u7eb3|\u9009\u4e2d|\u504f\u597d", re.IGNORECASE
 )
@@ -87,7 +90,7 @@ class UntrainedRows:
 
 def untrained_layout(row: Mapping[str, Any]) -> UntrainedLayout | None:
     """Which of these layouts a row of conversations or questions has; None for any other."""
-    names = tuple(row)
+    names = tuple(itertools.islice(row, MAX_NAMES))
     if compares_answers(names):
         return "preference"
     output = row.get("output")
