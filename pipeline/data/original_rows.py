@@ -21,8 +21,10 @@ from pipeline.data.encodings import Encoding
 from pipeline.data.field_names import named_fields
 from pipeline.data.formats import FileFormat
 from pipeline.data.json_streams import read_json_array
+from pipeline.data.json_values import RawRow
 from pipeline.data.readers_csv import table_records
 from pipeline.data.readers_json import read_json_lines
+from pipeline.data.readers_parquet import foreign_columns, read_parquet
 from pipeline.data.readers_xlsx import SheetsRead, iter_sheet_rows
 from pipeline.data.reading import Reading
 from pipeline.data.row_schemas import ROW_SCHEMAS
@@ -125,15 +127,7 @@ def source_columns(
         names = rows.columns[:MAX_COLUMNS]  # with more of them the file is refused
         meanings = zip(names, column_fields(names, reading), strict=True)
         return [(name, field) for name, field in meanings if name or field != IGNORE]
-    if file_format not in {"json_array", "json_lines"}:
-        return []
-    read = read_json_array if file_format == "json_array" else read_json_lines
-    keys: dict[str, None] = {}
-    for item in itertools.islice(read(path, encoding), NUM_ROWS_FOR_KEYS):
-        if not isinstance(item, RowError):
-            keys.update(dict.fromkeys(itertools.islice(item[1], MAX_COLUMNS)))
-        if len(keys) >= MAX_COLUMNS:
-            break
+    keys = _keys(path, file_format, encoding)
     kind = reading.kind
     known = {*ROW_SCHEMAS[kind].names, *ALIASES[kind].values(), *_LAYOUT_KEYS}
     said = [reading.columns.get(key, key) for key in keys]
@@ -143,6 +137,22 @@ def source_columns(
         (key, field if field in known or field != key else f"meta.{key}")
         for key, field in zip(keys, fields, strict=True)
     ]
+
+
+def _keys(path: Path, file_format: FileFormat | None, encoding: Encoding) -> dict[str, None]:
+    """The top-level keys of the first rows, in the order in which they come."""
+    if file_format == "parquet":
+        return dict.fromkeys(foreign_columns(path)[:MAX_COLUMNS])
+    if file_format not in {"json_array", "json_lines"}:
+        return {}
+    read = read_json_array if file_format == "json_array" else read_json_lines
+    keys: dict[str, None] = {}
+    for item in itertools.islice(read(path, encoding), NUM_ROWS_FOR_KEYS):
+        if not isinstance(item, RowError):
+            keys.update(dict.fromkeys(itertools.islice(item[1], MAX_COLUMNS)))
+        if len(keys) >= MAX_COLUMNS:
+            break
+    return keys
 
 
 def _rows(
@@ -162,8 +172,10 @@ def _rows(
             for number, content in iter_lines(path, encoding, shows_damage=True):
                 if not isinstance(content, RowError):
                     yield number, OriginalRow(text=content.rstrip("\r\n"))
-        case "json_array":
-            for item in read_json_array(path, encoding):
+        case "json_array" | "parquet":
+            is_array = file_format == "json_array"
+            items = read_json_array(path, encoding) if is_array else _foreign(path, reading)
+            for item in items:
                 if not isinstance(item, RowError):
                     number, row = item
                     yield number, OriginalRow(text=json.dumps(row, ensure_ascii=False))
@@ -186,3 +198,7 @@ def _sheet_row(cells: Sequence[str], *, fits: bool, sheet: str = "") -> Original
     if fits:
         return OriginalRow(cells=tuple(cells), sheet=sheet)
     return OriginalRow(text="\t".join(cells), sheet=sheet)
+
+
+def _foreign(path: Path, reading: Reading) -> Iterator[RawRow | RowError]:
+    return read_parquet(path, reading.columns) if foreign_columns(path) else iter(())

@@ -7,6 +7,7 @@ needs them: one value of a few megabytes may stand in a million rows.
 
 import datetime
 import json
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -87,7 +88,12 @@ def _row_text(columns: list[tuple[str, pa.Array]], index: int) -> str | None:
 
 
 def _present(value: object) -> object:
-    """The value without those keys of its parts that the file only has because others have them."""
+    """The value without those keys of its parts that the file only has because others have them.
+
+    A number that is none is how data frames say that there is no value.
+    """
+    if isinstance(value, float) and math.isnan(value):
+        return None
     if isinstance(value, dict):
         return {key: _present(item) for key, item in value.items() if item is not None}
     return [_present(item) for item in value] if isinstance(value, list) else value

@@ -39,6 +39,16 @@ def read_parquet(path: Path, mapping: Mapping[str, str]) -> Iterator[RawRow | Ro
         yield RowError(code="file.parquet_damaged")
 
 
+def foreign_columns(path: Path) -> list[str]:
+    """Names of all columns of a file that is no version of ours, readable or not."""
+    try:
+        with pq.ParquetFile(path) as file:
+            schema = file.schema_arrow
+            return [] if is_of_version(schema) else list(schema.names)
+    except (pa.ArrowException, OSError, ValueError):
+        return []  # the error is told when the file is read
+
+
 def holds_version(path: Path) -> bool:
     """The file is `rows.parquet` of a version, whose rows were checked when it was made."""
     try:

@@ -12,10 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.contracts.row_errors import RowError
+from pipeline.data.import_sources import source_data
 from pipeline.data.parquet_pages import page_sizes
 from pipeline.data.readers import scan_rows
 from pipeline.data.reading import Reading
 from pipeline.data.records import Conversation, Document
+from pipeline.data.seen_ids import SeenIds
 
 
 def write(path: Path, columns: dict[str, object], **options: object) -> Path:
@@ -48,6 +50,20 @@ def test_columns_are_keys_and_other_columns_are_kept(tmp_path: Path) -> None:
     assert isinstance(second, Document)
     assert (first.text, second.text) == ("甲", "乙")
     assert first.meta == {"day": "2024-05-01", "price": "12.50", "score": 0.5, "tags": ["a", "b"]}
+
+
+def test_columns_can_be_mapped_and_a_rejected_row_is_given_back(tmp_path: Path) -> None:
+    columns = {"篇": ["甲", None], "分": [float("nan"), 1.5], "图": [b"x", b"y"]}
+    path = write(tmp_path / "a.parquet", columns)
+    reading = Reading(kind="corpus", columns={"篇": "text", "图": "ignore"})
+    data = source_data(path, name="a.parquet", reading=reading)
+    assert data.columns() == [("篇", "text"), ("分", "meta.分"), ("图", "ignore")]
+    (first, _), (error, original) = data.items(SeenIds())
+    assert isinstance(first, Document)
+    assert (first.text, first.meta) == ("甲", {"分": None})
+    assert isinstance(error, RowError)
+    assert (error.code, error.line) == ("row.required_empty", 2)
+    assert original.text == '{"篇": null, "分": 1.5}'
 
 
 def test_conversations_of_a_hub_are_read(tmp_path: Path) -> None:
