@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from pipeline.contracts.base import Contract
+from pipeline.contracts.findings import Finding
 from pipeline.contracts.references import DatasetKind, Sha256
 
 
@@ -66,6 +67,8 @@ class SourceFile(Contract):
     """The data files of an archive or folder."""
     not_read: tuple[str, ...] = ()
     """Files of an archive or folder that are no data."""
+    notes: tuple[Finding, ...] = ()
+    """What a person should know of a workbook."""
 
 
 class Revises(Contract):

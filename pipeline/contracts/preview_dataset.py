@@ -12,6 +12,7 @@ from typing import Literal
 from pydantic import Field
 
 from pipeline.contracts.base import Contract, SpecBase
+from pipeline.contracts.findings import Finding
 from pipeline.contracts.import_specs import ColumnTarget, ReadingOptions
 from pipeline.contracts.references import DatasetKind, Sha256, UploadRef
 
@@ -37,13 +38,6 @@ class PreviewDatasetSpec(SpecBase, ReadingOptions):
     """Rows to show; as many that are wrong are shown at most."""
     saved_mappings: tuple[SavedMapping, ...] = Field(default=(), max_length=100)
     """The one of the file's shape is used where the options map no column."""
-
-
-class Finding(Contract):
-    """Something found out about the file; `contracts.preview_words` has the words."""
-
-    code: str
-    params: dict[str, str | int] = Field(default_factory=dict)
 
 
 class PreviewedSheet(Contract):

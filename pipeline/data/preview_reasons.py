@@ -2,9 +2,11 @@
 
 from typing import Any
 
-from pipeline.contracts.preview_dataset import Finding, PreviewedSheet
+from pipeline.contracts.findings import Finding
+from pipeline.contracts.preview_dataset import PreviewedSheet
 from pipeline.data.import_sources import SourceData
 from pipeline.data.version_files import storable
+from pipeline.data.workbook_findings import noted
 from pipeline.data.workbooks.outline import workbook_outline
 
 
@@ -35,10 +37,5 @@ def _of_workbook(data: SourceData) -> dict[str, Any]:
         ),
         "header_row": outline.header_row,
         "reasons": reasons,
-        "notes": tuple(_finding(note.code, note.params) for note in outline.notes),
+        "notes": noted(outline.notes),
     }
-
-
-def _finding(code: str, params: dict[str, str | int]) -> Finding:
-    texts = {name: storable(v) if isinstance(v, str) else v for name, v in params.items()}
-    return Finding(code=code, params=texts)

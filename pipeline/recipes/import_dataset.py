@@ -30,6 +30,7 @@ from pipeline.data.seen_ids import SeenIds
 from pipeline.data.upload_files import check_upload
 from pipeline.data.version_files import ErrorWriter, RowWriter, storable
 from pipeline.data.version_manifest import write_manifest
+from pipeline.data.workbook_findings import noted
 from pipeline.durable import partial_path, publish
 from pipeline.errors import StoppedAtCheckpoint
 from pipeline.execution import RecipeResult, RunContext
@@ -117,6 +118,7 @@ def _read(spec: ImportDatasetSpec, path: Path, sha256: str, copied: "_Copy") -> 
             "delimiter": data.delimiter,
             "columns": columns,
             "benchmark": "" if data.recognised is None else data.recognised.benchmark,
+            "notes": noted(data.sheets.notes),
         }
     )
 

@@ -148,6 +148,21 @@ def test_the_same_rows_as_a_workbook_give_the_same_report(
     assert result.results.source.encoding == ""
 
 
+def test_what_a_workbook_changes_is_in_the_report_of_all_its_rows(
+    tmp_path: Path, context: RunContext
+) -> None:
+    book = openpyxl.Workbook()
+    book.active.append(["问题", "答案", "证件号码"])
+    for number in range(1100):
+        book.active.append(["Q", f"A{number}", 11010119900101 + number])
+    book.active.append(["Q", "A", 110101199001011234])
+    book.save(tmp_path / "a.xlsx")
+    notes = import_dataset.run(spec_for(tmp_path / "a.xlsx"), context).results.source.notes
+    assert [(note.code, note.params["column"], note.params["count"]) for note in notes] == [
+        ("sheet.lost_digits", "C", 1)
+    ]
+
+
 def test_broken_json_lines_are_given_back_as_text(tmp_path: Path, context: RunContext) -> None:
     path = tmp_path / "a.jsonl"
     lines = ['{"text": "one"}', '{"text": "two",}', '{"title": "no text"}', '{"text": "\\ud800"}']

@@ -6,7 +6,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from pipeline.contracts.preview_dataset import Finding
+from pipeline.contracts.findings import Finding
 from pipeline.contracts.workbook_notes import WORKBOOK_NOTE_TEXTS
 
 FORMAT_NAMES: Mapping[str, str | Promise] = {

@@ -85,7 +85,7 @@ def _json_lines(report: ImportReport, path: Path) -> Iterator[bytes]:
 
 
 def _header(report: ImportReport) -> list[str]:
-    file = (_FILE,) if report.source.members else ()
+    file = (_FILE,) if report.has_files else ()
     own = [name for name in report.table_columns if name not in REPORT_COLUMNS]
     return [*own, *file, *_REPORT]
 
@@ -97,7 +97,7 @@ def _rows(report: ImportReport, path: Path) -> Iterator[list[str]]:
         cells = error.cells or ("",) * len(names)
         # A file that was given out before has a report already.
         own = [cell for name, cell in zip(names, cells, strict=False) if name not in REPORT_COLUMNS]
-        file = (error.file,) if report.source.members else ()
+        file = (error.file,) if report.has_files else ()
         yield [*own, *file, *_told(error)]
 
 

@@ -9,6 +9,7 @@ from pipeline.contracts.import_results import ImportDatasetResults, RowErrorGrou
 from pipeline.contracts.reports import Report
 from studio.datasets.models import Import
 from studio.datasets.parquet_pages import read_matching_page, read_page
+from studio.datasets.preview_words import finding_words
 from studio.datasets.row_error_texts import ShownError, describe, shown_error
 from studio.runs.paths import attempt_dir
 from studio.runs.reports import run_report
@@ -49,6 +50,10 @@ class ImportReport:
     """The file's own name of each field."""
     previous_start: int | None
     next_start: int | None
+    has_files: bool
+    """Wrong rows stand in several files, or sheets of a workbook."""
+    notes: tuple[str, ...]
+    """What a person should know of the file."""
 
     @property
     def num_read(self) -> int:
@@ -115,6 +120,9 @@ def read_report(started: Import, *, code: str = "", start: int = 0) -> ImportRep
         headers=headers,
         previous_start=previous_start,
         next_start=next_start,
+        has_files=bool(results.source.members)
+        or any(group.first_files for group in results.errors_by_code),
+        notes=tuple(finding_words(note) for note in results.source.notes),
     )
 
 
