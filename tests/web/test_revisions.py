@@ -115,6 +115,16 @@ def test_changes_that_cannot_be_made_stay_collected(client, factories, started) 
     assert newest.num_rows == 3
 
 
+def test_a_value_is_mapped_in_every_row(client, factories, started) -> None:
+    version = started.run.dataset_version
+    sent = {"which": json.dumps(["lang", "en"]), "to": "zh"}
+    assert post(client, "map_value", version.pk, **sent).status_code == 302
+    _revision, newest = apply(client, factories, version)
+    assert {row["lang"] for row in rows_of(newest)} == {"zh"}
+    post(client, "map_value", version.pk, which=json.dumps(["id", "x"]), to="y")
+    assert not PendingChange.objects.exists()
+
+
 def test_each_person_has_changes_of_their_own(client, factories, started, project) -> None:
     version = started.run.dataset_version
     post(client, "trim", version.pk)
@@ -143,8 +153,10 @@ def test_repaired_rows_are_added_to_their_version(client, factories, project, st
     factories.execute(second.run)
     page = client.get(reverse("revisions:append", args=["alpha", second.pk])).content.decode()
     assert "Table v1" in page
-    response = post(client, "append", second.pk, version=version.pk, same_id="refuse", reason="r")
-    assert response.status_code == 302
+    sent = {"version": version.pk, "same_id": "refuse", "reason": "r", "idempotency_key": "k"}
+    assert post(client, "append", second.pk, **sent).status_code == 302
+    # The second click is the first one's.
+    assert post(client, "append", second.pk, **sent).status_code == 302
     revision = Revision.objects.get()
     factories.execute(revision.run)
     newest = DatasetVersion.objects.get(run=revision.run)

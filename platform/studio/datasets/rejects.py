@@ -20,7 +20,7 @@ from studio.datasets.workbook_stream import MAX_CELL_CHARS, num_units, stream_wo
 _REPORT = ("__line", "__column", "__code", "__message", "__hint", "__row")
 _FILE = "__file"
 """Before them where the rows came in several files."""
-_JSON_FORMATS = frozenset({"json_lines", "json_array"})
+_JSON_FORMATS = frozenset({"json_lines", "json_array", "parquet"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

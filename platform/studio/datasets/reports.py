@@ -68,7 +68,7 @@ class ImportReport:
     @property
     def can_be_repaired(self) -> bool:
         """Single rows can be corrected in the browser."""
-        formats = {"csv", "xlsx", "json_lines", "json_array"}
+        formats = {"csv", "xlsx", "json_lines", "json_array", "parquet"}
         return self.source.format in formats and not self.has_file_error
 
     @property

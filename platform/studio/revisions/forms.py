@@ -1,5 +1,6 @@
 """Forms that change rows and say something of versions."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,8 +9,9 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from pipeline.contracts.dataset_revisions import MapValue
 from studio.datasets.fields import field_choices
-from studio.pages.forms import CheckedTextMixin
+from studio.pages.forms import CheckedTextMixin, new_key
 from studio.revisions.row_parts import changed_row, row_parts
 
 ROWS_OF_TEXT = 3
@@ -129,13 +131,32 @@ class RemoveForm(CheckedTextMixin, forms.Form):
 
 
 class MapValueForm(CheckedTextMixin, forms.Form):
-    """One value of a field is to become another."""
+    """One value of a field is to become another, in every row."""
 
-    field = forms.CharField(max_length=210, widget=forms.HiddenInput)
-    value = forms.CharField(
-        label=gettext_lazy("Old value"), max_length=1_000, required=False, strip=False
-    )
+    which = forms.ChoiceField(label=gettext_lazy("Old value"))
     to = forms.CharField(label=gettext_lazy("New value"), max_length=1_000, strip=False)
+
+    def __init__(self, *args: Any, counts: Mapping[str, Mapping[str, int]], **kwargs: Any) -> None:
+        """`counts` are rows by field and value, as the manifest has them."""
+        super().__init__(*args, **kwargs)
+        groups = [
+            (
+                field,
+                [
+                    (json.dumps([field, value]), f"{field}: {value or '-'} ({number:,})")
+                    for value, number in values.items()
+                ],
+            )
+            for field, values in counts.items()
+        ]
+        which = self.fields["which"]
+        if isinstance(which, forms.ChoiceField):
+            which.choices = groups
+
+    def change(self) -> MapValue:
+        """What is to be done, once the form is valid."""
+        field, value = json.loads(self.cleaned_data["which"])
+        return MapValue(field=field, value=value, to=self.cleaned_data["to"])
 
 
 class ApplyForm(CheckedTextMixin, forms.Form):
@@ -147,6 +168,9 @@ class ApplyForm(CheckedTextMixin, forms.Form):
 class AppendForm(CheckedTextMixin, forms.Form):
     """Which version gets more rows, and what becomes of those whose id it has."""
 
+    idempotency_key = forms.CharField(
+        max_length=100, required=False, widget=forms.HiddenInput, initial=new_key
+    )
     version = forms.TypedChoiceField(label=gettext_lazy("Add to"), coerce=int)
     same_id = forms.ChoiceField(
         label=gettext_lazy("When a row has an id that is there already"),

@@ -73,6 +73,7 @@ def revision_start(
     reason: str,
     appended: AppendedRows | None = None,
     same_id: str = "refuse",
+    idempotency_key: str = "",
 ) -> Revision:
     """A run makes a version of `base` with the changes that the actor has collected for it.
 
@@ -82,6 +83,7 @@ def revision_start(
         reason: as well.
         appended: whose rows come behind those of `base`; then without the collected changes.
         same_id: what becomes of an appended row whose id is taken.
+        idempotency_key: makes a repeated request harmless (a form sent twice); "" for none.
 
     Raises:
         ValidationError: there is nothing to be changed, or too much at once.
@@ -104,7 +106,15 @@ def revision_start(
             "reason": reason,
             "author": actor.username,
         }
-        run = run_create(project=base.project, actor=actor, spec=read_run_spec(json.dumps(spec)))
+        run = run_create(
+            project=base.project,
+            actor=actor,
+            spec=read_run_spec(json.dumps(spec)),
+            idempotency_key=idempotency_key,
+        )
+        made_before = Revision.objects.filter(run=run).first()
+        if made_before is not None:
+            return made_before
         revision = Revision.objects.create(
             run=run,
             base=base,

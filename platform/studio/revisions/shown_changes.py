@@ -60,7 +60,9 @@ def _shown(pk: int, change: RowChange) -> ShownChange:
 
 def _texts(row: Mapping[str, object]) -> str:
     found: list[str] = []
-    for value in row.values():
+    for name, value in row.items():
+        if name == "lang":
+            continue
         if isinstance(value, str):
             found.append(value)
         elif isinstance(value, list):

@@ -11,7 +11,6 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from pipeline.contracts.dataset_revisions import (
     DeleteRow,
-    MapValue,
     ReplaceRow,
     RowChange,
     TrimTexts,
@@ -77,14 +76,9 @@ def trim(request: ProjectRequest, version_id: int) -> HttpResponse:
 def map_value(request: ProjectRequest, version_id: int) -> HttpResponse:
     """One value of a field is to become another."""
     found = version_of(request, version_id)
-    form = MapValueForm(request.POST)
+    form = MapValueForm(request.POST, counts=_counts(found))
     if form.is_valid():
-        sent = form.cleaned_data
-        try:
-            change = MapValue(field=sent["field"], value=sent["value"], to=sent["to"])
-        except ValueError:
-            raise Http404("no field of a version") from None
-        _collect(request, found, change)
+        _collect(request, found, form.change())
     else:
         for errors in form.errors.values():
             messages.error(request, str(errors[0]))
@@ -113,7 +107,7 @@ def changes(request: ProjectRequest, version_id: int) -> HttpResponse:
         "version": found,
         "form": form,
         "changes": shown_changes(waiting),
-        "map_form": MapValueForm(),
+        "map_form": MapValueForm(counts=_counts(found)),
     }
     return render(request, "revisions/changes.html", context, status=400 if form.errors else 200)
 
@@ -135,6 +129,11 @@ def version_of(request: ProjectRequest, version_id: int) -> DatasetVersion:
         dataset__project=request.project,
         pk=version_id,
     )
+
+
+def _counts(version: DatasetVersion) -> dict[str, dict[str, int]]:
+    """Rows by value, of the fields that have few values."""
+    return {field: dict(counts.values) for field, counts in version.description.counts.items()}
 
 
 def _row(version: DatasetVersion, index: int) -> dict[str, object]:

@@ -38,6 +38,7 @@ def append(request: ProjectRequest, import_id: int) -> HttpResponse:
                 reason=form.cleaned_data["reason"],
                 appended=rows,
                 same_id=form.cleaned_data["same_id"],
+                idempotency_key=form.cleaned_data["idempotency_key"],
             )
         except (ValidationError, SpecError) as error:
             form.add_error(None, str(error))
