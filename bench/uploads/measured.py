@@ -16,7 +16,11 @@ from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
 
-ARMS = {"ours": "bench.uploads.ours", "rival": "bench.uploads.pandas_rows"}
+ARMS = {
+    "ours": "bench.uploads.ours:imported",
+    "rival": "bench.uploads.pandas_rows:imported",
+    "lean_rival": "bench.uploads.pandas_rows:imported_lean",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,9 +58,10 @@ def main(arm: str, path: Path) -> None:
     """Prints what the import of `path` took."""
     # Both arms on one core, whatever threads their libraries start.
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    module = import_module(ARMS[arm])
+    module, _, function = ARMS[arm].partition(":")
+    imported = getattr(import_module(module), function)
     with tempfile.TemporaryDirectory(dir=path.parent) as directory:
-        print(json.dumps(asdict(module.imported(path, Path(directory)))))
+        print(json.dumps(asdict(imported(path, Path(directory)))))
 
 
 if __name__ == "__main__":

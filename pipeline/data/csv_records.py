@@ -57,7 +57,7 @@ def records_of(
             )
             yield line, error, lines.taken
         else:
-            if any(cell.strip() for cell in cells):
+            if "".join(cells).strip():
                 yield line, cells, lines.taken
 
 

@@ -18,17 +18,23 @@ def check_undamaged(row: Mapping[str, Any]) -> None:
         InvalidRowError: `row.mojibake`, at the first that holds such a sign.
     """
     for name, value in row.items():
-        if not isinstance(value, str) or not value.isascii():
+        if isinstance(value, str):
+            if not value.isascii():
+                _check_text(value, name)
+        elif value is not None:
             _check(value, name)
+
+
+def _check_text(text: str, column: str) -> None:
+    for sign in _SIGNS:
+        if sign in text:
+            raise InvalidRowError(ACCEPTABLE, column, value=text, found=sign)
 
 
 def _check(value: object, column: str) -> None:
     if isinstance(value, str):
-        if value.isascii():
-            return
-        for sign in _SIGNS:
-            if sign in value:
-                raise InvalidRowError(ACCEPTABLE, column, value=value, found=sign)
+        if not value.isascii():
+            _check_text(value, column)
     elif isinstance(value, dict):
         for key, item in value.items():
             _check(key, column)

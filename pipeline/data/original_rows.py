@@ -6,7 +6,7 @@ ever goes forward and holds one row.
 
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -62,7 +62,9 @@ class OriginalRows:
         self._sheets = sheets
         self._is_table = file_format in {"csv", "xlsx"}
         self._bare = table if table is not None and not table.has_header else None
-        self._rows = _rows(path, file_format, encoding, reading)
+        self._wanted = 0
+        """Rows that begin on earlier lines are passed over."""
+        self._rows = _rows(path, file_format, encoding, reading, wanted=lambda: self._wanted)
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
@@ -80,6 +82,7 @@ class OriginalRows:
         read = self._sheets
         if read is not None and read.is_at(line, sheet):
             return self._fitted(_sheet_row(dense_cells(read.row), fits=read.fits))
+        self._wanted = line
         for number, row in self._rows:
             if row.sheet != sheet:
                 continue
@@ -93,6 +96,7 @@ class OriginalRows:
     def rest(self) -> Iterator[OriginalRow]:
         """The rows that nobody asked for yet, in the file's order."""
         _ = self.columns  # the header is not one of the rows
+        self._wanted = 0
         for _number, row in self._rows:
             yield row
 
@@ -156,11 +160,19 @@ def _keys(path: Path, file_format: FileFormat | None, encoding: Encoding) -> dic
 
 
 def _rows(
-    path: Path, file_format: FileFormat | None, encoding: Encoding, reading: Reading
+    path: Path,
+    file_format: FileFormat | None,
+    encoding: Encoding,
+    reading: Reading,
+    *,
+    wanted: Callable[[], int],
 ) -> Iterator[tuple[int, OriginalRow]]:
+    """Line and row; of a text file only those from the line on that is `wanted` at the time."""
     match file_format:
         case "csv":
             for line, cells, lines in table_records(path, encoding, reading, shows_damage=True):
+                if line < wanted():
+                    continue
                 text = "".join(lines).rstrip("\r\n")
                 if isinstance(cells, RowError):
                     yield line, OriginalRow(text=text)
@@ -170,7 +182,7 @@ def _rows(
             yield from _sheet_rows(path, reading)
         case "json_lines":
             for number, content in iter_lines(path, encoding, shows_damage=True):
-                if not isinstance(content, RowError):
+                if number >= wanted() and not isinstance(content, RowError):
                     yield number, OriginalRow(text=content.rstrip("\r\n"))
         case "json_array" | "parquet":
             is_array = file_format == "json_array"

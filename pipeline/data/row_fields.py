@@ -69,7 +69,8 @@ def text_field(row: Mapping[str, Any], name: str, *, required: bool, column: str
         return ""
     if not isinstance(value, str):
         raise wrong_type(column, value, VALUE_TYPE_NAMES[str])
-    check_text(value, column)
+    if not value.isascii() or "\x00" in value:
+        check_text(value, column)
     if required and not value.strip():
         raise InvalidRowError("row.required_empty", column, value=value, field=column)
     return value

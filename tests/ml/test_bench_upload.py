@@ -11,8 +11,9 @@ from bench.uploads.files import HEADER, is_wrong, rows, write_xlsx
 def test_both_arms_find_the_same_rows(tmp_path: Path) -> None:
     arguments = ["--divided-by", "1000", "--repeats", "1", "--formats", "xlsx"]
     result = upload.run([*arguments, "--work", str(tmp_path)])
-    assert [row[:3] for row in result.table.rows] == [["xlsx", 100, "ours"], ["xlsx", 100, "rival"]]
-    assert set(result.ratios) == {"xlsx_100_ours_vs_rival"}
+    arms = ["ours", "rival", "lean_rival"]
+    assert [row[:3] for row in result.table.rows] == [["xlsx", 100, arm] for arm in arms]
+    assert set(result.ratios) == {"xlsx_100_ours_vs_rival", "xlsx_100_ours_vs_lean_rival"}
     assert result.figures["xlsx_100_ours_rows_per_second"] > 0
     assert 0 < result.figures["xlsx_100_ours_first_error_seconds"] < 30
     assert result.failures == []
