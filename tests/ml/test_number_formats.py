@@ -72,6 +72,7 @@ def test_cells_are_what_a_spreadsheet_program_shows(tmp_path: Path, name: str) -
         ("dddd", 45413, "Wednesday"),
         ("[$-804]ddd", 45413, "周三"),
         ("[$-zh-CN]aaaa", 45413, "星期三"),
+        ("[$-1010804]mmmm", 45413, "五月"),
         ("h:mm AM/PM", 0.5, "12:00 PM"),
         ("上午/下午h:mm", 0.75, "下午6:00"),
         ("[$-F800]dddd, mmmm dd, yyyy", 45413, "2024年5月1日"),
@@ -101,6 +102,8 @@ def test_excel_by_hand(code: str, value: float, text: str) -> None:
         ('[=1]"是";[=0]"否"', 2),
         ("ge.m.d", 45413),
         ("[$-40C]mmmm", 45413),
+        ("[$-130000]yyyy/m/d", 45413),
+        ("[$-2000401]0", 5),
         ("0.0 yyyy", 45413),
     ],
 )

@@ -134,10 +134,16 @@ def _section(text: str) -> Section:
 
 
 def _language(tag: str) -> str:
-    """`zh` or `en` of an LCID (its last four hexadecimal digits) or a language tag."""
+    """`zh` or `en` of a language tag or an LCID, of which the last four digits are the language.
+
+    Raises:
+        UnsupportedFormatError: the digits before them name another calendar or other numerals.
+    """
     tag = tag.partition(",")[0]
     try:
-        primary = int(tag, 16) & _PRIMARY_LANGUAGE
+        number = int(tag, 16)
     except ValueError:
         return _LANGUAGE_TAGS.get(tag[:2].lower(), tag)
-    return _LANGUAGES.get(primary, tag)
+    if number >> 16 & 0xFF > 1 or number >> 24 > 1:
+        raise UnsupportedFormatError(tag)
+    return _LANGUAGES.get(number & _PRIMARY_LANGUAGE, tag)
