@@ -55,6 +55,27 @@ def place_of(error: dict[str, Any]) -> tuple[int | None, str | None, str]:
     return error["line"], error["column"], error["code"]
 
 
+def test_tool_conversations_leave_no_biased_part(tmp_path: Path, context: RunContext) -> None:
+    turns = [{"from": "human", "value": "Q"}, {"from": "gpt", "value": "A"}]
+    call = [turns[0], {"from": "function_call", "value": "{}"}, turns[1]]
+    rows = [{"conversations": call if number % 2 else turns} for number in range(300)]
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "set").mkdir()
+    for name, kept in (("tools", rows), ("plain", [{"instruction": "Q", "output": "A"}])):
+        member = tmp_path / "set" / f"{name}.jsonl"
+        member.write_text("".join(json.dumps(row) + "\n" for row in kept))
+    for source in (path, tmp_path / "set"):
+        result = import_dataset.run(spec_for(source, "conversations", policy="valid_rows"), context)
+        assert (result.results.is_committed, result.results.has_file_error) == (False, True)
+        assert "dataset" not in result.outputs
+        (group,) = result.results.errors_by_code
+        assert (group.code, group.example.params["count"]) == ("file.layout_tools", 150)
+    with pytest.raises(DataError, match="150 rows call tools") as caught:
+        read_rows(DatasetRef(path=str(path), kind="conversations"), Conversation)
+    assert caught.value.code == "data.format_unsupported"
+
+
 @pytest.mark.parametrize(
     ("stem", "kind"),
     [
