@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator, Sequence
 
 from pipeline.contracts.preview_dataset import PreviewedColumn
-from pipeline.data.columns import column_fields
+from pipeline.data.columns import MAX_COLUMNS, column_fields
 from pipeline.data.import_sources import SourceData
 from pipeline.data.original_rows import OriginalRow, OriginalRows
 from pipeline.data.version_files import storable
@@ -22,7 +22,7 @@ def previewed_columns(data: SourceData) -> tuple[PreviewedColumn, ...]:
     """
     rows = data.originals()
     if data.file_format in {"csv", "xlsx"}:
-        names = rows.columns
+        names = rows.columns[:MAX_COLUMNS]  # with more of them the file is refused
         table = data.table
         fields: Sequence[str] = (
             column_fields(names, data.reading) if table is None else table.fields
@@ -36,7 +36,7 @@ def previewed_columns(data: SourceData) -> tuple[PreviewedColumn, ...]:
                 zip(names, fields, samples, strict=False), start=1
             )
         )
-    keys = data.columns()
+    keys = data.columns()[:MAX_COLUMNS]
     samples = _samples(_values(rows, [key for key, _field in keys]), len(keys))
     return tuple(
         PreviewedColumn(position=None, name=storable(key), field=storable(field), samples=found)

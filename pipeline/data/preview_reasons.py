@@ -4,6 +4,7 @@ from typing import Any
 
 from pipeline.contracts.findings import Finding
 from pipeline.contracts.preview_dataset import PreviewedSheet
+from pipeline.data.encodings import FoundEncoding
 from pipeline.data.import_sources import SourceData
 from pipeline.data.version_files import storable
 from pipeline.data.workbook_findings import noted
@@ -14,7 +15,29 @@ def found_out(data: SourceData) -> dict[str, Any]:
     """Fields of `PreviewDatasetResults` that say how the file is read."""
     if data.file_format == "xlsx":
         return _of_workbook(data)
-    return {"encoding": data.encoding or ""}
+    reasons: dict[str, Finding] = {}
+    found: dict[str, Any] = {"encoding": data.encoding or "", "reasons": reasons}
+    if data.found_encoding is not None:
+        reasons["encoding"] = _of_encoding(data.found_encoding)
+    form = data.table_form
+    if form is not None:
+        found |= {"delimiter": form.delimiter}
+        reasons["delimiter"] = Finding(code=f"delimiter.{form.delimiter_reason}")
+        if data.table is None or data.table.has_header:
+            found |= {"header_row": form.header_row}
+            reasons["header_row"] = Finding(code=f"header_row.{form.header_reason}")
+    return found
+
+
+def _of_encoding(found: FoundEncoding) -> Finding:
+    params: dict[str, str | int] = {}
+    code = f"encoding.{found.reason}"
+    if found.name:
+        params["name"] = found.name
+    if found.num_damaged_lines:
+        params |= {"count": found.num_damaged_lines, "line": found.first_damaged_line or 1}
+        code += "" if found.reason == "damaged" else "_damaged"
+    return Finding(code=code, params=params)
 
 
 def _of_workbook(data: SourceData) -> dict[str, Any]:

@@ -94,12 +94,50 @@ def test_columns_are_shown_by_position_with_their_meaning_and_examples(tmp_path,
     ]
     assert found.columns[0].field == "instruction"
     # The file cannot be read so; its columns are there all the same, to be given a meaning.
-    assert [error.code for error in found.errors if error.is_about_file]
+    assert [error.code for error in found.errors] == ["header.missing"]
     mapped = preview(path, context, columns_at={2: "output", 3: "ignore", 4: "meta.x"})
     assert shown(mapped)[0] == {
         "id": "line-2", "lang": "zh", "instruction": "Q1", "output": "甲", "meta.x": "丁",
     }  # fmt: skip
     assert mapped.columns_at == {2: "output", 3: "ignore", 4: "meta.x"}
+
+
+@pytest.mark.parametrize(
+    ("content", "encoding", "reasons"),
+    [
+        ("问题,答案\n国有资产监督,甲\n", "utf-8", ("valid", "names_columns", "names_columns")),
+        ("sep=;\n问题;答案\n国有资产监督;甲\n", "utf-8", ("valid", "separator_line", None)),
+        ("标题\n问题|答案\n国有资产监督|甲\n", "gb18030", ("plausible", None, "names_columns")),
+    ],
+)
+def test_it_says_why_a_table_is_read_so(tmp_path, context, content, encoding, reasons) -> None:
+    found = preview(write(tmp_path / "a.csv", content.encode(encoding)), context)
+    assert (found.encoding, found.errors) == (encoding, ())
+    codes = dict(zip(("encoding", "delimiter", "header_row"), reasons, strict=True))
+    for aspect, reason in codes.items():
+        assert reason is None or found.reasons[aspect].code == f"{aspect}.{reason}"
+    assert found.header_row == content.splitlines().index(
+        next(line for line in content.splitlines() if "问题" in line)
+    ) + 1  # fmt: skip
+    # What was found is what is in force when it is said.
+    said = {"encoding": encoding, "delimiter": found.delimiter, "header_row": found.header_row}
+    again = preview(tmp_path / "a.csv", context, **said)
+    assert again.rows == found.rows
+    assert {reason.code.split(".")[1] for reason in again.reasons.values()} == {"chosen"}
+
+
+def test_text_that_is_probably_big5_is_asked_about_and_read_when_chosen(tmp_path, context) -> None:
+    text = "問題,答案\n" + "".join(
+        f"國有資產監督管理第{n}項規定是什麼,依法監管\n" for n in range(30)
+    )
+    path = write(tmp_path / "a.csv", text.encode("big5"))
+    found = preview(path, context)
+    assert found.rows == ()
+    assert (found.reasons["encoding"].code, found.reasons["encoding"].params) == (
+        "encoding.probably", {"name": "Big5"},
+    )  # fmt: skip
+    chosen = preview(path, context, encoding="big5", columns_at={1: "instruction", 2: "output"})
+    assert shown(chosen)[0]["instruction"] == "國有資產監督管理第0項規定是什麼"
 
 
 def test_keys_of_json_rows_are_shown(tmp_path, context) -> None:
@@ -183,6 +221,10 @@ def test_a_workbook_shows_its_sheets_and_what_changes_in_its_cells(tmp_path, con
         "workbook.hidden_sheets", "workbook.other_sheets", "sheet.rows_above", "sheet.as_shown",
     ]  # fmt: skip
     assert [s.name for s in found.sheets if s.is_read] == ["\u95ee\u7b54"]
+    # An import says the same of all rows.
+    spec = spec_for(path, "import_dataset", sheets=["\u95ee\u7b54"])
+    notes = import_dataset.run(spec, context).results.notes
+    assert sorted(note.code for note in notes) == sorted(note.code for note in found.notes)
 
 
 def test_the_report_stays_small_whatever_the_rows_hold(tmp_path, context) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.contracts.row_errors import RowError
@@ -226,6 +226,7 @@ def test_only_hidden_content_asks(tmp_path: Path) -> None:
     assert (error.code, error.params["sheets"]) == ("file.sheet_hidden", "藏")
 
 
+@settings(deadline=None)
 @given(
     table=st.lists(
         st.lists(

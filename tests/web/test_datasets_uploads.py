@@ -5,6 +5,7 @@ import io
 import os
 import zipfile
 from pathlib import Path
+from typing import get_args
 
 import openpyxl
 import pytest
@@ -12,6 +13,8 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
 from pipeline.contracts.import_specs import ReadingOptions
+from pipeline.data.encodings import EncodingReason
+from pipeline.data.table_forms import FormReason
 from studio.accounts.models import AuditEvent, Role
 from studio.datasets import services
 from studio.datasets.models import (
@@ -23,6 +26,7 @@ from studio.datasets.models import (
     Upload,
     uploads_dir,
 )
+from studio.datasets.preview_words import REASONS
 from studio.datasets.unfinished import arriving_prefix
 from studio.runs.models import Run
 from studio.runs.services import run_clone
@@ -212,6 +216,17 @@ def test_other_choices_are_another_preview_and_the_way_back_keeps_them(
     assert 'value="2"' in preview_page(client, first) or first.run.spec["header_row"] is None
     # Every choice of the last preview is in its form, so that going on from there changes nothing.
     assert go_on(client, third)["Location"].endswith(f"/{started.pk}/checking/")
+
+
+def test_every_reason_of_a_reading_has_words() -> None:
+    expected = {f"encoding.{reason}" for reason in get_args(EncodingReason)}
+    expected |= {f"encoding.{reason}_damaged" for reason in ("bom", "plausible")}
+    for aspect in ("delimiter", "header_row"):
+        expected |= {f"{aspect}.{reason}" for reason in get_args(FormReason)}
+    assert {reason for reason in REASONS if not reason.startswith("sheets.")} - expected == {
+        "header_row.found"
+    }
+    assert expected <= set(REASONS)
 
 
 def test_a_mapping_is_remembered_for_the_next_file_and_forgotten_on_request(

@@ -31,6 +31,10 @@ DELIMITER_NAMES: Mapping[str, str | Promise] = {
 REASONS: Mapping[str, str | Promise] = {
     "encoding.chosen": _("you chose it"),
     "encoding.bom": _("the file begins with the mark of this encoding"),
+    "encoding.bom_damaged": _(
+        "the file begins with the mark of this encoding; {count} lines are damaged, the first is "
+        "line {line}"
+    ),
     "encoding.valid": _("every character of the file is valid in it"),
     "encoding.damaged": _("valid in it but for {count} damaged lines, the first is line {line}"),
     "encoding.plausible": _("it is not UTF-8, and its text makes sense in this encoding"),

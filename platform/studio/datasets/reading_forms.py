@@ -212,6 +212,8 @@ class ReadingForm(CheckedTextMixin, forms.Form):
             if chosen == initial:
                 continue
             target = _meta_name(column) if chosen == KEEP_AS_META else chosen
+            if chosen == KEEP_AS_META and target in (*at.values(), *named.values()):
+                target = f"{target}_{number + 1}"
             if column.position is not None:
                 at[column.position] = target
             else:
