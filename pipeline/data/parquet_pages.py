@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 
 MAX_HEADER_BYTES = 1 << 20
 MAX_PAGES = 1_000_000
-_SIZE, _PACKED, _DATA, _DATA_2 = 2, 3, 5, 8
-"""Fields of a page header; the two last have the number of values as their first."""
+_SIZE, _PACKED, _DATA, _DICTIONARY, _DATA_2 = 2, 3, 5, 7, 8
+"""Fields of a page header; those of data have the number of values as their first."""
 _TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _LIST, _SET, _STRUCT = 1, 2, 3, 7, 8, 9, 10, 12
 _MAX_DEPTH = 8
 
@@ -28,6 +28,8 @@ class PageSizes:
     """Of one page, unpacked."""
     most_values: int
     """Of one page."""
+    dictionary_bytes: int
+    """Of the largest dictionary, unpacked: no value that stands in one is longer."""
 
 
 def page_sizes(file: BinaryIO, metadata: "pq.FileMetaData") -> PageSizes:
@@ -36,7 +38,7 @@ def page_sizes(file: BinaryIO, metadata: "pq.FileMetaData") -> PageSizes:
     Raises:
         ValueError: a header is none, or there are more pages than a file may have.
     """
-    total_bytes = most_bytes = most_values = num_pages = 0
+    total_bytes = most_bytes = most_values = dictionary_bytes = num_pages = 0
     for group in range(metadata.num_row_groups):
         row_group = metadata.row_group(group)
         for index in range(row_group.num_columns):
@@ -46,18 +48,24 @@ def page_sizes(file: BinaryIO, metadata: "pq.FileMetaData") -> PageSizes:
                 place = min(place, chunk.dictionary_page_offset)
             end = place + chunk.total_compressed_size
             while place < end:
-                size, packed, values, length = _page_header(file, place)
+                size, packed, values, length, is_dictionary = _page_header(file, place)
+                dictionary_bytes = max(dictionary_bytes, size if is_dictionary else 0)
                 most_bytes, most_values = max(most_bytes, size), max(most_values, values)
                 total_bytes += size
                 num_pages += 1
                 if num_pages > MAX_PAGES or packed < 0 or size < 0:
                     raise ValueError("the pages of the file are damaged")
                 place += length + packed
-    return PageSizes(total_bytes=total_bytes, most_bytes=most_bytes, most_values=most_values)
+    return PageSizes(
+        total_bytes=total_bytes,
+        most_bytes=most_bytes,
+        most_values=most_values,
+        dictionary_bytes=dictionary_bytes,
+    )
 
 
-def _page_header(file: BinaryIO, place: int) -> tuple[int, int, int, int]:
-    """Size unpacked and packed, number of values, and length of the header itself."""
+def _page_header(file: BinaryIO, place: int) -> tuple[int, int, int, int, bool]:
+    """Size unpacked and packed, number of values, length of the header, whether a dictionary."""
     wanted = 256
     while True:
         file.seek(place)
@@ -77,7 +85,7 @@ def _page_header(file: BinaryIO, place: int) -> tuple[int, int, int, int]:
                  if isinstance(value, int)]  # fmt: skip
         if len(sizes) != 3:
             raise ValueError("a page has no size")
-        return sizes[0], sizes[1], sizes[2], header.place
+        return sizes[0], sizes[1], sizes[2], header.place, _DICTIONARY in fields
 
 
 Fields = dict[int, "int | Fields | None"]

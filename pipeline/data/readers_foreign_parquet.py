@@ -1,8 +1,8 @@
 """Rows of Parquet files of other origin, such as those of a hub: columns are keys of the rows.
 
 Values are what a JSON document could hold; dates and decimals become their text. Nothing is
-unpacked that the file does not say the size of, and strings stay in their dictionary until a row
-needs them: one value of a few megabytes may stand in a million rows.
+unpacked that the file does not say the size of. One value of a few megabytes may stand in a million
+rows, so that batches are small where a file has long ones.
 """
 
 import datetime
@@ -19,11 +19,14 @@ from pipeline.contracts.row_error_phrases import PARQUET_PAGE, PARQUET_ROWS, PAR
 from pipeline.contracts.row_errors import RowError
 from pipeline.data.columns import IGNORE, MAX_COLUMNS
 from pipeline.data.json_values import RawRow, parse_object
-from pipeline.data.parquet_pages import page_sizes
+from pipeline.data.parquet_pages import PageSizes, page_sizes
 from pipeline.data.row_fields import InvalidRowError
 from pipeline.data.text_lines import MAX_ROW_BYTES, too_long
 
-MAX_PAGE_BYTES = 64 << 20
+MIN_PAGE_BYTES, MAX_PAGE_BYTES = 20 << 20, 256 << 20
+MAX_PAGE_RATIO = 4
+"""A page may unpack to that many times the size of the whole file, between these two limits:
+writers put a thousand rows into a page, however long they are."""
 MAX_PAGE_VALUES = 4_000_000
 MAX_LIST_LENGTH = 100_000
 """Turns of a conversation, or what else a row has a list of."""
@@ -35,6 +38,8 @@ MAX_TEXT_RATIO = 200
 _BATCH_ROWS = 1_000
 _BATCH_BYTES = 16 << 20
 _BATCH_VALUES = 1_000_000
+_BATCH_DICTIONARY_BYTES = 64 << 20
+_READ_BYTES = 1 << 20
 _MAX_DEPTH = 8
 
 
@@ -49,14 +54,21 @@ def foreign_rows(
     if not file.metadata.num_rows:
         yield RowError(code="file.empty", params={"bytes": path.stat().st_size})
         return
-    refusal = _refusal(file, path, names)
+    refusal = _refused_columns(file, names)
     if refusal is not None:
         yield refusal
         return
-    with pq.ParquetFile(path, read_dictionary=_text_columns(file)) as rows:
+    with path.open("rb") as content:
+        pages = page_sizes(content, file.metadata)
+    refusal = _refused_sizes(file.metadata, pages, path.stat().st_size)
+    if refusal is not None:
+        yield refusal
+        return
+    # Read as it comes: a column may be as large as the file.
+    with pq.ParquetFile(path, buffer_size=_READ_BYTES) as rows:
         left = _most_text(path.stat().st_size)
         number = 0
-        for batch in rows.iter_batches(batch_size=_batch_rows(file.metadata), columns=names):
+        for batch in rows.iter_batches(batch_size=_batch_rows(file.metadata, pages), columns=names):
             columns = [(name, batch.column(name)) for name in batch.schema.names]
             for index in range(batch.num_rows):
                 number += 1
@@ -105,7 +117,7 @@ def _shown(value: object) -> str:
     return str(value)
 
 
-def _refusal(file: pq.ParquetFile, path: Path, names: list[str]) -> RowError | None:
+def _refused_columns(file: pq.ParquetFile, names: list[str]) -> RowError | None:
     schema = file.schema_arrow
     if len(names) > MAX_COLUMNS:
         params: dict[str, str | int] = {"count": len(names), "limit": MAX_COLUMNS}
@@ -118,12 +130,14 @@ def _refusal(file: pq.ParquetFile, path: Path, names: list[str]) -> RowError | N
                 column=name[:80],
                 params={"column": name[:80], "type": kind},
             )
-    num_bytes = path.stat().st_size
-    if file.metadata.num_rows > max(MIN_ROWS, num_bytes):
+    return None
+
+
+def _refused_sizes(metadata: pq.FileMetaData, pages: PageSizes, num_bytes: int) -> RowError | None:
+    if metadata.num_rows > max(MIN_ROWS, num_bytes):
         return _unsafe(PARQUET_ROWS)
-    with path.open("rb") as content:
-        pages = page_sizes(content, file.metadata)
-    if pages.most_bytes > MAX_PAGE_BYTES or pages.most_values > MAX_PAGE_VALUES:
+    most = min(MAX_PAGE_BYTES, max(MIN_PAGE_BYTES, MAX_PAGE_RATIO * num_bytes))
+    if pages.most_bytes > most or pages.most_values > MAX_PAGE_VALUES:
         return _unsafe(PARQUET_PAGE)
     return _unsafe(PARQUET_TEXT) if pages.total_bytes > _most_text(num_bytes) else None
 
@@ -132,9 +146,9 @@ def _most_text(num_bytes: int) -> int:
     return max(MIN_TEXT_BYTES, MAX_TEXT_RATIO * num_bytes)
 
 
-def _batch_rows(metadata: pq.FileMetaData) -> int:
-    """So many rows that a batch of usual ones takes little memory."""
-    rows = _BATCH_ROWS
+def _batch_rows(metadata: pq.FileMetaData, pages: PageSizes) -> int:
+    """So many rows that a batch takes little memory, though each has the longest value of all."""
+    rows = min(_BATCH_ROWS, _BATCH_DICTIONARY_BYTES // max(1, pages.dictionary_bytes))
     for group in map(metadata.row_group, range(metadata.num_row_groups)):
         chunks = map(group.column, range(group.num_columns))
         values = max((chunk.num_values for chunk in chunks), default=0)
@@ -172,13 +186,3 @@ def _is_readable(kind: pa.DataType, depth: int) -> bool:
         or pa.types.is_time(kind)
         or pa.types.is_timestamp(kind)
     )
-
-
-def _text_columns(file: pq.ParquetFile) -> list[str]:
-    """The paths of all columns of strings, those inside lists too."""
-    columns = (file.schema.column(index) for index in range(len(file.schema)))
-    return [
-        column.path
-        for column in columns
-        if column.physical_type == "BYTE_ARRAY" and column.logical_type.type == "STRING"
-    ]
