@@ -81,6 +81,12 @@ def test_pages_are_accessible_and_never_scroll_sideways(
         f"previews/{waiting_preview.pk}/",
         f"versions/{version.pk}/",
         f"versions/{version.pk}/rows/0/",
+        f"versions/{version.pk}/rows/0/edit/",
+        f"versions/{version.pk}/rows/0/remove/",
+        f"versions/{version.pk}/changes/",
+        f"imports/{started.pk}/rejected/0/",
+        f"imports/{started.pk}/append/",
+        f"{started.dataset_id}/compare/",
     ):
         page.goto(f"/p/alpha/datasets/{path}")
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), path

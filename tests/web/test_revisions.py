@@ -10,8 +10,11 @@ from django.urls import reverse
 from pipeline.data.readers import scan_rows
 from pipeline.data.reading import Reading
 from studio.accounts.models import Role
+from studio.datasets.exports import csv_line
 from studio.datasets.models import DatasetVersion
 from studio.datasets.parquet_pages import iter_rows
+from studio.datasets.reports import read_report
+from studio.datasets.workbook_stream import stream_workbook
 from studio.revisions.models import PendingChange, Revision
 
 pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
@@ -200,6 +203,29 @@ def test_rejected_rows_come_back_byte_for_byte(
         assert found[-1].code == "json.syntax"
     else:
         assert [row.meta["备注"] for row in found] == cells
+
+
+@pytest.mark.parametrize("suffix", ["csv", "xlsx"])
+def test_a_file_of_rejected_rows_that_is_rejected_again_has_the_same_cells(
+    client, factories, project, expert, suffix
+) -> None:
+    cells = ["- 甲", "'=SUM(A1)", "''@x", "=1", "＋", "' x", "000001", "a\nb", "_x000D_"]
+    table = [["问题", "答案", "备注"], *([cell, "", cell] for cell in cells)]
+    content = (
+        b"".join(stream_workbook(table)) if suffix == "xlsx" else "".join(map(csv_line, table))
+    )
+
+    def rejected(content):
+        started = factories.start_import(project, expert, content, name=f"a.{suffix}")
+        factories.execute(started.run)
+        report = read_report(started)
+        found = [row["cells"][:3] for row in iter_rows(report.errors_path)]
+        response = client.get(reverse("datasets:rejects", args=["alpha", started.pk]))
+        return found, b"".join(response.streaming_content)
+
+    first, given_out = rejected(content)
+    second, _given_out = rejected(given_out)
+    assert first == second == table[1:]
 
 
 def test_versions_are_compared_row_by_row(client, factories, started) -> None:
