@@ -27,7 +27,12 @@ _ENTRIES = (
 )
 _OWN_ENTRIES = {(namespace, page) for namespace, page, *_rest in _ENTRIES}
 # Pages without an entry of their own, and the entry they are reached from.
-_SECTIONS = {"launch": "runs", "published": "evaluations", "revisions": "datasets"}
+_SECTIONS = {
+    "launch": "runs",
+    "published": "evaluations",
+    "quality": "datasets",
+    "revisions": "datasets",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
