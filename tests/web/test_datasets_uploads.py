@@ -627,7 +627,7 @@ def test_the_number_of_queries_does_not_depend_on_the_rows(
         ("dataset", dataset.pk, 9),
         ("report", imports[0].pk, 7),
         ("progress", imports[0].pk, 4),
-        ("version", version.pk, 9),
+        ("version", version.pk, 10),
         ("row", version.pk, 6),
     ):
         arguments = ["alpha", *([] if argument is None else [argument])]

@@ -6,12 +6,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from django.urls import reverse
+from django.utils.translation import override
 
 from pipeline.contracts.reports import Output
 from pipeline.contracts.token_preview import PreviewTokensResults
 from studio.accounts.models import AuditEvent, Role
 from studio.datasets.models import DatasetVersion
 from studio.quality.models import QualityCheck
+from studio.quality.reasons import reason
 from studio.quality.services import check_start, preview_start
 from studio.quality.summaries import quality_summary
 from studio.quality.token_rows import read_token_rows
@@ -98,8 +100,30 @@ def test_a_version_is_checked_shown_and_cleaned(world, client, factories) -> Non
     assert [json.loads(line)["id"] for line in rows.splitlines()] == ["a", "b", "d"]
     assert "手机是[手机号]，请" in rows
     assert str(cleaned) in client.get(page("quality", world, data.pk)).content.decode()
+    story = client.get(reverse("datasets:version", args=["alpha", cleaned.pk])).content.decode()
+    assert "手机号：替换 1 处" in story
+    assert "与前面的数据相同：去掉 1 行" in story
     actions = set(AuditEvent.objects.values_list("action", flat=True))
     assert {"quality.check", "quality.clean", "quality.publish"} <= actions
+
+
+def test_reasons_name_fields_and_languages_in_words() -> None:
+    with override("zh-hans"):
+        short = reason(
+            "length.short", {"field": "messages", "length": 1, "shortest": 9, "longest": 90}, 1.0,
+            kind="conversations", test_names=[],
+        )  # fmt: skip
+        other = reason(
+            "language.differs", {"declared": "zh", "found": "en", "share": 0.9}, 0.9,
+            kind="corpus", test_names=[],
+        )  # fmt: skip
+        phone = reason(
+            "personal.mobile_phone", {"field": "meta.电话", "value": "138", "count": 2}, 2.0,
+            kind="corpus", test_names=[],
+        )  # fmt: skip
+    assert "messages" not in short
+    assert other == "标注为中文，但 90% 的内容是英语"
+    assert "附加信息：电话" in phone
 
 
 def test_rows_are_dropped_only_by_flags(world, client) -> None:

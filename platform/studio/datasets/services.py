@@ -54,10 +54,11 @@ def file_sha256(file: TemporaryUploadedFile) -> str:
 
 def known_version(*, project: Project, sha256: str, kind: str) -> DatasetVersion | None:
     """A version that was made of exactly this file, without leaving any row out."""
+    imported = DatasetVersion.objects.live().filter(run__kind="import_dataset")
     return (
-        DatasetVersion.objects.live()
-        .filter(dataset__project=project, dataset__kind=kind, upload__sha256=sha256, num_rejected=0)
-        .exclude(run__kind="revise_dataset")
+        imported.filter(
+            dataset__project=project, dataset__kind=kind, upload__sha256=sha256, num_rejected=0
+        )
         .select_related("dataset", "upload", "created_by")
         .order_by("pk")
         .first()

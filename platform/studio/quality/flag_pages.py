@@ -22,21 +22,21 @@ class FlagPage:
 
 
 def read_flags(
-    path: Path, *, check: CheckCode | None, start: int, test_names: Sequence[str]
+    path: Path, *, check: CheckCode | None, start: int, kind: str, test_names: Sequence[str]
 ) -> FlagPage:
-    """Flags from index `start` of the file on."""
+    """Flags from index `start` of the file on; `kind` is that of the rows."""
     if check is None:
         page = read_page(path, start=start, size=PAGE_SIZE)
     else:
         page = read_matching_page(path, column="check", value=check, start=start, size=PAGE_SIZE)
     return FlagPage(
-        flags=tuple(_shown(row, test_names) for _index, row in page.rows),
+        flags=tuple(_shown(row, kind, test_names) for _index, row in page.rows),
         previous_start=page.previous_start,
         next_start=page.next_start,
     )
 
 
-def _shown(row: dict[str, object], test_names: Sequence[str]) -> ShownFlag:
+def _shown(row: dict[str, object], kind: str, test_names: Sequence[str]) -> ShownFlag:
     check: CheckCode = row["check"]  # type: ignore[assignment]  # the writer's own codes
     params = json.loads(str(row["params"]))
     kept_row = params.get("kept_row")
@@ -45,6 +45,6 @@ def _shown(row: dict[str, object], test_names: Sequence[str]) -> ShownFlag:
         row_id=str(row["id"]),
         check=check,
         label=str(CHECK_LABELS[check]),
-        reason=reason(check, params, test_names),
+        reason=reason(check, params, float(str(row["score"])), kind=kind, test_names=test_names),
         kept_row=kept_row if isinstance(kept_row, int) else None,
     )

@@ -105,6 +105,7 @@ def comparable_tests(version: DatasetVersion) -> DatasetVersionQuerySet:
     return (
         DatasetVersion.objects.live()
         .filter(dataset__project=version.project, dataset__kind__in=TEST_KINDS)
+        .exclude(dataset=version.dataset)
         .exclude(digest=version.digest)
         .select_related("dataset")
         .defer("manifest")

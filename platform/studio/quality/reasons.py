@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from pipeline.contracts.quality_checks import CheckCode, PersonalKind
+from studio.datasets.fields import field_label
 
 CHECK_LABELS: dict[CheckCode, Promise] = {
     "duplicate.exact": gettext_lazy("Same as an earlier row"),
@@ -28,6 +29,12 @@ PERSONAL_LABELS: dict[PersonalKind, Promise] = {
     "bank_card": CHECK_LABELS["personal.bank_card"],
     "email": CHECK_LABELS["personal.email"],
 }
+_LANGUAGES: dict[str, Promise] = {
+    "zh": gettext_lazy("Chinese"),
+    "en": gettext_lazy("English"),
+    "ja": gettext_lazy("Japanese"),
+    "ko": gettext_lazy("Korean"),
+}
 Params = Mapping[str, str | int | float]
 
 
@@ -45,16 +52,31 @@ class ShownFlag:
     """Index of the row that stays, of duplicates."""
 
 
-def reason(check: CheckCode, params: Params, test_names: Sequence[str]) -> str:
-    """Why the row is flagged, with the evidence."""
-    values: dict[str, str | int] = {
-        name: f"{value:.0%}" if name in {"share", "similarity"} else str(value)
-        for name, value in params.items()
-    }
+def reason(
+    check: CheckCode, params: Params, score: float, *, kind: str, test_names: Sequence[str]
+) -> str:
+    """Why the row is flagged, with the evidence.
+
+    Args:
+        check: What it is flagged for.
+        params: The evidence, as the check stored it.
+        score: How strong it is.
+        kind: What the rows are, for the names of their fields.
+        test_names: The tests it was compared with, in the order of the check.
+    """
+    values = {name: str(value) for name, value in params.items()}
+    if "share" in params:
+        values["share"] = f"{params['share']:.0%}"
+    if "field" in params:
+        values["field"] = _field_words(values["field"], kind)
+    for name in ("declared", "found"):
+        if name in values:
+            values[name] = str(_LANGUAGES.get(values[name], values[name]))
     match check:
         case "duplicate.exact":
             return _("says the same as %(kept)s") % values
         case "duplicate.near":
+            values["similarity"] = f"{score:.0%}"
             return _("%(similarity)s of its shingles are those of %(kept)s") % values
         case "overlap.test_set":
             number = int(params["test_set"])
@@ -77,3 +99,12 @@ def reason(check: CheckCode, params: Params, test_names: Sequence[str]) -> str:
             return _("\u201c%(line)s\u201d stands in %(num_rows)s rows") % values
         case _:
             return _("%(value)s in %(field)s; %(count)s in all") % values
+
+
+def _field_words(field: str, kind: str) -> str:
+    """A field in the reader's words; of several texts in one with its number."""
+    name, _dot, number = field.partition(".")
+    if name == "meta":
+        return field_label(field, kind)
+    label = field_label(name, kind)
+    return f"{label} {number}" if number else label

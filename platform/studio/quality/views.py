@@ -12,6 +12,7 @@ from studio.accounts.access import ProjectRequest, project_required
 from studio.accounts.models import Role
 from studio.datasets.models import DatasetVersion
 from studio.quality import services
+from studio.quality.cleanings import cleaning_that_made, shown_cleanings
 from studio.quality.flag_pages import read_flags
 from studio.quality.forms import CheckForm, CleanForm
 from studio.quality.models import Cleaning
@@ -95,6 +96,7 @@ def flags(request: ProjectRequest, version_id: int) -> HttpResponse:
         flags_path(found.check),
         check=code,
         start=page_start(request),
+        kind=version.dataset.kind,
         test_names=[str(test.version) for test in found.tests],
     )
     return render(
@@ -144,12 +146,12 @@ def _page(
 ) -> HttpResponse:
     found = quality_summary(version)
     compared = [test.version.pk for test in found.tests]
-    cleanings = version.cleanings.select_related("run__dataset_version__dataset", "created_by")
     context = {
         "version": version,
         "summary": found,
         "working": _working(version, found),
-        "cleanings": cleanings.order_by("-pk")[:10],
+        "cleanings": shown_cleanings(version),
+        "made_by": cleaning_that_made(version),
         "can_start": can_start(request),
         "check_form": check_form or CheckForm(version=version, initial={"tests": compared}),
         "clean_form": clean_form or CleanForm(),

@@ -4,6 +4,7 @@ from django import template
 from django.template import RequestContext
 
 from studio.datasets.models import DatasetKind, DatasetVersion
+from studio.quality.cleanings import cleaning_that_made
 from studio.quality.summaries import quality_summary
 
 register = template.Library()
@@ -16,5 +17,6 @@ def quality_card(context: RequestContext, version: DatasetVersion) -> dict[str, 
         "project": context["project"],
         "version": version,
         "summary": quality_summary(version),
+        "made_by": cleaning_that_made(version),
         "has_tokens": version.dataset.kind != DatasetKind.MULTIPLE_CHOICE,
     }
