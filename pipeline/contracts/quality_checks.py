@@ -5,7 +5,7 @@ from typing import ClassVar, Literal, get_args
 from pydantic import Field, model_validator
 
 from pipeline.contracts.base import Contract, SpecBase
-from pipeline.contracts.dataset_manifest import DatasetManifest
+from pipeline.contracts.dataset_manifest import DatasetManifest, SourceFile
 from pipeline.contracts.references import BenchmarkRef, DatasetRef, Reference
 
 PersonalKind = Literal["identity_number", "mobile_phone", "bank_card", "email"]
@@ -137,6 +137,10 @@ class MaskDatasetSpec(SpecBase):
     flags: FlagsRef | None = None
     drop: tuple[DroppedCheck, ...] = ()
     """Rows with these flags are left out; of duplicates the first stays."""
+    source: SourceFile | None = None
+    """What the version was read from, as its manifest says; None takes the file that is given."""
+    num_rejected: int = Field(default=0, ge=0)
+    """Rows of that source that were left out because they are wrong."""
 
     @model_validator(mode="after")
     def _there_is_something_to_do(self) -> "MaskDatasetSpec":

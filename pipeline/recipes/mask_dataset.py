@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from pipeline.contracts.dataset_manifest import DatasetManifest, SourceFile
+from pipeline.contracts.dataset_manifest import SourceFile
 from pipeline.contracts.quality_checks import DroppedCheck, MaskDatasetResults, MaskDatasetSpec
 from pipeline.data.datasets import dataset_digest
 from pipeline.data.quality.flags import Flag, FlagWriter
@@ -70,7 +70,7 @@ def run(spec: MaskDatasetSpec, context: RunContext) -> RecipeResult:
     outputs = {"dropped": dropped_path}
     if rows.num_rows and (num_masked_rows or num_dropped):
         manifest = write_manifest(
-            partial, spec.dataset.kind, _source(spec), rows, num_rejected=_num_rejected(spec)
+            partial, spec.dataset.kind, _source(spec), rows, num_rejected=spec.num_rejected
         )
         publish(partial, directory)
         outputs["dataset"] = directory / "rows.parquet"
@@ -116,15 +116,9 @@ def _require_same_row(flag: Flag, record: Record) -> None:
         )
 
 
-def _manifest_beside(spec: MaskDatasetSpec) -> DatasetManifest | None:
-    path = Path(spec.dataset.resolved_path).with_name("manifest.json")
-    return DatasetManifest.parse(path.read_bytes()) if path.is_file() else None
-
-
 def _source(spec: MaskDatasetSpec) -> SourceFile:
-    """The file that the first version was read from; else the file that was given."""
-    if (manifest := _manifest_beside(spec)) is not None:
-        return manifest.source
+    if spec.source is not None:
+        return spec.source
     path = Path(spec.dataset.resolved_path)
     return SourceFile(
         name=path.name,
@@ -134,8 +128,3 @@ def _source(spec: MaskDatasetSpec) -> SourceFile:
         encoding="",
         columns=(),
     )
-
-
-def _num_rejected(spec: MaskDatasetSpec) -> int:
-    manifest = _manifest_beside(spec)
-    return 0 if manifest is None else manifest.num_rejected

@@ -96,6 +96,7 @@ def test_a_version_is_checked_shown_and_cleaned(world, client, factories) -> Non
     cleaned = factories.execute(data.cleanings.get().run).dataset_version
     assert (cleaned.number, cleaned.num_rows, cleaned.note) == (2, 3, "脱敏")
     assert cleaned.dataset == data.dataset
+    assert cleaned.description.source == data.description.source
     rows = client.get(reverse("datasets:rows", args=["alpha", cleaned.pk])).getvalue().decode()
     assert [json.loads(line)["id"] for line in rows.splitlines()] == ["a", "b", "d"]
     assert "手机是[手机号]，请" in rows

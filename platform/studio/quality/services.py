@@ -72,6 +72,8 @@ def clean_start(
         "style": style,
         "drop": list(drop),
         "flags": flags,
+        "source": version.description.source.model_dump(mode="json"),
+        "num_rejected": version.num_rejected,
     }
     with transaction.atomic():
         run = _run(version, actor, spec)
