@@ -3,6 +3,7 @@
 import random
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -56,6 +57,11 @@ def test_near_duplicates_are_those_of_brute_force(tmp_path: Path) -> None:
                 break
     assert 20 < len(expected) < 60
     assert near_duplicates(texts, tmp_path, 0.8) == expected
+
+
+@pytest.mark.parametrize("texts", [[], ["短"], ["短", "短"], ["国有资产监督管理" * 4]])
+def test_few_and_short_texts_have_no_near_duplicates(tmp_path: Path, texts: list[str]) -> None:
+    assert near_duplicates(texts, tmp_path, 0.8) == {}
 
 
 def test_long_texts_are_compared_by_a_sketch(tmp_path: Path) -> None:

@@ -53,9 +53,9 @@ class BandKeys:
         self._file.close()
         num_rows = len(self._can_match)
         last = np.full(num_rows, -1, dtype=np.int64)
-        if num_rows == 0:
-            return last
         compared = np.nonzero(np.frombuffer(self._can_match, dtype=bool))[0]
+        if len(compared) == 0:
+            return last
         for band in range(NUM_BANDS):
             keys = self._all()[compared, band]
             order = np.argsort(keys, kind="stable")
