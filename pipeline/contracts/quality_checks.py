@@ -141,6 +141,9 @@ class MaskDatasetSpec(SpecBase):
     """What the version was read from, as its manifest says; None takes the file that is given."""
     num_rejected: int = Field(default=0, ge=0)
     """Rows of that source that were left out because they are wrong."""
+    author: str = Field(default="", max_length=150)
+    reason: str = Field(default="", max_length=200)
+    """Who makes the version, and why; the new manifest says both."""
 
     @model_validator(mode="after")
     def _there_is_something_to_do(self) -> "MaskDatasetSpec":

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from pipeline.contracts.dataset_manifest import SourceFile
+from pipeline.contracts.dataset_manifest import Revises
 from pipeline.contracts.quality_checks import DroppedCheck, MaskDatasetResults, MaskDatasetSpec
 from pipeline.data.datasets import dataset_digest
 from pipeline.data.quality.flags import Flag, FlagWriter
@@ -20,7 +20,7 @@ from pipeline.data.quality.masking import Masker
 from pipeline.data.quality.version_rows import check_file, version_rows
 from pipeline.data.records import Record
 from pipeline.data.version_files import RowWriter
-from pipeline.data.version_manifest import write_manifest
+from pipeline.data.version_manifest import source_of_version, write_manifest
 from pipeline.durable import new_file, partial_path, publish
 from pipeline.errors import DataError, StoppedAtCheckpoint
 from pipeline.execution import RecipeResult, RunContext
@@ -38,10 +38,11 @@ def run(spec: MaskDatasetSpec, context: RunContext) -> RecipeResult:
     """
     digests = {"dataset": check_file(spec.dataset)}
     to_drop: dict[int, Flag] = {}
+    path = Path(spec.dataset.resolved_path)
     if spec.flags is not None:
-        path = Path(spec.flags.resolved_path)
-        digests["flags"] = dataset_digest(path)
-        to_drop = _flags_to_drop(path, spec.drop)
+        flags_path = Path(spec.flags.resolved_path)
+        digests["flags"] = dataset_digest(flags_path)
+        to_drop = _flags_to_drop(flags_path, spec.drop)
     directory, dropped_path = context.run_dir / "dataset", context.run_dir / "dropped.parquet"
     partial = partial_path(directory)
     for leftover in (directory, partial):
@@ -70,7 +71,22 @@ def run(spec: MaskDatasetSpec, context: RunContext) -> RecipeResult:
     outputs = {"dropped": dropped_path}
     if rows.num_rows and (num_masked_rows or num_dropped):
         manifest = write_manifest(
-            partial, spec.dataset.kind, _source(spec), rows, num_rejected=spec.num_rejected
+            partial,
+            spec.dataset.kind,
+            spec.source or source_of_version(path, digests["dataset"]),
+            rows,
+            num_rejected=spec.num_rejected,
+            revises=Revises(
+                rows_sha256=digests["dataset"],
+                author=spec.author,
+                reason=spec.reason,
+                num_kept=rows.num_rows - num_masked_rows,
+                num_changed=num_masked_rows,
+                num_deleted=num_dropped.total(),
+                num_replaced=0,
+                num_added=0,
+                num_skipped=0,
+            ),
         )
         publish(partial, directory)
         outputs["dataset"] = directory / "rows.parquet"
@@ -114,17 +130,3 @@ def _require_same_row(flag: Flag, record: Record) -> None:
             f"the flags are of another version: row {flag.row} is {record.id!r} here and "
             f"{flag.id!r} there; check this version first",
         )
-
-
-def _source(spec: MaskDatasetSpec) -> SourceFile:
-    if spec.source is not None:
-        return spec.source
-    path = Path(spec.dataset.resolved_path)
-    return SourceFile(
-        name=path.name,
-        sha256=dataset_digest(path),
-        num_bytes=path.stat().st_size,
-        format="",
-        encoding="",
-        columns=(),
-    )

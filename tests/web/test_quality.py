@@ -97,7 +97,14 @@ def test_a_version_is_checked_shown_and_cleaned(world, client, factories) -> Non
     assert (cleaned.number, cleaned.num_rows, cleaned.note) == (2, 3, "脱敏")
     assert cleaned.dataset == data.dataset
     assert cleaned.description.source == data.description.source
-    rows = client.get(reverse("datasets:rows", args=["alpha", cleaned.pk])).getvalue().decode()
+    revises = cleaned.description.revises
+    assert (revises.author, revises.reason, revises.rows_sha256) == ("expert", "脱敏", data.digest)
+    assert (revises.num_kept, revises.num_changed, revises.num_deleted) == (2, 1, 1)
+    rows = (
+        client.get(reverse("datasets:rows", args=["alpha", cleaned.pk, "jsonl"]))
+        .getvalue()
+        .decode()
+    )
     assert [json.loads(line)["id"] for line in rows.splitlines()] == ["a", "b", "d"]
     assert "手机是[手机号]，请" in rows
     assert str(cleaned) in client.get(page("quality", world, data.pk)).content.decode()

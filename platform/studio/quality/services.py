@@ -74,6 +74,8 @@ def clean_start(
         "flags": flags,
         "source": version.description.source.model_dump(mode="json"),
         "num_rejected": version.num_rejected,
+        "author": actor.username,
+        "reason": note,
     }
     with transaction.atomic():
         run = _run(version, actor, spec)
