@@ -223,7 +223,7 @@ def test_a_workbook_shows_its_sheets_and_what_changes_in_its_cells(tmp_path, con
     assert [s.name for s in found.sheets if s.is_read] == ["\u95ee\u7b54"]
     # An import says the same of all rows.
     spec = spec_for(path, "import_dataset", sheets=["\u95ee\u7b54"])
-    notes = import_dataset.run(spec, context).results.notes
+    notes = import_dataset.run(spec, context).results.source.notes
     assert sorted(note.code for note in notes) == sorted(note.code for note in found.notes)
 
 
