@@ -5,15 +5,17 @@ import io
 import json
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.urls import reverse
 
 from pipeline.data.readers import scan_rows
 from pipeline.data.reading import Reading
 from studio.accounts.models import Role
 from studio.datasets.exports import csv_line
-from studio.datasets.models import DatasetVersion
+from studio.datasets.models import DatasetVersion, Import
 from studio.datasets.parquet_pages import iter_rows
 from studio.datasets.reports import read_report
+from studio.datasets.services import upload_discard
 from studio.datasets.workbook_stream import stream_workbook
 from studio.revisions.models import PendingChange, Revision
 
@@ -161,6 +163,10 @@ def test_repaired_rows_are_added_to_their_version(client, factories, project, st
     # The second click is the first one's.
     assert post(client, "append", second.pk, **sent).status_code == 302
     revision = Revision.objects.get()
+    Import.objects.filter(pk=second.pk).update(needs_commit=True)
+    DatasetVersion.objects.filter(run=second.run).delete()
+    with pytest.raises(ValidationError, match="still being read"):
+        upload_discard(upload=second.upload, actor=started.created_by)
     factories.execute(revision.run)
     newest = DatasetVersion.objects.get(run=revision.run)
     assert [row["instruction"] for row in rows_of(newest)] == ["Q1", "Q3", "Q2"]

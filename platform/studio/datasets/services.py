@@ -221,7 +221,9 @@ def upload_discard(*, upload: Upload, actor: User | None) -> None:
         upload = Upload.objects.select_for_update().get(pk=upload.pk)
         if upload.discarded_at is not None:
             return
-        if unfinished_runs_reading(upload.project, upload.path):
+        # Without the file nobody can look at it again, so that they are of no use either.
+        rows = [path for path, _project in uncommitted_rows(Import.objects.filter(upload=upload))]
+        if any(unfinished_runs_reading(upload.project, path) for path in (upload.path, *rows)):
             raise ValidationError(
                 _("%(file)s is still being read: cancel the run first, or wait for it.")
                 % {"file": upload.file_name},
@@ -230,8 +232,6 @@ def upload_discard(*, upload: Upload, actor: User | None) -> None:
         upload.discarded_at = timezone.now()
         upload.save(update_fields=["discarded_at"])
         audit_record(actor=actor, action="dataset.discard", target=upload)
-        # Without the file nobody can look at it again, so that they are of no use either.
-        rows = [path for path, _ in uncommitted_rows(Import.objects.filter(upload=upload))]
 
         def remove() -> None:
             upload.path.unlink(missing_ok=True)
