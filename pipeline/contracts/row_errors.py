@@ -34,6 +34,10 @@ ROW_ERROR_TEXTS: Mapping[str, RowErrorText] = MappingProxyType(
             "byte {byte} of the line is not valid UTF-8; the whole file decodes as GB18030",
             "read it with `encoding: gb18030` (usual for CSV files saved by Excel)",
         ),
+        "row.encoding_in_row": RowErrorText(
+            "byte {byte} of the row is not valid {encoding}",
+            "the file is damaged here or mixes encodings; export it again as UTF-8",
+        ),
         "row.encoding_mixed": RowErrorText(
             "the line is UTF-8 in a file that is read as GB18030",
             "the file mixes encodings; export it again as UTF-8",

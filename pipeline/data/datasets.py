@@ -137,6 +137,8 @@ def _raise_errors(path: Path, errors: Sequence[RowError], *, num_valid: int) -> 
 
 
 def _encoding_message(path: Path, error: RowError) -> str:
+    if error.code == "row.encoding_in_row":
+        return f"{path}:{error.line}: {error.message}; {error.hint}"
     if "byte" not in error.params:
         return f"{path}: {error.message}; {error.hint}"
     with path.open("rb") as file:

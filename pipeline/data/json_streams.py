@@ -35,7 +35,7 @@ from pipeline.data.json_values import (
     syntax_reason,
     without_long_integers,
 )
-from pipeline.data.json_window import JsonWindow
+from pipeline.data.json_window import DAMAGE, JsonWindow
 from pipeline.data.row_fields import InvalidRowError
 from pipeline.data.text_lines import MAX_ROW_BYTES, is_gb18030_instead
 from pipeline.data.turns import is_turn
@@ -231,6 +231,9 @@ def _row(window: JsonWindow, found: _Decoded) -> RawRow | RowError:
     line = window.place(window.position)[0]
     source = window.text[window.position : found.end]
     window.position = found.end
+    damage = DAMAGE.search(source) if window.is_damaged else None
+    if damage is not None:
+        return _damaged(source, damage.start(), window.codec).at_line(line)
     if found.error is not None:
         return found.error.at_line(line)
     try:
@@ -238,6 +241,17 @@ def _row(window: JsonWindow, found: _Decoded) -> RawRow | RowError:
         return line, checked_object(found.value, source)
     except InvalidRowError as exc:
         return exc.at_line(line)
+
+
+def _damaged(source: str, position: int, codec: str) -> InvalidRowError:
+    before = source[:position].encode(codec, "surrogateescape")
+    around = source[max(0, position - 20) : position + 20]
+    return InvalidRowError(
+        "row.encoding_in_row",
+        value=DAMAGE.sub("\ufffd", around),
+        byte=len(before) + 1,
+        encoding=codec.upper(),
+    )
 
 
 def _decoded(window: JsonWindow, limit: int) -> _Decoded:

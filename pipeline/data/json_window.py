@@ -7,6 +7,7 @@ from pathlib import Path
 from pipeline.data.encodings import Encoding, text_codec
 
 _READ_CHARS = 1 << 16
+DAMAGE = re.compile("[\udc80-\udcff]")
 _WHITESPACE = re.compile(r"[ \t\n\r]*")
 
 
@@ -15,7 +16,12 @@ class JsonWindow:
 
     def __init__(self, path: Path, encoding: Encoding) -> None:
         self._file = path.open("rb")
-        self._decoder = codecs.getincrementaldecoder(text_codec(path, encoding))("strict")
+        # Bytes that are no text become half characters, which no text has, so that they cost a row.
+        errors = "strict" if encoding == "utf-16" else "surrogateescape"
+        self.codec = text_codec(path, encoding)
+        self._decoder = codecs.getincrementaldecoder(self.codec)(errors)
+        self.is_damaged = False
+        """Some of the text was not valid; `DAMAGE` finds the places."""
         self.text = ""
         self.position = 0
         self.is_complete = False
@@ -31,7 +37,13 @@ class JsonWindow:
         self._forget()
         chunk = self._file.read(max(_READ_CHARS, len(self.text)))
         self.is_complete = not chunk
-        self.text += self._decoder.decode(chunk, final=self.is_complete)
+        text = self._decoder.decode(chunk, final=self.is_complete)
+        # Encoding is faster than a search, and fails at half characters.
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            self.is_damaged = True
+        self.text += text
         if self._is_at_start:
             self.text = self.text.removeprefix("\ufeff")
             self._is_at_start = False
