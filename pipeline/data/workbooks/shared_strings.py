@@ -17,7 +17,7 @@ from pipeline.data.workbooks.parts import (
 
 MAX_STRINGS = 3_000_000
 MAX_STRING_CHARS = 16 << 20
-MEMORY_BYTES = 64 << 20
+MEMORY_BYTES = 32 << 20
 """Texts beyond this stand in a temporary file, so that memory does not grow with them."""
 _BYTES_A_STRING = 80
 _BYTES_A_CHARACTER = 2
@@ -60,11 +60,14 @@ class SharedStrings:
             return self._texts[number]
         if number < 0 or number >= MAX_STRINGS:
             raise DamagedPartError
+        text: str | None = None
         while number >= len(self._texts) + len(self._ends) - 1:
             text = next(self._source, None)
             if text is None:
                 raise DamagedPartError
             self._append(text)
+        if text is not None:
+            return text  # the one asked for is the last one read
         if self._file is None or number < len(self._texts):
             return self._texts[number]
         index = number - len(self._texts)
