@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from pipeline.contracts.base import Contract, SpecBase
-from pipeline.contracts.dataset_manifest import DatasetManifest
+from pipeline.contracts.dataset_manifest import DatasetManifest, SourceFile
 from pipeline.contracts.references import DatasetRef
 
 RowId = Annotated[str, StringConstraints(min_length=1, max_length=2_000)]
@@ -89,6 +89,9 @@ class ReviseDatasetSpec(SpecBase):
     """Why; stands in the manifest."""
     author: str = Field(default="", max_length=150)
     """Who asked; stands in the manifest."""
+    source: SourceFile | None = None
+    """What the base was read from, as its manifest says; None looks for the manifest beside it,
+    which a run that may read only what its spec names does not see."""
 
     @model_validator(mode="after")
     def _does_something(self) -> Self:

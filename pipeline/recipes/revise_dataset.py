@@ -54,7 +54,7 @@ def run(spec: ReviseDatasetSpec, context: RunContext) -> RecipeResult:
         manifest = write_manifest(
             partial,
             spec.base.kind,
-            source_of_version(base, inputs["base"]),
+            spec.source or source_of_version(base, inputs["base"]),
             writer,
             num_rejected=0,
             revises=Revises(

@@ -130,6 +130,16 @@ def test_a_value_is_mapped_in_every_row(client, factories, started) -> None:
     assert not PendingChange.objects.exists()
 
 
+def test_a_run_that_sees_only_the_rows_knows_what_they_were_read_from(
+    client, factories, started
+) -> None:
+    version = started.run.dataset_version
+    post(client, "map_value", version.pk, which=json.dumps(["lang", "en"]), to="zh")
+    version.rows_path.with_name("manifest.json").unlink()  # a confined run may not read it
+    _revision, newest = apply(client, factories, version)
+    assert newest.description.source == version.description.source
+
+
 def test_each_person_has_changes_of_their_own(client, factories, started, project) -> None:
     version = started.run.dataset_version
     post(client, "trim", version.pk)

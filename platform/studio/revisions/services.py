@@ -105,6 +105,7 @@ def revision_start(
             "same_id": same_id,
             "reason": reason,
             "author": actor.username,
+            "source": base.description.source.model_dump(mode="json"),
         }
         run = run_create(
             project=base.project,
