@@ -32,6 +32,7 @@ from studio.accounts.models import Role
 from studio.launch.objects import ObjectNames, with_objects_found
 from studio.runs import lifecycle
 from studio.runs.inputs import refuse_unknown_inputs
+from studio.runs.kinds import KINDS
 from studio.runs.models import Run
 from studio.runs.paths import attempt_dir, run_dir
 from studio.runs.reports import run_report
@@ -158,6 +159,8 @@ def document_of(kind: str, own: Things) -> dict[str, object]:
     document = json.loads((ROOT / "examples" / "specs" / f"{kind}.json").read_text())
     if kind == "logit_distill":
         document["teacher_cache"] = {"path": "-"}
+    if kind == "mask_dataset":
+        document["flags"] = {"path": "-"}
     if kind == "speculative_decode":
         stored = {"dataset": {"path": "-", "kind": "conversations"}, "teacher_cache": {"path": "-"}}
         document["schema_version"] = 3
@@ -378,11 +381,8 @@ def start(project, user, document):
 
 
 def launch(client, kind, document):
-    page = (
-        kind
-        if kind not in ("preview_dataset", "import_dataset", "import_checkpoint")
-        else "evaluate"
-    )
+    """By the page of its kind; kinds without a form of their own are typed on another's page."""
+    page = kind if KINDS[kind].is_offered else "evaluate"
     address = reverse("launch:run", args=["alpha"], query={"kind": page})
     sent = {"document": json.dumps(document), "document_key": str(uuid.uuid4())}
     return client.post(address, sent)
