@@ -115,6 +115,16 @@ def test_a_version_is_checked_shown_and_cleaned(world, client, factories) -> Non
     assert {"quality.check", "quality.clean", "quality.publish"} <= actions
 
 
+def test_tests_with_the_same_rows_each_have_their_line(world, client, factories) -> None:
+    rows = [{"id": "t", "instruction": f"{QUESTION}？", "output": "是"}]
+    twin = version_of(factories, world.project, world.expert, rows, "测试（副本）")
+    assert twin.digest == world.test.digest
+    client.post(page("check", world, world.data.pk), {"tests": [world.test.pk, twin.pk]})
+    factories.execute(QualityCheck.objects.get().run)
+    shown = [one.version for one in quality_summary(world.data).tests]
+    assert sorted(shown, key=lambda one: one.pk) == [world.test, twin]
+
+
 def test_reasons_name_fields_and_languages_in_words() -> None:
     with override("zh-hans"):
         short = reason(

@@ -135,13 +135,12 @@ def output_path(check: QualityCheck, report: Report | None, name: str) -> Path:
 
 
 def _shown_tests(check: QualityCheck, results: CheckDatasetResults) -> tuple[ShownTest, ...]:
-    """By digest: a version may have been compared under its own path only."""
-    by_digest = {
-        test.digest: test
-        for test in check.test_versions.select_related("dataset").defer("manifest")
-    }
+    """By digest; versions with the same rows each have their own line."""
+    by_digest: dict[str, list[DatasetVersion]] = {}
+    for test in check.test_versions.select_related("dataset").defer("manifest").order_by("pk"):
+        by_digest.setdefault(test.digest, []).append(test)
     return tuple(
-        ShownTest(version=by_digest[overlap.digest], overlap=overlap)
+        ShownTest(version=by_digest[overlap.digest].pop(0), overlap=overlap)
         for overlap in results.test_sets
-        if overlap.digest in by_digest
+        if by_digest.get(overlap.digest)
     )
