@@ -46,7 +46,7 @@ class Revision:
         )
         self._kind = spec.base.kind
         self._same_id = spec.same_id
-        self._base, self._appended = base, appended
+        self._base, self._appended = spec.base, spec.append
         self._by_id = {
             change.id: (index, change)
             for index, change in enumerate(spec.changes)
@@ -70,7 +70,7 @@ class Revision:
     def rows(self) -> Iterator[Record]:
         """Every row of the new version; complete only if there were no problems."""
         found: set[str] = set()
-        for record in stored_rows(self._base, self._kind):
+        for record in stored_rows(self._base):
             if record.id in self._by_id:
                 found.add(record.id)
             kept = self._revised(record)
@@ -82,7 +82,7 @@ class Revision:
                     InvalidRowError("row.not_in_version", id=identifier), identifier, index
                 )
         if self._appended is not None:
-            for record in stored_rows(self._appended, self._kind):
+            for record in stored_rows(self._appended):
                 yield from self._behind(record, None)
         for index, addition in self._additions:
             try:

@@ -15,8 +15,8 @@ from pipeline.data.datasets import read_rows
 from pipeline.data.quality.flags import FlagWriter
 from pipeline.data.quality.test_overlap import ItemIndex
 from pipeline.data.quality.version_check import check_version
-from pipeline.data.quality.version_rows import check_file, version_rows
 from pipeline.data.records import DomainItem, MultipleChoiceItem, Record
+from pipeline.data.stored_rows import checked_version, stored_rows
 from pipeline.durable import new_file
 from pipeline.errors import StoppedAtCheckpoint
 from pipeline.execution import RecipeResult, RunContext
@@ -32,10 +32,10 @@ def run(spec: CheckDatasetSpec, context: RunContext) -> RecipeResult:
             `read_rows` for a test set.
         StoppedAtCheckpoint: on request; nothing is kept.
     """
-    digests = {"dataset": check_file(spec.dataset)}
+    digests = {"dataset": checked_version(spec.dataset)}
     test_sets = []
     for number, ref in enumerate(spec.test_sets):
-        digest = digests[f"test_sets.{number}"] = check_file(ref)
+        digest = digests[f"test_sets.{number}"] = checked_version(ref)
         test_sets.append(ItemIndex(number, digest, _items(ref)))
     passes = itertools.count(1)
     path = context.run_dir / "flags.parquet"
@@ -60,7 +60,7 @@ def _watched(
 ) -> Iterator[tuple[int, Record]]:
     """One pass over the rows, which can be stopped; how many there are is known afterwards."""
     num_done = 0
-    for index, record in version_rows(spec.dataset):
+    for index, record in enumerate(stored_rows(spec.dataset)):
         yield index, record
         num_done = index + 1
         if num_done % PROGRESS_ROWS == 0:

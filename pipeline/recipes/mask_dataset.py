@@ -17,8 +17,8 @@ from pipeline.contracts.quality_checks import DroppedCheck, MaskDatasetResults, 
 from pipeline.data.datasets import dataset_digest
 from pipeline.data.quality.flags import Flag, FlagWriter
 from pipeline.data.quality.masking import Masker
-from pipeline.data.quality.version_rows import check_file, version_rows
 from pipeline.data.records import Record
+from pipeline.data.stored_rows import checked_version, stored_rows
 from pipeline.data.version_files import RowWriter
 from pipeline.data.version_manifest import source_of_version, write_manifest
 from pipeline.durable import new_file, partial_path, publish
@@ -36,7 +36,7 @@ def run(spec: MaskDatasetSpec, context: RunContext) -> RecipeResult:
             must be flags of this version.
         StoppedAtCheckpoint: on request; nothing is kept.
     """
-    digests = {"dataset": check_file(spec.dataset)}
+    digests = {"dataset": checked_version(spec.dataset)}
     to_drop: dict[int, Flag] = {}
     path = Path(spec.dataset.resolved_path)
     if spec.flags is not None:
@@ -56,7 +56,7 @@ def run(spec: MaskDatasetSpec, context: RunContext) -> RecipeResult:
         FlagWriter(dropped_partial) as dropped,
         RowWriter(partial / "rows.parquet", spec.dataset.kind) as rows,
     ):
-        for index, record in version_rows(spec.dataset):
+        for index, record in enumerate(stored_rows(spec.dataset)):
             if index % PROGRESS_ROWS == 0:
                 _report(context, index)
             if flag := to_drop.get(index):

@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 from transformers import PreTrainedTokenizerBase
 
 from pipeline.contracts.token_preview import PreviewTokensResults, PreviewTokensSpec
-from pipeline.data.quality.version_rows import check_file, version_rows
 from pipeline.data.records import Record
+from pipeline.data.stored_rows import checked_version, stored_rows
 from pipeline.data.token_pieces import token_pieces
 from pipeline.data.token_preview import PreviewedRow, is_trained, preview_row
 from pipeline.data.tokenize import TokenizedRow
@@ -64,12 +64,12 @@ def run(spec: PreviewTokensSpec, context: RunContext) -> RecipeResult:
         ModelError: as `load_tokenizer` and `tokenize_conversations`.
     """
     model, model_digest = checked_model(spec.model)
-    digests = {"model": model_digest, "dataset": check_file(spec.dataset)}
+    digests = {"model": model_digest, "dataset": checked_version(spec.dataset)}
     tokenizer = load_tokenizer(model)
     rows: list[tuple[int, Record, PreviewedRow]] = [
         (index, record, preview_row(record, tokenizer, spec.max_seq_length))
         for index, record in itertools.islice(
-            version_rows(spec.dataset), spec.start, spec.start + spec.num_rows
+            enumerate(stored_rows(spec.dataset)), spec.start, spec.start + spec.num_rows
         )
     ]
     if not rows:

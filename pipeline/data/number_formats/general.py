@@ -10,7 +10,7 @@ _SMALLEST_EXPONENT = -9
 
 def to_decimal(value: float) -> Decimal:
     """The value with the digits that a spreadsheet program keeps and shows."""
-    return Decimal(f"{value:.15g}")
+    return Decimal(f"{value:.{NUM_DIGITS}g}")
 
 
 def general_text(value: float) -> str:
