@@ -17,6 +17,8 @@ from studio.datasets.publishers import next_number
 from studio.datasets.reports import read_report
 from studio.datasets.rights import UPLOADERS, may_change, refuse_others
 from studio.datasets.stored_tables import first_rows
+from studio.pages.pagination import first_index
+from studio.pages.polling import polled
 from studio.runs.states import RunState
 
 NUM_FIRST_ROWS = 10
@@ -42,9 +44,7 @@ def progress(request: ProjectRequest, import_id: int) -> HttpResponse:
     """The part of the page that changes while the run is working."""
     started = find_import(request, import_id)
     response = render(request, "datasets/_progress.html", {"run": started.run})
-    if started.run.is_terminal:
-        response["X-Poll-Reload"] = "1"
-    return response
+    return polled(response, has_ended=started.run.is_terminal)
 
 
 @require_safe
@@ -65,7 +65,7 @@ def _report_page(request: ProjectRequest, started: Import, *, error: str = "") -
         "commit_error": error,
     }
     if started.run.state == RunState.SUCCEEDED:
-        found = read_report(started, code=request.GET.get("code", ""), start=start_of(request))
+        found = read_report(started, code=request.GET.get("code", ""), start=first_index(request))
         context["report"] = found
         if found is not None:
             context["must_accept"] = leaves_out_ask(started.dataset.kind, found.num_rejected)
@@ -147,9 +147,3 @@ def find_import(request: ProjectRequest, import_id: int) -> Import:
         "upload__uploader", "dataset__project", "run", "created_by", "preview"
     )
     return get_object_or_404(imports, dataset__project=request.project, pk=import_id)
-
-
-def start_of(request: ProjectRequest) -> int:
-    """Index of the first row to show."""
-    value = request.GET.get("start", "")
-    return int(value) if value.isascii() and value.isdigit() and len(value) < 16 else 0

@@ -25,6 +25,7 @@ from studio.datasets.previews import (
 )
 from studio.datasets.reading_forms import ReadingForm
 from studio.datasets.rights import UPLOADERS, may_change, refuse_others
+from studio.pages.polling import polled
 
 CHECK = "check"
 """Value of the button that goes on; the other shows the rows again."""
@@ -86,9 +87,7 @@ def preview_progress(request: ProjectRequest, preview_id: int) -> HttpResponse:
     """The part of the page that changes while the run looks at the file."""
     found = _preview(request, preview_id)
     response = render(request, "datasets/_progress.html", {"run": found.run})
-    if found.run.is_terminal:
-        response["X-Poll-Reload"] = "1"
-    return response
+    return polled(response, has_ended=found.run.is_terminal)
 
 
 @require_POST

@@ -17,6 +17,7 @@ from studio.datasets import services
 from studio.datasets.models import DatasetVersion
 from studio.datasets.parquet_pages import read_page
 from studio.datasets.rights import UPLOADERS
+from studio.pages.pagination import first_index
 
 PAGE_SIZE = 25
 MAX_CELL_CHARS = 240
@@ -45,7 +46,7 @@ def version(request: ProjectRequest, version_id: int) -> HttpResponse:
         "exports": EXPORT_NAMES.items(),
     }
     if found.deleted_at is None:
-        page = read_page(found.rows_path, start=_start(request), size=PAGE_SIZE)
+        page = read_page(found.rows_path, start=first_index(request), size=PAGE_SIZE)
         columns = SHOWN_COLUMNS[found.dataset.kind]
         context |= {
             "page": page,
@@ -144,8 +145,3 @@ def _cell_text(value: object) -> str:
 
 def _short(text: str) -> str:
     return text if len(text) <= MAX_CELL_CHARS else f"{text[:MAX_CELL_CHARS]}..."
-
-
-def _start(request: ProjectRequest) -> int:
-    value = request.GET.get("start", "")
-    return int(value) if value.isascii() and value.isdigit() and len(value) < 16 else 0

@@ -48,6 +48,12 @@ def keyset_page(
     )
 
 
+def first_index(request: HttpRequest) -> int:
+    """Index of the first row to show, as the address says (`?start=`); 0 for no number."""
+    value = request.GET.get("start", "")
+    return int(value) if value.isascii() and value.isdigit() and len(value) < 16 else 0
+
+
 def _cursor(request: HttpRequest, name: str) -> int | None:
     value = request.GET.get(name, "")
     return int(value) if value.isascii() and value.isdigit() and len(value) < 19 else None

@@ -11,6 +11,8 @@ from pipeline.errors import SpecError
 from studio.accounts.access import ProjectRequest, project_required
 from studio.accounts.models import Role
 from studio.datasets.models import DatasetVersion
+from studio.pages.pagination import first_index
+from studio.pages.polling import polled
 from studio.quality import services
 from studio.quality.cleanings import cleaning_that_made, shown_cleanings
 from studio.quality.flag_pages import read_flags
@@ -39,9 +41,7 @@ def progress(request: ProjectRequest, version_id: int) -> HttpResponse:
     version = find_version(request, version_id)
     working = _working(version, quality_summary(version))
     response = render(request, "quality/_progress.html", {"working": working})
-    if not working:
-        response["X-Poll-Reload"] = "1"
-    return response
+    return polled(response, has_ended=not working)
 
 
 @require_POST
@@ -95,7 +95,7 @@ def flags(request: ProjectRequest, version_id: int) -> HttpResponse:
     page = read_flags(
         flags_path(found.check),
         check=code,
-        start=page_start(request),
+        start=first_index(request),
         kind=version.dataset.kind,
         test_names=[str(test.version) for test in found.tests],
     )
@@ -129,12 +129,6 @@ def find_version(request: ProjectRequest, version_id: int) -> DatasetVersion:
 def can_start(request: ProjectRequest) -> bool:
     """Whether the sender may start checks, cleanings and previews."""
     return request.role in (*STARTERS, Role.ADMIN)
-
-
-def page_start(request: ProjectRequest) -> int:
-    """Index at which a page begins, as the address says."""
-    value = request.GET.get("start", "")
-    return int(value) if value.isascii() and value.isdigit() and len(value) < 16 else 0
 
 
 def _page(

@@ -8,6 +8,7 @@ from pipeline.contracts.token_preview import MAX_PREVIEW_ROWS, PreviewTokensResu
 from pipeline.errors import SpecError
 from studio.accounts.access import ProjectRequest, RoleRequiredError, project_required
 from studio.datasets.models import DatasetKind
+from studio.pages.polling import polled
 from studio.quality import services
 from studio.quality.forms import PreviewForm
 from studio.quality.models import TokenPreview
@@ -78,9 +79,7 @@ def token_progress(request: ProjectRequest, token_preview_id: int) -> HttpRespon
     preview = _preview(request, token_preview_id)
     working = [] if preview.run.is_terminal else [preview.run]
     response = render(request, "quality/_progress.html", {"working": working})
-    if not working:
-        response["X-Poll-Reload"] = "1"
-    return response
+    return polled(response, has_ended=not working)
 
 
 def _preview(request: ProjectRequest, token_preview_id: int) -> TokenPreview:

@@ -13,6 +13,7 @@ from pipeline.errors import SpecError
 from studio.accounts.access import ProjectRequest, RoleRequiredError, project_required
 from studio.accounts.models import Role
 from studio.pages.pagination import keyset_page
+from studio.pages.polling import polled
 from studio.registry import services
 from studio.registry.candidates import import_candidates
 from studio.registry.card import checkpoint_inputs, measurements, report_figures
@@ -137,9 +138,7 @@ def import_progress(request: ProjectRequest, import_run_id: str) -> HttpResponse
     """The part of the import's page that changes while the run is working."""
     run = _import_run(request, import_run_id)
     response = render(request, "registry/_import_progress.html", {"run": run})
-    if run.is_terminal:
-        response["X-Poll-Reload"] = "1"
-    return response
+    return polled(response, has_ended=run.is_terminal)
 
 
 @require_POST

@@ -14,7 +14,6 @@ from studio.datasets.fields import field_choices
 from studio.pages.forms import CheckedTextMixin, new_key
 from studio.revisions.row_parts import changed_row, row_parts
 
-ROWS_OF_TEXT = 3
 SAME_ID = (
     ("refuse", gettext_lazy("Add nothing, and say which")),
     ("replace", gettext_lazy("Put the added row in the place of the one that is there")),

@@ -9,6 +9,8 @@ from pipeline.errors import SpecError
 from studio.accounts.access import ProjectRequest, project_required
 from studio.datasets.models import Dataset
 from studio.datasets.rights import UPLOADERS
+from studio.pages.pagination import first_index
+from studio.pages.polling import polled
 from studio.revisions.comparisons import comparison_start
 from studio.revisions.differences import read_differences
 from studio.revisions.forms import CompareForm
@@ -63,7 +65,6 @@ def differences(request: ProjectRequest, comparison_id: int) -> HttpResponse:
         largest = next((name for name in CHANGES if counts[name]), CHANGES[0])
         change = request.GET.get("change", "")
         change = change if change in CHANGES else largest
-        start = request.GET.get("start", "")
         context |= {
             "results": results,
             "counts": counts,
@@ -72,7 +73,7 @@ def differences(request: ProjectRequest, comparison_id: int) -> HttpResponse:
                 found,
                 report,
                 change=change,
-                start=int(start) if start.isascii() and start.isdigit() and len(start) < 16 else 0,
+                start=first_index(request),
             ),
         }
     return render(request, "revisions/differences.html", context)
@@ -84,9 +85,7 @@ def compare_progress(request: ProjectRequest, comparison_id: int) -> HttpRespons
     """The part of the page that changes while the run is working."""
     found = _comparison(request, comparison_id)
     response = render(request, "revisions/_progress.html", {"run": found.run})
-    if found.run.is_terminal:
-        response["X-Poll-Reload"] = "1"
-    return response
+    return polled(response, has_ended=found.run.is_terminal)
 
 
 def _comparison(request: ProjectRequest, comparison_id: int) -> Comparison:

@@ -8,6 +8,7 @@ from pipeline.contracts.dataset_revisions import ReviseDatasetResults
 from studio.accounts.access import ProjectRequest, project_required
 from studio.datasets.models import DatasetVersion
 from studio.datasets.row_error_texts import describe
+from studio.pages.polling import polled
 from studio.revisions.models import Revision
 from studio.runs.reports import run_report
 from studio.runs.states import RunState
@@ -43,9 +44,7 @@ def progress(request: ProjectRequest, revision_id: int) -> HttpResponse:
     """The part of the page that changes while the run is working."""
     revision = _revision(request, revision_id)
     response = render(request, "revisions/_progress.html", {"run": revision.run})
-    if revision.run.is_terminal:
-        response["X-Poll-Reload"] = "1"
-    return response
+    return polled(response, has_ended=revision.run.is_terminal)
 
 
 def _revision(request: ProjectRequest, revision_id: int) -> Revision:

@@ -16,6 +16,7 @@ from django.template.loader import render_to_string
 from django.views.decorators.http import require_safe
 
 from studio.accounts.access import ProjectRequest, project_required
+from studio.pages.polling import polled
 from studio.runs.logs import log_tail
 from studio.runs.models import Run, RunEvent
 from studio.runs.presentation import event_text, state_reason
@@ -58,9 +59,7 @@ def status(request: ProjectRequest, run_id: UUID) -> HttpResponse:
     """State, progress and time left; the page is loaded again when the run has ended."""
     run = get_object_or_404(project_runs(request).defer("spec", "report"), pk=run_id)
     response = fragment_response(request, "runs/_status.html", status_context(run))
-    if run.is_terminal:
-        response["X-Poll-Reload"] = "1"
-    return response
+    return polled(response, has_ended=run.is_terminal)
 
 
 @require_safe

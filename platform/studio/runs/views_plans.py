@@ -11,6 +11,7 @@ from django.views.decorators.http import require_POST, require_safe
 from pipeline.errors import PipelineError
 from studio.accounts.access import ProjectRequest, project_required
 from studio.accounts.models import Role
+from studio.pages.polling import polled
 from studio.runs import live, services
 from studio.runs.models import Plan, Run
 from studio.runs.presentation_list import newest_first
@@ -59,9 +60,7 @@ def plan_status(request: ProjectRequest, plan_id: UUID) -> HttpResponse:
         raise Http404(f"no plan {plan_id} in {request.project}")
     steps = plan_steps(plan_of_runs, runs)
     response = live.fragment_response(request, "runs/_steps.html", {"steps": steps})
-    if all(run.is_terminal for run in runs):
-        response["X-Poll-Reload"] = "1"
-    return response
+    return polled(response, has_ended=all(run.is_terminal for run in runs))
 
 
 @require_POST
